@@ -24,7 +24,7 @@ from harness.rounds import in_rounds
 from harness.targets import TIMED_ECHO, running
 
 from luckyhit.load.command.load_plan import plan_load
-from luckyhit.load.command.options import Asked
+from luckyhit.load.command.options import LoadOptions
 from luckyhit.load.limits import WatchedLimits
 from luckyhit.load.selfcheck import quantile
 from luckyhit.load.worker_pool import run_engine
@@ -44,7 +44,7 @@ def engine(url: str, seconds: float, rate: float, number: int) -> Added:
     """From the records of one load: added latency and schedule error, in ms."""
     with tempfile.TemporaryDirectory() as kept:
         (Path(kept) / "requests").mkdir()
-        config = plan_load(url, Asked(rate=rate, seconds=seconds, seed=number)).config(Path(kept), None)
+        config = plan_load(url, LoadOptions(rate=rate, seconds=seconds, seed=number)).config(Path(kept), None)
         facts = run_engine(config.model_copy(update={"limits": LIMITS}))
         parts = sorted((Path(kept) / "requests").glob("*.parquet"))
         columns = ["due_ns", "sent_ns", "done_ns", "db_calls"]

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from luckyhit.load.command.load_plan import plan_load
 from luckyhit.load.command.load_url import load
-from luckyhit.load.command.options import Asked
+from luckyhit.load.command.options import LoadOptions
 from luckyhit.load.worker_pool import run_engine
 
 CONNECTIONS = 16
@@ -30,7 +30,7 @@ def closed(url: str, seconds: float, seed: int) -> dict[str, float]:
 def opened(url: str, seconds: float, seed: int, rate: float) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as kept:
         (Path(kept) / "requests").mkdir()
-        run_engine(plan_load(url, Asked(rate=rate, seconds=seconds, seed=seed)).config(Path(kept), None))
+        run_engine(plan_load(url, LoadOptions(rate=rate, seconds=seconds, seed=seed)).config(Path(kept), None))
         files = sorted((Path(kept) / "requests").glob("*.parquet"))
         tables = [pq.read_table(file, columns=["due_ns", "done_ns", "db_calls"]).drop_null() for file in files]
         size = sum(file.stat().st_size for file in files)

@@ -129,8 +129,8 @@ OTHERS: dict[str, Sequence[Step]] = {
     "bomb": (plain(gzip.compress(bytes(64 * MEGABYTE)), b"content-encoding: gzip"),),
 }
 SCRIPTS: dict[str, Sequence[Step]] = {
-    **{name: (answer,) for name, answer in ANSWERS.items()},
-    **{name: (answer, Do.CLOSE) for name, answer in THEN_CLOSE.items()},
+    **{name: (response,) for name, response in ANSWERS.items()},
+    **{name: (response, Do.CLOSE) for name, response in THEN_CLOSE.items()},
     **OTHERS,
 }
 

@@ -190,7 +190,7 @@ class _Peer:
         if early or ("END_STREAM" in frame.flags and not name.startswith("early-")):
             self.service.requests.append(request)
             self.service.seen[name] += 1
-            task = asyncio.get_running_loop().create_task(self.answer(name, request.stream_id, request))
+            task = asyncio.get_running_loop().create_task(self.response(name, request.stream_id, request))
             self.tasks.add(task)
             task.add_done_callback(self.tasks.discard)
 
@@ -222,7 +222,7 @@ class _Peer:
             self.send(self.data(to, bytes(piece), end=end and not size))
             await self.writer.drain()
 
-    async def answer(self, name: str, to: int, request: Request) -> None:
+    async def response(self, name: str, to: int, request: Request) -> None:
         """Anything that has no case of its own is `ok`."""
         match name:
             case "hang":

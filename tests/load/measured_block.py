@@ -1,4 +1,4 @@
-"""Measuring a block of a case that a test declares, and what holds for its rows whatever happened."""
+"""Measuring a block of a case that a test declares, and what holds for its rows, whatever happened."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -14,6 +16,7 @@ import psutil
 from hostile_service import HostileService
 
 from luckyhit.case import Case
+from luckyhit.case.docs.template import new_case
 from luckyhit.case.freshness import Freshness
 from luckyhit.case_run import CaseRun
 from luckyhit.load.block import BlockPlan, BlockReport, Progress, measure_block
@@ -33,8 +36,15 @@ FRESHNESS = {
 }  # fmt: skip
 
 
+def new_run(folder: Path) -> CaseRun:
+    folder.mkdir(parents=True, exist_ok=True)
+    case_file = folder / "some-case.yml"
+    case_file.write_text(new_case("some-case"))
+    return CaseRun.create(folder / "runs", case_file, now=datetime(2025, 1, 2), manifest={})
+
+
 def declare(run: CaseRun, **parts: Any) -> None:
-    """Let the run's case say this about workload, expected response and freshness."""
+    """Give the run's case this workload, expected response and freshness."""
     case: Case = run.case
     given = {**BASIC, **parts}
     update: dict[str, Any] = {
@@ -58,15 +68,8 @@ def measure(
     run: CaseRun, *services: HostileService | str, on_progress: Progress | None = None, **plan: Any
 ) -> BlockReport:
     urls = [service if isinstance(service, str) else service.url for service in services]
-    settings = {
-        "block": 0,
-        "stage": "baseline",
-        "warmup_s": 0.2,
-        "measure_s": 0.4,
-        "seed": 5,
-        "selfcheck": False,
-        **plan,
-    }
+    usual = {"block": 0, "stage": "baseline", "warmup_s": 0.2, "measure_s": 0.4, "seed": 5, "selfcheck": False}
+    settings = {**usual, **plan}
     targets = dict(zip(("before", "after"), urls, strict=False))
     return measure_block(run, BlockPlan(targets=targets, **settings), on_progress=on_progress)
 
@@ -75,12 +78,12 @@ def check(run: CaseRun, report: BlockReport) -> pd.DataFrame:
     """What holds always: one row for each slot and arm, counted exactly, in the order of the clock."""
     rows = run.requests()
     for arm, counts in report.accounting.items():
-        mine = rows[rows["arm"] == arm]
-        assert counts.exact and counts.scheduled == len(mine) > 0
-        assert sorted(mine["slot"]) == list(range(len(mine)))
-        assert counts.completed == mine["error"].isna().sum()
-        assert counts.timed_out == (mine["error"] == "timeout").sum()
-        assert counts.dropped == (mine["error"] == "dropped").sum()
+        of_arm = rows[rows["arm"] == arm]
+        assert counts.exact and counts.scheduled == len(of_arm) > 0
+        assert sorted(of_arm["slot"]) == list(range(len(of_arm)))
+        assert counts.completed == of_arm["error"].isna().sum()
+        assert counts.timed_out == (of_arm["error"] == "timeout").sum()
+        assert counts.dropped == (of_arm["error"] == "dropped").sum()
     assert not rows["due_ns"].isna().any()
     assert (rows["sent_ns"].dropna() >= rows.loc[rows["sent_ns"].notna(), "due_ns"]).all()
     assert (rows["done_ns"].notna() <= rows["sent_ns"].notna()).all()
@@ -98,9 +101,9 @@ def until(holds: Callable[[], bool], seconds: float = 20) -> None:
 
 def engines() -> list[psutil.Process]:
     """Engines of this process that run."""
-    found = []
+    running = []
     for child in psutil.Process().children():
         with contextlib.suppress(psutil.Error):  # it may end just now
             if "luckyhit.load.engine" in " ".join(child.cmdline()):
-                found.append(child)
-    return found
+                running.append(child)
+    return running

@@ -1,4 +1,4 @@
-"""The schedule: made from a seed, to the byte; and the requests that come of it."""
+"""The schedule: made from a seed, to the byte; when requests are due, for which keys, and their bytes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from luckyhit.errors import ArgumentError
 from luckyhit.load.http1.request_head import Origin
 from luckyhit.load.inputs import Inputs, KeyTable
 from luckyhit.load.request_templates import RouteTemplate
-from luckyhit.load.schedule import LARGEST_NUMBER, LARGEST_TABLE, closed_schedule, draw_keys, schedule_for
+from luckyhit.load.schedule import LARGEST_NUMBER, LARGEST_TABLE, Pace, closed_schedule, draw_keys, due_ns, schedule_for
 from tier import examples
 
 
@@ -38,32 +38,24 @@ workloads = st.builds(
 
 @given(workloads, st.floats(0.001, 3), st.integers(0, 2**63))
 @settings(max_examples=examples(60), deadline=None)
-def test_the_same_seed_makes_the_same_schedule_to_the_byte(load: Workload, seconds: float, seed: int) -> None:
+def test_the_same_seed_makes_the_same_schedule(load: Workload, seconds: float, seed: int) -> None:
     first, again = schedule_for(load, seconds, seed), schedule_for(load, seconds, seed)
     for name in ("due_ns", "route", "key", "number", "swapped"):
         assert getattr(first, name).tobytes() == getattr(again, name).tobytes()
     assert first.digest == again.digest
     assert (np.diff(first.due_ns) >= 0).all()
     assert not len(first) or (first.due_ns[0] >= 0 and first.due_ns[-1] < seconds * 1e9)
+    assert not len(first) or first.digest != schedule_for(load, seconds, seed + 1).digest
     assert ((first.number >= 1) & (first.number <= LARGEST_NUMBER)).all()
 
 
-def test_another_seed_makes_another_schedule() -> None:
-    assert schedule_for(workload(), 2, 1).digest != schedule_for(workload(), 2, 2).digest
-
-
-def test_constant_arrivals_are_evenly_spaced_and_all_there() -> None:
-    due_ns = schedule_for(workload(rate="250/s", arrivals="constant"), 2, 1).due_ns
-    assert len(due_ns) == 500 and set(np.diff(due_ns)) == {4_000_000}
-
-
-def test_poisson_arrivals_have_the_mean_and_the_spread_of_independent_users() -> None:
+def test_poisson_gaps_have_the_mean_and_deviation_of_users() -> None:
     gaps_s = np.diff(schedule_for(workload(rate="1000/s"), 30, 3).due_ns) / 1e9
     assert np.mean(gaps_s) == pytest.approx(1e-3, rel=0.03)
     assert np.std(gaps_s) == pytest.approx(1e-3, rel=0.05)  # of an exponential distribution it equals the mean
 
 
-def test_routes_come_by_their_weights_and_either_arm_goes_first_as_often() -> None:
+def test_routes_come_by_weight_and_arms_take_turns() -> None:
     load = workload(Route(name="a", path="/a", weight=3), Route(name="b", path="/b", weight=1), rate="1000/s")
     schedule = schedule_for(load, 20, 1)
     assert np.mean(schedule.route == 0) == pytest.approx(0.75, abs=0.02)
@@ -81,7 +73,7 @@ def test_keys_stay_in_their_range(first: int, size: int, popularity: str, expone
 
 @pytest.mark.parametrize("last", [100, LARGEST_TABLE + 1])
 @pytest.mark.parametrize("exponent", [0.8, 1.0, 1.5])
-def test_zipf_shares(last: int, exponent: float) -> None:
+def test_zipf_probabilities(last: int, exponent: float) -> None:
     drawn = draw_keys(keys(1, last, exponent=exponent), 600_000, np.random.default_rng(1), 5)
     _, counts = np.unique(drawn, return_counts=True)
     shares = np.arange(1, last + 1) ** -exponent
@@ -90,7 +82,7 @@ def test_zipf_shares(last: int, exponent: float) -> None:
     assert np.sort(counts)[::-1][:3] / 600_000 == pytest.approx(shares[:3], rel=0.05)
 
 
-def test_the_popular_keys_are_shuffled_over_the_range_and_the_same_in_every_block() -> None:
+def test_popular_keys_are_the_same_in_each_block() -> None:
     def most_popular(seed: int, block: int) -> int:
         drawn = schedule_for(workload(rate="900/s", seed=seed), 5, block).key
         return int(np.bincount(drawn).argmax())
@@ -99,24 +91,88 @@ def test_the_popular_keys_are_shuffled_over_the_range_and_the_same_in_every_bloc
     assert len({most_popular(seed, 10) for seed in range(8)}) > 4
 
 
-def test_uniform_keys_are_all_as_likely() -> None:
-    drawn = draw_keys(keys(1, 10, popularity="uniform"), 50_000, np.random.default_rng(1), 5)
-    assert np.bincount(drawn)[1:] / 50_000 == pytest.approx(np.full(10, 0.1), rel=0.06)
-
-
-def test_a_schedule_that_does_not_fit_is_refused() -> None:
-    with pytest.raises(ArgumentError, match="more than one block can hold"):
-        schedule_for(workload(rate="90000/s"), 3600, 1)
-
-
-def test_no_requests_at_all() -> None:
-    schedule = schedule_for(workload(rate="1/m"), 0.001, 2)
-    assert len(schedule) == 0 and schedule.distinct_keys == 0 and schedule.digest
+@pytest.mark.parametrize(("rate", "seconds", "slots"), [("250/s", 2, 500), ("1/m", 0.001, 1)])
+def test_constant_arrivals_are_evenly_spaced(rate: str, seconds: float, slots: int) -> None:
+    schedule = schedule_for(workload(rate=rate, arrivals="constant"), seconds, 1)
+    assert len(schedule) == slots and set(np.diff(schedule.due_ns)) <= {4_000_000}
+    empty = schedule_for(workload(rate="1/m"), 0.001, 2)
+    assert len(empty) == 0 and empty.distinct_keys == 0 and empty.digest
 
 
 def test_a_closed_loop_has_requests_but_no_instants() -> None:
     schedule = closed_schedule(workload(), 100, 1)
     assert len(schedule) == 100 and not schedule.due_ns.any() and schedule.key.all()
+
+
+# Rates that change
+
+
+def staged(*stages: tuple[str, str, str | None], **other: Any) -> Workload:
+    declared = [{"lasts": lasts, "rate": rate, "to": to} for lasts, rate, to in stages]
+    return Workload.model_validate({"seed": 1, "routes": [{"name": "a", "path": "/"}], "stages": declared, **other})
+
+
+stages = st.lists(
+    st.tuples(
+        st.integers(50, 2000).map(lambda ms: f"{ms}ms"),
+        st.integers(1, 400).map(lambda rate: f"{rate}/s"),
+        st.none() | st.integers(1, 400).map(lambda rate: f"{rate}/s"),
+    ),
+    min_size=1,
+    max_size=5,
+)
+
+
+def test_a_ramp_gets_denser_evenly() -> None:
+    due_s = due_ns(staged(("10s", "10/s", "190/s"), arrivals="constant"), 10, np.random.default_rng(1)) / 1e9
+    assert len(due_s) == 1000  # (10 + 190) / 2 for ten seconds
+    counts, _ = np.histogram(due_s, bins=10, range=(0, 10))
+    assert counts == pytest.approx(10 + 18 * (np.arange(10) + 0.5), abs=1.01)
+
+
+def test_a_step_changes_the_rate_and_the_last_rate_holds() -> None:
+    due_s = due_ns(
+        staged(("1s", "100/s", None), ("1s", "400/s", None), arrivals="constant"), 4, np.random.default_rng(1)
+    )
+    counts, _ = np.histogram(due_s / 1e9, bins=4, range=(0, 4))
+    assert counts.tolist() == [100, 400, 400, 400]
+
+
+@given(stages, st.floats(0.05, 12), st.integers(0, 2**32))
+@settings(max_examples=examples(60), deadline=None)
+def test_as_many_are_due_as_the_rate_says(given_stages: list[Any], seconds: float, seed: int) -> None:
+    even = staged(*given_stages, arrivals="constant")
+    expected = even.requests_in(seconds)
+    assert expected is not None and Pace.of(even).count(seconds) == pytest.approx(expected)
+    due = due_ns(even, seconds, np.random.default_rng(seed))
+    assert abs(len(due) - expected) <= 1 and (np.diff(due) > 0).all()
+    assert due[0] == 0 and due[-1] < seconds * 1e9
+    independent = due_ns(staged(*given_stages), seconds, np.random.default_rng(seed))
+    assert abs(len(independent) - expected) <= 8 * expected**0.5 + 8
+    assert (np.diff(independent) >= 0).all() and (not len(independent) or independent[-1] < seconds * 1e9)
+
+
+@given(stages, st.lists(st.floats(0, 20), min_size=1, max_size=20))
+def test_instants_and_counts_are_inverse(given_stages: list[Any], seconds: list[float]) -> None:
+    pace = Pace.of(staged(*given_stages))
+    instants = np.array(sorted(seconds))
+    again = pace.instants_s(np.array([pace.count(instant) for instant in instants]))
+    assert again == pytest.approx(instants, abs=1e-6)
+
+
+def test_arrivals_of_a_ramp_are_poisson_in_each_part() -> None:
+    parts = []
+    for seed in range(300):
+        due_s = due_ns(staged(("2s", "50/s", "250/s")), 2, np.random.default_rng(seed)) / 1e9
+        parts.append(np.histogram(due_s, bins=4, range=(0, 2))[0])
+    means, variances = np.mean(parts, axis=0), np.var(parts, axis=0)
+    assert means == pytest.approx([37.5, 62.5, 87.5, 112.5], rel=0.05)
+    assert variances == pytest.approx(means, rel=0.35)  # of a Poisson count they are equal
+
+
+def test_too_many_requests_are_refused() -> None:
+    with pytest.raises(ArgumentError, match="20,000,000"):
+        schedule_for(staged(("1s", "1/s", "100000/s")), 600, 1)
 
 
 ORIGIN = Origin.parse("http://localhost:8000/shop")
@@ -149,7 +205,7 @@ def test_headers_and_text_bodies_are_filled_in() -> None:
     assert declared.render(1, 1).lower().count(b"content-type:") == 1
 
 
-def test_keys_that_are_texts_are_encoded_where_they_stand() -> None:
+def test_text_keys_are_encoded() -> None:
     route = Route(
         name="put", method="PUT", path="/a/{key}", headers={"X-Key": "{key}"}, body={"k": "{key}"}, keys=keys()
     )
@@ -202,27 +258,21 @@ def test_keys_of_ranges_files_and_none_side_by_side() -> None:
 
 
 def test_keys_of_a_file_that_was_not_read() -> None:
-    with pytest.raises(ArgumentError, match="were not read from their file"):
+    with pytest.raises(ArgumentError, match="'item'"):
         schedule_for(workload(Route(name="item", path="/{key}", keys=Keys(file="k.txt"))), 1, 1)
 
 
 @pytest.mark.parametrize("size", [1000, LARGEST_TABLE + 1000])
-def test_the_hot_keys_share_evenly_and_so_do_the_others(size: int) -> None:
+def test_the_hot_keys_and_the_others_share_evenly(size: int) -> None:
     hot_set = keys(1, size, popularity="hot-set", hot=4, hot_share="80 %")
     drawn = draw_keys(hot_set, 100_000, np.random.default_rng(1), 5)
-    found, counts = np.unique(drawn, return_counts=True)
+    distinct, counts = np.unique(drawn, return_counts=True)
     order = np.argsort(counts)[::-1]
     assert counts[order[:4]] / 100_000 == pytest.approx(np.full(4, 0.2), rel=0.05)
     assert counts[order[4:]].sum() == pytest.approx(20_000, rel=0.05) and counts[order[4]] < 60
     # The hot ones are spread by the seed, and are the same in the next block.
     again, recounts = np.unique(draw_keys(hot_set, 5_000, np.random.default_rng(2), 5), return_counts=True)
-    assert set(again[np.argsort(recounts)[::-1][:4]]) == set(found[order[:4]]) != {1, 2, 3, 4}
-
-
-def test_a_read_has_no_body_and_no_length() -> None:
-    request = RouteTemplate(Route(name="a", path="/a"), Origin.parse("http://h"), {}).render(0, 1)
-    assert request.startswith(b"GET /a HTTP/1.1\r\nhost: h\r\n") and b"content-length" not in request
-    assert request.endswith(b"\r\n\r\n")
+    assert set(again[np.argsort(recounts)[::-1][:4]]) == set(distinct[order[:4]]) != {1, 2, 3, 4}
 
 
 @pytest.mark.parametrize(
@@ -235,7 +285,7 @@ def test_a_request_cannot_be_split(headers: dict[str, str]) -> None:
 
 
 @given(st.text(max_size=20))
-def test_whatever_a_header_holds_there_is_one_request(value: str) -> None:
+def test_any_header_makes_one_request(value: str) -> None:
     try:
         request = RouteTemplate(Route(name="a", path="/a"), ORIGIN, {"X-A": value}).render(0, 1)
     except ArgumentError:

@@ -12,11 +12,11 @@ import pytest
 from luckyhit import records
 from luckyhit.case.target import Target
 from luckyhit.case.workload import Route, Workload
-from luckyhit.load.block_context import Job
+from luckyhit.load.block_context import BlockContext
 from luckyhit.load.http1.response import HttpResponse
 from luckyhit.load.http2.frames import http2_from_http1
 from luckyhit.load.schedule import schedule_for
-from luckyhit.load.signals import SIGNALS, DeclaredSignals, Signals, signals_of, with_headers
+from luckyhit.load.signals import SIGNALS, DeclaredSignals, SignalReader, signals_of, with_headers
 from luckyhit.load.signals.signal_sources import SignalId
 from luckyhit.records.parquet import read_parts
 
@@ -27,7 +27,7 @@ def test_each_source_declares_its_fields_and_columns() -> None:
     assert declared == set(DeclaredSignals.model_fields) and declared <= set(Target.model_fields)
     for kind in SIGNALS.values():
         assert (kind.reads is None) != (kind.joins is None)
-        assert kind.tells and set(kind.tells) <= set(records.REQUESTS.names)
+        assert kind.columns and set(kind.columns) <= set(records.REQUESTS.names)
 
 
 def test_what_a_target_declares_is_taken_by_name() -> None:
@@ -55,32 +55,32 @@ class Spans:
         return rows.set_column(rows.schema.get_field_index("db_calls"), "db_calls", calls)
 
 
-async def _job(directory: Path, *later: Any) -> Job:
+async def _context(directory: Path, *later: Any) -> BlockContext:
     workload = Workload(seed=1, rate="10/s", timeout="1s", routes=[Route(name="page", path="/p")])  # type: ignore[arg-type]
     targets: dict[records.Arm, str] = {"before": "http://127.0.0.1:1", "after": "http://127.0.0.1:1"}
-    return Job.make(
+    return BlockContext(
         schedule_for(workload, 1.0, 1), targets, block=0, origin_ns=0, warmup_ns=0, timeout_s=1.0, headers={},
-        signals=Signals(), expected=None, directory=directory, limit=4, later=later,
+        signals=SignalReader(), expected=None, directory=directory, limit=4, later=later,
     )  # fmt: skip
 
 
 def test_a_later_source_identifies_requests_and_completes_rows(tmp_path: Path) -> None:
     async def measured() -> bytes:
-        job = await _job(tmp_path, Spans())
-        request = next(job.requests())
-        payload = job.exchange(request, 1, 1, lambda *_: None).payload
-        job.answers.settle(0, 0, HttpResponse(1, 2, 3, 200, None, [(b"x-db-calls", b"9")], b"", 1, 0))
-        assert job.holds_rows(10**19)
-        await job.finish_signals()
-        assert not job.holds_rows(10**19)
-        job.rows.end()
-        job.rows.flush()
+        context = await _context(tmp_path, Spans())
+        request = next(context.requests())
+        payload = context.pending_request(request, 1, 1, lambda *_: None).payload
+        context.responses.record(0, 0, HttpResponse(1, 2, 3, 200, None, [(b"x-db-calls", b"9")], b"", 1, 0))
+        assert context.holds_rows(10**19)
+        await context.finish_signals()
+        assert not context.holds_rows(10**19)
+        context.recorder.end()
+        context.recorder.flush()
         return payload
 
     payload = asyncio.run(measured())
     line = b"traceparent: 00-%032x-%016x-01" % (1, 2)
     assert line in payload.split(b"\r\n")
-    assert tuple(line.split(b": ")) in http2_from_http1(payload, "http").headers
+    assert tuple(line.split(b": ")) in http2_from_http1(payload, "http")[0]
     rows = pa.concat_tables(read_parts(tmp_path, "requests", ["arm", "slot", "db_calls"])).to_pylist()
     assert {row["db_calls"] for row in rows if row["arm"] == "before"} == {2}
     assert {row["db_calls"] for row in rows if row["arm"] == "after"} == {None}

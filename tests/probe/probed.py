@@ -15,7 +15,7 @@ from versioned_service import VersionedService, running
 
 from luckyhit.case.freshness import Freshness
 from luckyhit.judge.freshness.classify import classify_reads
-from luckyhit.load.signals import Signals
+from luckyhit.load.signals import SignalReader
 from luckyhit.probe.arm import ProbeArm
 from luckyhit.probe.probe_plan import KeyRanges
 from luckyhit.probe.probe_reads import ProbeReader, variants_of
@@ -85,7 +85,7 @@ def arm_for(url: str, spec: Freshness, *, originals: Mapping[str, int] | None = 
         headers,
         worker_header=other.pop("worker_header", None),
         variants=variants_of(spec, other.pop("routes", [])),
-        signals=Signals(),
+        signals=SignalReader(),
     )
     settings: dict[str, Any] = {"headers": headers, "timeout_s": 5.0, "originals": originals, **other}
     return ProbeArm(spec, reader, **settings)

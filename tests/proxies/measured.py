@@ -19,7 +19,7 @@ from matrix import CHAINS, SERVICES, UNSEEN
 from products import PRODUCTS
 
 from luckyhit.load.command.load_plan import plan_load
-from luckyhit.load.command.options import Asked
+from luckyhit.load.command.options import LoadOptions
 from luckyhit.load.worker_pool import run_engine
 from luckyhit.records import REQUESTS
 
@@ -81,9 +81,11 @@ def measure(lab: Lab, chain: str, service: str, *, rate: float = 60, seconds: fl
     if "--" in chain and chain not in UNSEEN:
         lab.warm(chain, service, range(1, KEYS + 1, 2))
         time.sleep(IN_BEFORE_S)
-    asked = Asked(rate=rate, seconds=seconds, keys=f"1-{KEYS}", arrivals="constant", headers=asked_headers(chain))
+    options = LoadOptions(
+        rate=rate, seconds=seconds, keys=f"1-{KEYS}", arrivals="constant", headers=asked_headers(chain)
+    )
     before = lab.counted(chain, service)
-    rows = recorded(f"{url}/{{key}}", asked)
+    rows = recorded(f"{url}/{{key}}", options)
     really = lab.counted(chain, service) - before
     statuses = {entry["values"].as_py(): entry["counts"].as_py() for entry in pc.value_counts(rows["cache"])}
     visible = sum(statuses.get(status, 0) for status in ("hit", "miss", "stale"))
@@ -101,12 +103,12 @@ def measure(lab: Lab, chain: str, service: str, *, rate: float = 60, seconds: fl
     )
 
 
-def recorded(url: str, asked: Asked) -> pa.Table:
+def recorded(url: str, options: LoadOptions) -> pa.Table:
     """The rows of a load, by an engine that does not check itself first. All its requests have to complete."""
     with tempfile.TemporaryDirectory(prefix="luckyhit-proxies-") as name:
         directory = Path(name)
         (directory / "requests").mkdir()
-        run_engine(plan_load(url, asked).config(directory, None).model_copy(update={"selfcheck": False}))
+        run_engine(plan_load(url, options).config(directory, None).model_copy(update={"selfcheck": False}))
         rows = pq.ParquetDataset(sorted((directory / "requests").iterdir()), schema=REQUESTS).read()
     if failed := rows.num_rows - rows["error"].null_count:
         raise RuntimeError(f"{url}: {failed} of {rows.num_rows} requests failed: {pc.unique(rows['error'])}")

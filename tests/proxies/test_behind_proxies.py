@@ -9,7 +9,7 @@ from lab import Lab, missing
 from matrix import COMBINATIONS, QUICK, SHORT, SILENT
 from measured import measure, recorded
 
-from luckyhit.load.command.options import Asked
+from luckyhit.load.command.options import LoadOptions
 from tier import one_of_many
 
 
@@ -49,7 +49,7 @@ def test_what_no_answer_tells_is_not_made_up(lab: Lab, chain: str, service: str)
 def test_a_hit_that_lost_its_body_has_other_bytes(lab: Lab) -> None:
     # findings/apache-socache-empty-hit.sh: by its status and its headers, such a hit is as good as any.
     skip_where_missing("apache-x-cache")
-    rows = recorded(f"{lab.url('apache-x-cache', 'tagged-1')}/1", Asked(rate=20, seconds=4)).to_pydict()
+    rows = recorded(f"{lab.url('apache-x-cache', 'tagged-1')}/1", LoadOptions(rate=20, seconds=4)).to_pydict()
     answers = set(zip(rows["status"], rows["cache"], rows["body_hash"], strict=True))
     hashes = {body_hash for status, cache, body_hash in answers if (status, cache) == (200, "hit")}
     assert len(hashes) == 2 and {0} < set(rows["bytes"])

@@ -48,7 +48,8 @@ def test_a_run_keeps_what_it_sends_when_the_file_changes(project: Project) -> No
     (project.root / "keys.txt").unlink()
     kept = inputs_of(run)
     assert kept is not None and [table.keys for table in kept.keys.values()] == [("red", "blue")]
-    assert run.manifest.inputs == ["1 of the lines of keys.txt repeat a key; each key counts where it stands first."]
+    (note,) = run.manifest.inputs
+    assert note.startswith("1 of the lines of keys.txt")
 
 
 def live_replay(project: Project, **replay: object) -> Path:

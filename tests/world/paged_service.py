@@ -1,8 +1,8 @@
 """A small real HTTP service whose lists are cached, by a key with or without the page.
 
 GET /things/{key}/pages/{page} and its alias /t/{key}/{page} give one page; /empty/{key} the same list for every key;
-/clock/{key} when it was made; /gone/{key} is 404; PUT /things/{key} makes a new version and empties nothing else. Answers
-name the service's own address, and are packed (gzip, with the time in its head) where `packed`.
+/clock/{key} when it was made; /gone/{key} is 404; PUT /things/{key} makes a new version and empties nothing else. Pages
+have the service's own address and its `text`; bodies are `packed` by gzip, with the time in its head.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from .service import Reply, Request, Service
 class PagedService(Service):
     """`told`: the cache status stands in a header."""
 
-    def __init__(self, *, forgets_page: bool = False, packed: bool = False, told: bool = True) -> None:
+    def __init__(self, *, forgets_page: bool = False, packed: bool = False, told: bool = True, text: str = "") -> None:
         super().__init__()
-        self.forgets_page, self.packed, self.told = forgets_page, packed, told
+        self.forgets_page, self.packed, self.told, self.text = forgets_page, packed, told, text
         self.versions: dict[str, int] = {}
         self.entries: dict[tuple[str, ...], str] = {}
         self._reading = threading.Lock()
@@ -48,7 +48,13 @@ class PagedService(Service):
                 return 200, "HIT", known
             made: dict[str, Any] = {"results": []}
             if kind in ("things", "t"):
-                made = {"next": f"{self.url}/next", "thing": key, "version": version, "page": page[0]}
+                made = {
+                    "next": f"{self.url}/next",
+                    "thing": key,
+                    "version": version,
+                    "page": page[0],
+                    "text": self.text,
+                }
             elif kind == "clock":
                 made = {"made_ns": time.time_ns()}
             self.entries[entry] = json.dumps(made)

@@ -1,7 +1,4 @@
-"""Measuring one block: starts the engine, passes its progress on, and returns what it reports.
-
-What a block is to measure, and what is reported of it.
-"""
+"""Measuring one block: what it is to measure (BlockPlan), and what the engine reports of it (BlockReport)."""
 
 from __future__ import annotations
 
@@ -17,24 +14,24 @@ from luckyhit.load.http1.request_head import Origin, head_lines
 from luckyhit.load.inputs import Inputs
 from luckyhit.load.limits import WatchedLimits
 from luckyhit.load.signals import signals_of
-from luckyhit.load.worker_pool import Crew, run_engine
+from luckyhit.load.worker_pool import WorkerPool, run_engine
 from luckyhit.records import Accounting, Arm, Stage
 
 Progress = Callable[[float, float], None]
 """Called with the seconds done, and the seconds in all."""
 INPUTS = "inputs"
-"""Where a run directory has what the engine needs of key files and access logs."""
+"""Folder of a run directory with what the engine needs of key files and access logs."""
 
 
 def measure_block(
-    run: CaseRun, plan: BlockPlan, *, on_progress: Progress | None = None, crew: Crew | None = None
+    run: CaseRun, plan: BlockPlan, *, on_progress: Progress | None = None, pool: WorkerPool | None = None
 ) -> BlockReport:
-    """Measure one block into the run directory; by `crew`, where it was started ahead.
+    """Measure one block into the run directory; by `pool`, if it was started ahead.
 
-    Raises ArgumentError for requests that can't be sent, ResponseUnexpected where the freshness probe can't work,
-    NotEnoughData where the engine itself failed, and LimitExceeded where one of `plan.limits` was: the load has stopped
-    then, every row is written, and the error has the report. An interruption stops the engine, which writes what it
-    has, and is raised again.
+    Raises ArgumentError for requests that can't be sent, ResponseUnexpected if the freshness probe can't work,
+    NotEnoughData if the engine failed, and LimitExceeded for one of `plan.limits`: then the load has stopped, every row
+    is written, and the error has the report. An interruption stops the engine, which writes what it has, and is raised
+    again.
     """
     case, inputs = run.case, run.path / INPUTS
     for url in plan.targets.values():
@@ -59,26 +56,26 @@ def measure_block(
         freshness=case.freshness if plan.probed else None,
     )
     show = None if on_progress is None else lambda event: on_progress(event["done"], config.total_s)
-    report = BlockReport.from_facts(run_engine(config, show, crew))
+    report = BlockReport.from_facts(run_engine(config, show, pool))
     if report.stopped is not None:
         raise LimitExceeded(
             report.stopped,
             hint="The load stopped at once; what was measured until then is in the run directory. Find out why the "
-            "service failed or slowed down (its log), and lower workload.rate; raise target.limits only where its "
-            "users can bear that.",
+            "service failed or slowed down (its log), and lower workload.rate; raise target.limits only if its users "
+            "can bear that.",
             report=report,
         )
     return report
 
 
 def inputs_of(run: CaseRun) -> Inputs | None:
-    """What the run has of the files that its workload names; None where there are none."""
+    """What the run kept of the files that its workload names; None if it names none."""
     directory = run.path / INPUTS
     return Inputs.load(directory, len(run.case.workload.routes)) if directory.is_dir() else None
 
 
 def config_of(case: Case, **block: Any) -> EngineConfig:
-    """What the engine needs of a case, with what is the block's own (fields of EngineConfig)."""
+    """What the engine needs of a case, with the block's own fields of EngineConfig."""
     parts = {
         "workload": case.workload,
         "expected": case.expected.response,
@@ -95,16 +92,11 @@ def config_of(case: Case, **block: Any) -> EngineConfig:
 class BlockPlan:
     """One block: one base URL for each arm (one or two), its seed, its length in seconds.
 
-    `headers` are sent with each request and may hold secrets: they reach the engine through a pipe, never a file or
-    an argument. `ca_file`: authorities to trust instead of the system's. `selfcheck`: let the engine measure itself
-    first (half a second). For the freshness probe: `originals` are the values of its cold keys, `start_values` what
-    `target.start.command` is filled in with (both by arm), `databases` URLs by the name of their variable: these may
-    hold secrets too.
-
-    `limits`: where the block is stopped (see luckyhit.load.limits): `error_rate` (a share), `p99_ms`, `window_s`,
-    `fewest`; what is None or missing of the first two is not limited. `measure_s` may be 0: a wash-out, all of it
-    warm-up, without a probe or a self-check. `probed`: with the case's freshness probe beside the load; without it the
-    block is a control, which shows what the load alone does.
+    `headers` are sent with each request and may hold secrets: they reach the engine through a pipe, never a file or an
+    argument. `selfcheck`: let the engine measure itself first (half a second). `limits`: the fields of WatchedLimits;
+    an `error_rate` or `p99_ms` that is missing is not limited. `measure_s` may be 0: a wash-out, all of it warm-up,
+    without a probe or a self-check. `probed`: run the case's freshness probe beside the load; a block without it is a
+    control, which shows what the load alone does. The other fields are those of EngineConfig.
     """
 
     block: int
@@ -127,15 +119,13 @@ class BlockPlan:
 class BlockReport:
     """How a block went.
 
-    `unexpected`: the first answer that was not as expected, in one sentence. `probe`: empty without a freshness probe;
-    else probes, rows of writes and of reads, requests in the measured part and their share of the load's there (over
-    all arms), requests beside it (preflight, putting back), keys put back and not put back (by arm), problems.
-    `start_ns`, `measure_ns`, `end_ns`: start, end of the warm-up and end, from the run's start. `digest` tells which
-    schedule was sent; `retried`: requests sent again since a kept-alive connection was closed under them; `unchecked`:
-    answers too large to be looked into; `examples`: an unexpected answer of each kind (route, arm, reason, status,
-    cache status), and how many there were (see luckyhit.load.bodies.examples). `stopped`: the limit of the plan
-    that was exceeded, in one sentence with figures; what was not sent then, or not answered, is `dropped`, and the
-    measured part ended before `end_ns`.
+    `unexpected`: the first unexpected response, in one sentence. `probe`: empty without a freshness probe; else probes,
+    rows of writes and of reads, requests in the measured part and their fraction of the load's there (over all arms),
+    requests beside it (preflight, putting back), keys put back and not put back (by arm), problems. `start_ns`,
+    `measure_ns`, `end_ns`: start, end of the warm-up and end, from the run's start. `digest` identifies the schedule;
+    `retried`: requests sent again because their kept-alive connection was closed; `unchecked`: responses too large to
+    be checked; `examples`: see luckyhit.load.bodies.examples. `stopped`: the limit that was exceeded, in one sentence
+    with figures; what was not sent or answered by then is `dropped`, and the measured part ended before `end_ns`.
     """
 
     accounting: dict[Arm, Accounting]
@@ -154,7 +144,7 @@ class BlockReport:
 
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any]) -> BlockReport:
-        """The report from what the engine's last line says."""
+        """The report in the engine's last line."""
         return cls(
             **{
                 **facts,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from luckyhit.case.workload import Response
@@ -12,61 +11,43 @@ from luckyhit.load.http1.client import Client
 from luckyhit.load.http1.response import HttpResponse, PendingRequest
 from luckyhit.load.recorder import RequestRecorder
 from luckyhit.load.request_templates import RouteTemplate
-from luckyhit.load.responses import KEPT_FOR_LATER, Answers
+from luckyhit.load.responses import KEPT_FOR_LATER, ResponseHandler
 from luckyhit.load.schedule import Schedule
-from luckyhit.load.signals import LaterSource, ResponseSource, with_headers
+from luckyhit.load.signals import LaterSource, ResponseSource, SignalReader, with_headers
 from luckyhit.records import Arm
 
 CONNECTIONS_PER_CLIENT = 10_000_000
 """Connections are numbered apart: by worker and arm, then those of the freshness probe (`PROBE_CONNECTIONS` higher)."""
 PROBE_CONNECTIONS = 2_000_000_000
-
-
-_STRETCH = 512
+_CHUNK = 512
 """Slots that are read out of the schedule at a time: single numbers out of arrays are slow."""
-
 
 Request = tuple[int, int, int, int, int, bool]
 """One slot of the schedule: slot, route, key, number, due_ns (from the block's start), swapped."""
 
 
-@dataclass
-class Job:
-    """Arms are counted in the order of `arms`. Instants are raw nanoseconds of the monotonic clock. This worker, one
-    of `workers`, has every `workers`-th slot, from `worker` on. `endless`: behind the last slot comes the first again
-    (with a number of its own). `later`: what tells of requests once their responses have come. `fixed`: by arm and
-    route, requests that are always the same; `methods`: by route."""
+class BlockContext:
+    """Arms are numbered in the order of `targets` (base URLs). Instants are raw nanoseconds of the monotonic clock.
 
-    arms: tuple[Arm, ...]
-    schedule: Schedule
-    clients: tuple[Client, ...]
-    templates: tuple[tuple[RouteTemplate, ...], ...]
-    rows: RequestRecorder
-    answers: Answers
-    timeout_s: float
-    worker: int = 0
-    workers: int = 1
-    endless: bool = False
-    start_ns: int = 0
-    later: tuple[LaterSource, ...] = ()
-    fixed: list[list[bytes | None]] = field(default_factory=list)
-    methods: list[str] = field(default_factory=list)
+    `limit`: connections, over all arms together. This worker, one of `workers`, has every `workers`-th slot, from
+    `worker` on. `endless`: after the last slot the first comes again, under a number of its own. `later`: sources that
+    report on requests once their responses have come. Raises ArgumentError for requests that can't be sent.
+    """
 
-    @classmethod
-    def make(
-        cls,
+    def __init__(
+        self,
         schedule: Schedule,
         targets: Mapping[Arm, str],
         *,
-        block: int,
-        origin_ns: int,
-        warmup_ns: int,
-        timeout_s: float,
-        headers: Mapping[str, str],
-        signals: ResponseSource,
-        expected: Response | None,
-        directory: Path | None,
         limit: int,
+        timeout_s: float,
+        block: int = 0,
+        origin_ns: int = 0,
+        warmup_ns: int = 0,
+        headers: Mapping[str, str] = {},
+        signals: ResponseSource | None = None,
+        expected: Response | None = None,
+        directory: Path | None = None,
         worker: int = 0,
         workers: int = 1,
         endless: bool = False,
@@ -74,32 +55,41 @@ class Job:
         http: str = "auto",
         tls: ssl.SSLContext | None = None,
         cookies: Mapping[str, str] | None = None,
-        later: tuple[LaterSource, ...] = (),
-    ) -> Job:
-        """Raises ArgumentError for requests that can't be sent. `limit`: connections, over all arms together."""
-        arms = tuple(targets)
-        first = len(arms) * worker
-        clients = tuple(
+        later: Sequence[LaterSource] = (),
+    ) -> None:
+        self.arms, self.schedule, self.later, self.timeout_s = tuple(targets), schedule, later, timeout_s
+        self.worker, self.workers, self._endless = worker, workers, endless
+        self.start_ns = 0
+        self.methods = [route.method for route in schedule.routes]
+        self.clients = tuple(
             Client(
                 url,
-                limit=max(1, limit // len(arms)),
-                first_connection=CONNECTIONS_PER_CLIENT * (first + index),
+                limit=max(1, limit // len(targets)),
+                first_connection=CONNECTIONS_PER_CLIENT * (len(targets) * worker + arm),
                 fresh=fresh,
                 http=http,
                 ssl_context=tls,
             )
-            for index, url in enumerate(targets.values())
+            for arm, url in enumerate(targets.values())
         )
-        templates = tuple(
+        self.templates = tuple(
             tuple(
                 RouteTemplate(route, client.origin, headers, table=table, cookies=cookies or {})
                 for route, table in zip(schedule.routes, schedule.tables, strict=True)
             )
-            for client in clients
+            for client in self.clients
         )
-        rows = RequestRecorder(
+        # By arm and route, requests that are always the same.
+        self.fixed = [
+            [
+                _fixed(template) if table is None else None
+                for template, table in zip(of_arm, schedule.tables, strict=True)
+            ]
+            for of_arm in self.templates
+        ]
+        self.recorder = RequestRecorder(
             schedule,
-            arms,
+            self.arms,
             block=block,
             warmup_ns=warmup_ns,
             directory=directory,
@@ -109,46 +99,35 @@ class Job:
             endless=endless,
             later=later,
         )
-        answers = Answers(
+        self.responses = ResponseHandler(
             schedule,
-            rows,
-            arms,
-            templates,
-            signals,
+            self.recorder,
+            self.arms,
+            self.templates,
+            signals or SignalReader(),
             expected,
             secrets=tuple(headers.values()),
             later_bytes=KEPT_FOR_LATER,
         )
-        job = cls(arms, schedule, clients, templates, rows, answers, timeout_s, worker, workers, endless)
-        job.later = later
-        job.fixed = [
-            [
-                _fixed(template) if table is None else None
-                for template, table in zip(of_arm, schedule.tables, strict=True)
-            ]
-            for of_arm in templates
-        ]
-        job.methods = [route.method for route in schedule.routes]
-        return job
 
     def begin(self, start_ns: int) -> None:
         """The block starts at `start_ns`."""
-        self.start_ns = self.rows.start_ns = start_ns
+        self.start_ns = self.recorder.start_ns = start_ns
 
     def requests(self) -> Iterator[Request]:
         """This worker's slots, in order."""
-        schedule, first, lap = self.schedule, self.worker, 0
+        schedule, lap = self.schedule, 0
         while len(schedule):
-            for start in range(first, len(schedule), _STRETCH * self.workers):
-                part = slice(start, start + _STRETCH * self.workers, self.workers)
+            for start in range(self.worker, len(schedule), _CHUNK * self.workers):
+                part = slice(start, start + _CHUNK * self.workers, self.workers)
                 columns = (schedule.route, schedule.key, schedule.number, schedule.due_ns, schedule.swapped)
                 slots = range(lap + start, lap + len(schedule), self.workers)
                 yield from zip(slots, *(column[part].tolist() for column in columns), strict=False)
-            if not self.endless:
+            if not self._endless:
                 return
             lap += len(schedule)
 
-    def exchange(
+    def pending_request(
         self, request: Request, arm: int, tag: int, on_done: Callable[[PendingRequest, HttpResponse], None]
     ) -> PendingRequest:
         """A request to one arm, ready to be sent."""
@@ -161,27 +140,27 @@ class Job:
         return PendingRequest(payload, on_done, self.methods[route], tag)
 
     def identify(self, payload: bytes, slot: int, arm: int) -> bytes:
-        """The request with what each later source knows it by."""
+        """The request with the header by which each later source recognises it."""
         return with_headers(payload, [source.header(slot, arm) for source in self.later])
 
     def holds_rows(self, now_ns: int) -> bool:
-        """Whether rows may still be told more of, and are not to be written yet."""
-        return self.answers.holds_rows(now_ns) or any(source.waits(now_ns) for source in self.later)
+        """Whether recorded rows may still change, and are not to be written yet."""
+        return self.responses.holds_rows(now_ns) or any(source.waits(now_ns) for source in self.later)
 
     async def finish_signals(self) -> None:
-        """Wait for what later sources still have to tell. Every response has come."""
+        """Wait for what later sources still have to report. Every response has come."""
         for source in self.later:
             await source.finish()
 
     @property
     def retries(self) -> int:
-        """Requests sent a second time, since a kept-alive connection was closed under the first."""
+        """Requests sent a second time, because a kept-alive connection was closed under the first."""
         return sum(client.retries for client in self.clients)
 
 
 def _fixed(template: RouteTemplate) -> bytes | None:
-    """The request, where it is always the same."""
+    """The request, if it is always the same."""
     if template.route.keys is not None:
         return None
-    once, again = template.render(0, 1), template.render(0, 2)
-    return once if once == again else None
+    first, second = template.render(0, 1), template.render(0, 2)
+    return first if first == second else None

@@ -1,8 +1,8 @@
-"""The built-in echo: a service that does nothing but answer, and tells how long that took by its own clock.
+"""The built-in echo: a service that does nothing but respond, and reports how long that took by its own clock.
 
     python -P echo.py [MEDIAN_MS [SIGMA]]     prints its port; ends with its standard input
 
-With MEDIAN_MS each answer is held back by a random time, log-normal around it, on kernel timers' whole milliseconds.
+With MEDIAN_MS each response is delayed by a random time, log-normal around it, in whole milliseconds.
 What a client sees above the `dur` of Server-Timing is what the client (and the loopback) adds. Run by its path, not
 as a module: it imports nothing of Lucky Hit, and starts at once.
 """
@@ -20,7 +20,7 @@ _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 2\r\n"
 
 
 class Echo(asyncio.Protocol):
-    """Answers every request, however it looks, once its header has ended."""
+    """Responds to every request, whatever it says, at the end of its header."""
 
     median_ms = 0.0
     sigma = 0.5
@@ -40,11 +40,11 @@ class Echo(asyncio.Protocol):
             self._pending = self._pending[end + 4 :]
             if self.median_ms:
                 hold_s = self.median_ms / 1000 * math.exp(self.rng.gauss(0, self.sigma))
-                asyncio.get_running_loop().call_later(hold_s, self._answer, began)
+                asyncio.get_running_loop().call_later(hold_s, self._response, began)
             else:
-                self._answer(began)
+                self._response(began)
 
-    def _answer(self, began: float) -> None:
+    def _response(self, began: float) -> None:
         if self._transport is not None and not self._transport.is_closing():
             took_ms = (time.perf_counter() - began) * 1000
             self._transport.write(_HEAD + b"server-timing: app;dur=%.4f\r\n\r\nok" % took_ms)

@@ -2,12 +2,12 @@
 
     python -m luckyhit.load.engine      an EngineConfig (one JSON object, one line) on standard input
 
-It tells `{"ready": true}` on standard output once it could begin, and waits for a second line, `{"start_ns": ...}`,
+It writes `{"ready": true}` to standard output when it can begin, and waits for a second line, `{"start_ns": ...}`,
 which all workers get at once. Progress follows, one JSON object a line: `{"done": seconds, "answered": requests,
 "errors": {...}}`; the last one is `{"facts": ...}`, or `{"error": ...}` with an error of the tree. SIGTERM, SIGINT, the
-end of standard input (its owner is gone) and the owner's death stop it early: no request is sent any more, what was not
-sent is recorded as `dropped`, everything is written, and the facts still come. So it does where one of its
-limits is exceeded; of several workers each tells `{"watched": {arm: counts}}`, and their owner stops them all.
+end of standard input (its owner is gone) and the owner's death stop it early: no more requests are sent, the rest is
+recorded as `dropped`, everything is written, and the facts still come. The same happens when a limit is exceeded; each
+of several workers writes `{"watched": {arm: counts}}`, and their owner stops them all.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from urllib.parse import urlsplit
 import uvloop
 
 from luckyhit.errors import ArgumentError, LuckyHitError, NoRoom
-from luckyhit.load.block_context import Job
+from luckyhit.load.block_context import BlockContext
 from luckyhit.load.engine_config import EngineConfig
 from luckyhit.load.inputs import Inputs
-from luckyhit.load.limits import Watch
-from luckyhit.load.priority import hurried
+from luckyhit.load.limits import LimitWatch
+from luckyhit.load.priority import raised_priority
 from luckyhit.load.schedule import closed_schedule, schedule_for
 from luckyhit.load.selfcheck import SelfCheck, engine_check, self_check
-from luckyhit.load.sender import ClosedWorker, Worker
+from luckyhit.load.sender import ClosedLoopSender, Sender
 from luckyhit.load.signals import headers_source, later_sources
 from luckyhit.scrub.redactor import Redactor
 
@@ -49,19 +49,19 @@ if TYPE_CHECKING:
 
 PROGRESS_S = 0.2
 WARM_PER_S = 60
-"""Requests per second for each connection that is opened beforehand: enough where answers take 15 ms. One that has to
-be opened on the way costs its request a millisecond."""
+"""Requests per second for each connection that is opened beforehand: enough for responses of 15 ms. Opening one during
+the load costs its request a millisecond."""
 FLUSH_S = 1.0
 MOST_CONNECTIONS = 8192
 CLOSED_SLOTS = 200_000
-"""Different requests of a closed loop; behind the last one it begins again."""
+"""Different requests of a closed loop; after the last one it begins again."""
 RESTORE_STOPPED_S = 3.0
-"""How long the probe may remove what it created when it was stopped early, and then put its keys back."""
+"""After an early stop: how long the probe may remove what it created, and then put its keys back."""
 _PR_SET_PDEATHSIG = 1
 
 
 class Engine:
-    """Measures one block. `started` comes with the instant of the first slot."""
+    """Measures one block. `started` gets the instant of the first slot."""
 
     def __init__(self, config: EngineConfig) -> None:
         self._config, self._workload = config, config.workload
@@ -70,63 +70,65 @@ class Engine:
         self._total_s = config.total_s
         self._stopped = asyncio.Event()
         self._exceeded: str | None = None
-        self._worker: Worker | ClosedWorker | None = None
-        # What a write that goes round the service says on its standard error may hold them.
+        self._sender: Sender | ClosedLoopSender | None = None
+        # A command that writes past the service may print them on its standard error.
         urls = [values.get("cache_url") for values in config.start_values.values()]
         urls += config.databases.values()
         secrets = [*config.headers.values(), *urls, *(urlsplit(url).password for url in urls if url)]
         self._redactor = Redactor(tuple(secret for secret in secrets if secret))
 
     def stop(self) -> None:
-        """Send nothing more, write what there is, and end."""
-        if self._worker is not None:
-            self._worker.halt()
+        """Send nothing more, write what was recorded, and end."""
+        if self._sender is not None:
+            self._sender.halt()
         self._stopped.set()
 
     async def run(self) -> dict[str, Any]:
         """Measure, and return the facts of the block."""
-        job = self._job()
-        probe = self._beside(job)
+        context = self._context()
+        probe = self._probe_beside(context)
         closed = self._closed
         # A closed loop takes all the time it gets, and would take the service's as well.
-        with contextlib.nullcontext("at ordinary priority") if closed else hurried() as turn:
+        with contextlib.nullcontext("at ordinary priority") if closed else raised_priority() as priority:
             checked = await self._unless_stopped(self._self_check())
             if probe is not None:
                 await self._unless_stopped(probe.preflight())
-            opened = closed or min(256, 2 + int(self._rate / job.workers / WARM_PER_S))
-            await self._unless_stopped(asyncio.gather(*(client.warm(opened) for client in job.clients)))
-            job.rows.rehearse()
+            opened = closed or min(256, 2 + int(self._rate / context.workers / WARM_PER_S))
+            await self._unless_stopped(asyncio.gather(*(client.warm(opened) for client in context.clients)))
+            context.recorder.rehearse()
             gc.collect()
             gc.freeze()
             gc.disable()
             if probe is not None:
                 probe.begins()
-            say({"ready": True})
-            job.begin(await self._unless_stopped(self.started) or time.monotonic_ns())
+            write_event({"ready": True})
+            context.begin(await self._unless_stopped(self.started) or time.monotonic_ns())
             try:
-                cpu_share = await self._measure(job, probe)
+                cpu_share = await self._measure(context, probe)
             finally:
-                await job.finish_signals()
-                job.rows.flush()
+                await context.finish_signals()
+                context.recorder.flush()
                 within_s = RESTORE_STOPPED_S if self._stopped.is_set() else None
                 probed = await probe.end(within_s) if probe is not None else {}
-        engine = engine_check(checked, job.rows.late_ms(), cpu_share, turn, closed=bool(closed))
-        return {**self._facts(job), "engine": asdict(engine), "probe": probed}
+        engine = engine_check(checked, context.recorder.late_ms(), cpu_share, priority, closed=bool(closed))
+        return {**self._facts(context), "engine": asdict(engine), "probe": probed}
 
-    async def _measure(self, job: Job, probe: BlockProbe | None) -> float:
-        """Send everything, with the probe beside it. The CPU share of this process meanwhile."""
-        start_ns = job.start_ns
+    async def _measure(self, context: BlockContext, probe: BlockProbe | None) -> float:
+        """Send everything, with the probe beside it. Returns this process's share of a core meanwhile."""
+        start_ns = context.start_ns
         end_ns = start_ns + round(self._total_s * 1e9)
         closed = self._closed
-        watch = self._watch(job)
-        settle = watch.settle if watch is not None else job.answers.settle
-        worker = ClosedWorker(job, settle, end_ns=end_ns, connections=closed) if closed else Worker(job, settle)
-        self._worker = worker
+        watch = self._watch(context)
+        record = watch.record if watch is not None else context.responses.record
+        sender: Sender | ClosedLoopSender = Sender(context, record)
+        if closed:
+            sender = ClosedLoopSender(context, record, end_ns=end_ns, connections=closed)
+        self._sender = sender
         if self._stopped.is_set():
-            worker.halt()
+            sender.halt()
         cpu_s, began = time.process_time(), time.monotonic()
-        looking_after = asyncio.create_task(self._look_after(job))
-        tasks = [asyncio.create_task(worker.run())]
+        reporting = asyncio.create_task(self._report(context))
+        tasks = [asyncio.create_task(sender.run())]
         if probe is not None:
             tasks.append(asyncio.create_task(probe.run(start_ns + self._config.warmup_ns, end_ns)))
         sending: asyncio.Future[Any] = asyncio.gather(*tasks)
@@ -137,22 +139,22 @@ class Engine:
                 sending.result()
         finally:
             cpu_share = (time.process_time() - cpu_s) / (time.monotonic() - began)
-            for task in (looking_after, stopped, *tasks):
+            for task in (reporting, stopped, *tasks):
                 task.cancel()
-            # First what is under way is given up; what the probe still does is to clean up behind itself.
-            await worker.stop()
+            # First what is under way is given up; the probe only cleans up from now on.
+            await sender.stop()
             await asyncio.wait(tasks, timeout=RESTORE_STOPPED_S)
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(looking_after, stopped, *tasks, return_exceptions=True)
+            await asyncio.gather(reporting, stopped, *tasks, return_exceptions=True)
             if watch is not None:
                 watch.close()
-            job.answers.finish()
-            job.rows.end(worker.sent if isinstance(worker, ClosedWorker) else 0)
+            context.responses.finish()
+            context.recorder.end(sender.sent if isinstance(sender, ClosedLoopSender) else 0)
         return cpu_share
 
-    def _watch(self, job: Job) -> Watch | None:
-        """Watch the job's requests from now on, if it has limits."""
+    def _watch(self, context: BlockContext) -> LimitWatch | None:
+        """Watch the block's requests from now on, if it has limits."""
         if self._config.limits is None:
             return None
 
@@ -160,10 +162,11 @@ class Engine:
             self._exceeded = sentence
             self.stop()
 
-        def tell(counts: Mapping[Arm, Counts]) -> None:
-            say({"watched": counts})
+        def report(counts: Mapping[Arm, Counts]) -> None:
+            write_event({"watched": counts})
 
-        watch = Watch(self._config.limits, job, on_exceeded=exceeded, on_counts=tell if job.workers > 1 else None)
+        on_counts = report if context.workers > 1 else None
+        watch = LimitWatch(self._config.limits, context, on_exceeded=exceeded, on_counts=on_counts)
         watch.start()
         return watch
 
@@ -173,7 +176,7 @@ class Engine:
         number, workers = self._config.worker, self._workload.workers
         return len(range(number, self._config.closed, workers))
 
-    def _job(self) -> Job:
+    def _context(self) -> BlockContext:
         config, workload = self._config, self._workload
         inputs = Inputs.load(config.inputs, len(workload.routes)) if config.inputs else None
         if config.closed:
@@ -181,7 +184,7 @@ class Engine:
         else:
             schedule = schedule_for(workload, self._total_s, config.seed, inputs)
         self._rate = len(schedule) / self._total_s if self._total_s else 0.0
-        return Job.make(
+        return BlockContext(
             schedule,
             config.targets,
             block=config.block,
@@ -210,7 +213,7 @@ class Engine:
         return await self_check(rate)
 
     async def _unless_stopped(self, awaitable: Any) -> Any:
-        """The result, or None where it was stopped meanwhile."""
+        """The result, or None if the engine was stopped meanwhile."""
         task, stopped = asyncio.ensure_future(awaitable), asyncio.ensure_future(self._stopped.wait())
         await asyncio.wait([task, stopped], return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
@@ -220,18 +223,18 @@ class Engine:
         await asyncio.gather(task, return_exceptions=True)
         return None
 
-    async def _look_after(self, job: Job) -> None:
-        """Tell the progress, and write the rows that are settled."""
+    async def _report(self, context: BlockContext) -> None:
+        """Report the progress, and write recorded rows."""
         flushed = time.monotonic()
         while True:
             await asyncio.sleep(PROGRESS_S)
-            done_s = min(self._total_s, max(0.0, (time.monotonic_ns() - job.start_ns) / 1e9))
-            say({"done": round(done_s, 2), **job.rows.progress()})
-            if time.monotonic() - flushed >= FLUSH_S and not job.holds_rows(time.monotonic_ns()):
-                await asyncio.to_thread(job.rows.flush)
+            done_s = min(self._total_s, max(0.0, (time.monotonic_ns() - context.start_ns) / 1e9))
+            write_event({"done": round(done_s, 2), **context.recorder.progress()})
+            if time.monotonic() - flushed >= FLUSH_S and not context.holds_rows(time.monotonic_ns()):
+                await asyncio.to_thread(context.recorder.flush)
                 flushed = time.monotonic()
 
-    def _beside(self, job: Job) -> BlockProbe | None:
+    def _probe_beside(self, context: BlockContext) -> BlockProbe | None:
         if self._config.freshness is None or not self._config.measures or self._config.worker > 0:
             return None
         from luckyhit.probe.block_probe import BlockProbe
@@ -239,43 +242,43 @@ class Engine:
         return BlockProbe(
             self._config.freshness,
             self._config,
-            job,
+            context,
             signals=self._signals,
             tls=_authorities(self._config.ca_file),
             redactor=self._redactor,
         )
 
-    def _facts(self, job: Job) -> dict[str, Any]:
-        start_ns = job.start_ns - self._config.origin_ns
+    def _facts(self, context: BlockContext) -> dict[str, Any]:
+        start_ns = context.start_ns - self._config.origin_ns
         return {
-            "accounting": {arm: counts.model_dump() for arm, counts in job.rows.accounting().items()},
-            "unexpected": job.answers.unexpected,
-            "examples": job.answers.examples,
+            "accounting": {arm: counts.model_dump() for arm, counts in context.recorder.accounting().items()},
+            "unexpected": context.responses.unexpected,
+            "examples": context.responses.examples,
             "start_ns": start_ns,
             "measure_ns": start_ns + self._config.warmup_ns,
             "end_ns": start_ns + round(self._total_s * 1e9),
-            "distinct_keys": job.schedule.distinct_keys,
-            "digest": job.schedule.digest,
-            "retried": job.retries,
-            "unchecked": job.answers.unchecked,
+            "distinct_keys": context.schedule.distinct_keys,
+            "digest": context.schedule.digest,
+            "retried": context.retries,
+            "unchecked": context.responses.unchecked,
             "stopped": self._exceeded,
         }
 
 
 def _authorities(ca_file: str | None) -> ssl.SSLContext | None:
-    """TLS verified against the authorities in `ca_file`, and none else."""
+    """TLS verified against the authorities in `ca_file` alone."""
     if ca_file is None:
         return None
     try:
         return ssl.create_default_context(cafile=ca_file)
     except (OSError, ssl.SSLError) as error:
         raise ArgumentError(
-            f"{ca_file!r} holds no certificates that can be read: {error}",
-            hint="target.ca_file (or --ca-file) names a PEM file with the certificates of authorities.",
+            f"{ca_file!r} has no readable certificates: {error}",
+            hint="Let target.ca_file (or --ca-file) name a PEM file with the certificates of authorities.",
         ) from None
 
 
-def say(event: dict[str, Any]) -> None:
+def write_event(event: dict[str, Any]) -> None:
     """One line to the owner, who may be gone."""
     with contextlib.suppress(BrokenPipeError):
         sys.stdout.write(json.dumps(event) + "\n")
@@ -283,7 +286,7 @@ def say(event: dict[str, Any]) -> None:
 
 
 def _descriptors() -> int:
-    """Connections that this process may have, after asking for as many descriptors as it can get."""
+    """Connections that this process may open, after raising its limit of descriptors as far as it can."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MOST_CONNECTIONS + 256
     most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
@@ -295,7 +298,7 @@ def _descriptors() -> int:
 
 
 def _die_with(owner: int) -> None:
-    """Linux: get SIGTERM when the owner dies, in whatever way; and look whether it did so already."""
+    """Linux: get SIGTERM when the owner dies, in whatever way; end if it died already."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != owner:
@@ -308,13 +311,13 @@ async def _main(config: EngineConfig) -> int:
         engine = Engine(config)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, engine.stop)
-        loop.add_reader(0, _heard, loop, engine)
+        loop.add_reader(0, _read_stdin, loop, engine)
         facts = await engine.run()
     except (LuckyHitError, OSError) as error:
         known = NoRoom.of(error) if isinstance(error, OSError) else error
         if known is None:
             raise
-        say(
+        write_event(
             {
                 "error": {
                     "type": type(known).__name__,
@@ -325,12 +328,12 @@ async def _main(config: EngineConfig) -> int:
             }
         )
         return 1
-    say({"facts": facts})
+    write_event({"facts": facts})
     return 0
 
 
-def _heard(loop: asyncio.AbstractEventLoop, engine: Engine) -> None:
-    """The start, or the end of standard input: the owner is gone."""
+def _read_stdin(loop: asyncio.AbstractEventLoop, engine: Engine) -> None:
+    """Read the start; at the end of standard input the owner is gone."""
     line = os.read(0, 4096)
     if not line:
         loop.remove_reader(0)
@@ -340,9 +343,9 @@ def _heard(loop: asyncio.AbstractEventLoop, engine: Engine) -> None:
 
 
 def main() -> int:
-    sys.setswitchinterval(0.00005)  # writing rows must not hold the sending thread up
+    sys.setswitchinterval(0.00005)  # writing rows must not hold up the sending thread
     line = sys.stdin.buffer.readline()
-    if not line:  # whoever started this has no block for it, or is gone
+    if not line:  # the owner has no block for it, or is gone
         return 0
     config = EngineConfig.model_validate_json(line)
     _die_with(config.owner)

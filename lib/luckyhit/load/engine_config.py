@@ -1,5 +1,4 @@
-"""What the load engine is asked for: one block's requests, as its owner makes it and its processes read it; and what it
-tells of itself."""
+"""The load engine's configuration for one block, as its owner writes it and its processes read it; its self-check."""
 
 from __future__ import annotations
 
@@ -19,25 +18,25 @@ Http = Literal["auto", "1.1", "2"]
 
 
 class EngineConfig(BaseModel):
-    """One block. It reaches the engine's processes as one line of JSON, through a pipe, since it may hold secrets.
+    """One block. It reaches the engine's processes as one line of JSON through a pipe, because it may hold secrets.
 
     Attributes:
         targets: base URL of each arm.
         measure_s: 0 for a wash-out: all of the block is warm-up.
         origin_ns: the run's start; the instants of rows count from there.
         directory: of the run; `requests/`, `reads/` and `writes/` are in it.
-        inputs: the directory with what `inputs.gather` wrote; None where the workload names no files.
+        inputs: the directory with what `inputs.gather` wrote; None if the workload names no files.
         selfcheck: the engine measures itself first.
         closed: connections of a closed loop; 0 for an open one.
         ca_file: authorities to trust instead of the system's.
-        freshness: the probe beside the load; None: no probe, and what follows is not needed.
+        freshness: the probe beside the load; None: no probe, and the next four are not needed.
         originals: by arm, the values of the probe's cold keys.
-        start_values: by arm, what `target.start.command` is filled in with.
+        start_values: by arm, the values that fill in `target.start.command`.
         databases: URLs, by the name of their variable.
         purges: whether the case declares calls that purge its cache.
-        limits: where the load is stopped; None: nowhere.
+        limits: when the load is stopped; None: never.
         worker: the number of one process among those of the block, from 0.
-        owner: the pid of whoever started that process.
+        owner: the pid of the process that started it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
@@ -78,7 +77,7 @@ class EngineConfig(BaseModel):
 
     @property
     def measures(self) -> bool:
-        """Whether anything of the block is measured; else all of it is warm-up."""
+        """Whether any of the block is measured; else all of it is warm-up."""
         return self.measure_s > 0
 
     def of_worker(self, worker: int, owner: int) -> EngineConfig:
@@ -88,9 +87,9 @@ class EngineConfig(BaseModel):
 
 @dataclass(frozen=True)
 class EngineCheck:
-    """What the engine adds by itself (null: not checked in this block), and whether its timings can be trusted.
+    """The latency that the engine itself adds (None: not checked), and whether its timings can be trusted.
 
-    `schedule_error_p99_ms`: how late it sent, in the block; `loop_lag_ms`: how late at most; `cpu_share`: of one core.
+    `schedule_error_p99_ms`: how late it sent in the block; `loop_lag_ms`: the latest; `cpu_share`: fraction of a core.
     """
 
     added_p50_ms: float | None

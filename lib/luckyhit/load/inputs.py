@@ -1,7 +1,7 @@
-"""Files that a workload names: read once before anything runs, checked, and kept beside the records as what is sent.
+"""Files that a workload names: read and checked before anything runs, and kept beside the records.
 
-A keys file becomes `keys-ROUTE.txt`, an access log `replay.parquet` (when, which route, which target: no addresses,
-users, referrers or agents), so that a run can be repeated when the files have changed, and shows nothing it need not.
+A keys file becomes `keys-ROUTE.txt`, an access log `replay.parquet` (time, route and target only: no addresses, users,
+referrers or agents), so that a run can be repeated after the files have changed, and keeps no more than it needs.
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ from luckyhit.records.parquet import read_table, write_table
 
 LARGEST_KEYS_FILE = 100 << 20
 LONGEST_KEY = 1024
+_KEYS_HINT = "Name a text file with one key a line."
 REPLAY_FILE = "replay.parquet"
 SHORTEST_LAP_NS = 1_000_000_000
-"""A log that covers less begins again after this all the same: a few lines at one instant are no flood."""
+"""A log that covers less begins again only after this: a few lines at one instant make no flood."""
 
 
 @dataclass(frozen=True)
 class KeyTable:
-    """The texts that a route's keys stand for; `targets`: whole paths instead of those of the route's template."""
+    """The texts of a route's keys; `targets`: whole paths that replace those of the route's template."""
 
     keys: tuple[str | None, ...]
     targets: tuple[str, ...] | None = None
@@ -40,7 +41,7 @@ class KeyTable:
         """The same for the same texts."""
         whole = hashlib.sha256()
         for text in (*self.keys, *(self.targets or ())):
-            # With their lengths: no two lists of texts make the same bytes.
+            # With their lengths, so that two lists of texts never make the same bytes.
             data = b"" if text is None else text.encode()
             whole.update(b"%d:%b" % (-1 if text is None else len(data), data))
         return whole.digest()
@@ -52,7 +53,7 @@ class KeyTable:
 
     @cached_property
     def codes(self) -> NDArray[np.int64]:
-        """For each place a number that is the same for the same key; -1 where there is no key."""
+        """For each place a number that is the same for the same key; -1 if there is no key."""
         numbers: dict[str | None, int] = {None: -1}
         return np.array([numbers.setdefault(key, len(numbers)) for key in self.keys], dtype=np.int64)
 
@@ -60,7 +61,7 @@ class KeyTable:
 @dataclass(frozen=True)
 class ReplayedLog:
     """The lines of an access log, by time. `offset_ns` counts from the first one; `entry` is an index into the table
-    of the line's route; `lasts_ns`: how long the log covers, after which it begins again."""
+    of the line's route; `lasts_ns`: the time that the log covers, after which it begins again."""
 
     offset_ns: NDArray[np.int64]
     route: NDArray[np.int16]
@@ -72,7 +73,7 @@ class ReplayedLog:
         return len(self.offset_ns)
 
     def count_in(self, seconds: float) -> float:
-        """Lines in the first `seconds` of the log, over and over if it is shorter."""
+        """At most how many lines are due in the first `seconds` of the log, which is repeated if it is shorter."""
         return len(self) * (seconds * 1e9 / self.lasts_ns + 1)
 
     def due_ns(self, seconds: float, speed: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -119,11 +120,11 @@ def gather(workload: Workload, root: Path, into: Path) -> list[str]:
         hot = next(route.keys.hot for route in workload.routes if route.name == name and route.keys is not None)
         if hot is not None and hot >= len(keys):
             raise ArgumentError(
-                f"{root / file} holds {len(keys):,} keys, of which {hot:,} are to be hot",
-                hint="Lower keys.hot: some keys are not hot.",
+                f"{root / file} has {len(keys):,} keys, but keys.hot is {hot:,}",
+                hint="Set keys.hot below the number of keys.",
             )
         if repeated:
-            notes.append(f"{repeated:,} of the lines of {file} repeat a key; each key counts where it stands first.")
+            notes.append(f"{repeated:,} of the lines of {file} repeat a key; each key counts at its first place.")
     if workload.replay is not None:
         lines, log_problem = read_log(workload, root / workload.replay.file)
         notes += log_problem
@@ -135,18 +136,18 @@ def _read_keys(path: Path) -> tuple[list[str], int]:
     """The keys of a file, and how many lines repeated an earlier one."""
     try:
         if path.exists() and not path.is_file():  # reading from a pipe or a device might never end
-            raise ArgumentError(f"the keys file {path} is not a file", hint="A text file, one key a line.")
+            raise ArgumentError(f"the keys file {path} is not a regular file", hint=_KEYS_HINT)
         if path.stat().st_size > LARGEST_KEYS_FILE:
             raise ArgumentError(f"{path} is larger than {LARGEST_KEYS_FILE >> 20} MiB", hint="Keep fewer keys in it.")
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise ArgumentError(
             f"the keys file {path} can't be read: {error.strerror}",
-            hint="A text file, one key a line; in a case, keys.file is relative to the project.",
+            hint=f"{_KEYS_HINT} In a case, keys.file is relative to the project.",
         ) from None
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        raise ArgumentError(f"{path}:{line}: this is not UTF-8", hint="A text file, one key a line.") from None
+        raise ArgumentError(f"{path}:{line}: not UTF-8", hint=_KEYS_HINT) from None
     keys: dict[str, None] = {}
     lines = 0
     for number, row in enumerate(text.split("\n"), 1):
@@ -154,14 +155,14 @@ def _read_keys(path: Path) -> tuple[list[str], int]:
         if not key:
             continue
         if not key.isprintable() or len(key) > LONGEST_KEY:
-            fault = "a key with a control character in it" if len(key) <= LONGEST_KEY else "a very long key"
+            fault = "a key with a control character" if len(key) <= LONGEST_KEY else f"a key of {len(key):,} characters"
             raise ArgumentError(
-                f"{path}:{number}: {fault} ({key[:40]!r})", hint=f"One key a line, {LONGEST_KEY} characters at most."
+                f"{path}:{number}: {fault} ({key[:40]!r})", hint=f"One key a line, at most {LONGEST_KEY} characters."
             )
         keys[key] = None
         lines += 1
     if not keys:
-        raise ArgumentError(f"{path} holds no keys", hint="One key a line, the most popular first.")
+        raise ArgumentError(f"{path} has no keys", hint="One key a line, the most popular first.")
     return list(keys), lines - len(keys)
 
 
@@ -178,7 +179,7 @@ def _log(table: pa.Table, routes: int) -> ReplayedLog:
         KeyTable(tuple(keys[start:end]), tuple(paths[start:end])) if end > start else None
         for start, end in pairwise(bounds.tolist())
     )
-    # Behind the last line comes a gap like those before it.
+    # After the last line comes a gap like the others.
     span_ns = int(offset_ns[-1])
     lap_ns = max(SHORTEST_LAP_NS, span_ns + span_ns // max(1, len(offset_ns) - 1))
     return ReplayedLog(offset_ns, route, place - bounds[route], tables, lap_ns)

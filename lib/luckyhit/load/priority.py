@@ -1,8 +1,8 @@
-"""Being on time on a busy machine: the engine wants few, short turns, each of them at once.
+"""Raise the engine's scheduling priority, so that it sends on time on a loaded machine.
 
-Left to the ordinary scheduler, it would wait for the processes it measures, and for everybody else's, and call that
-the service's latency. So it asks for a real-time turn (Linux; needs CAP_SYS_NICE, as root in a container mostly has),
-else for a higher priority, else goes on as it is: the check after the block tells how late it was.
+At ordinary priority it would wait for the processes that it measures, and for all others, and call that the service's
+latency. It asks for real-time priority (Linux; needs CAP_SYS_NICE, which root in a container mostly has), else for a
+lower nice value, else goes on as it is: the check after the block shows how late it was.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _LONGEST_TURN_US = 500_000
 
 
 @contextlib.contextmanager
-def hurried() -> Iterator[str]:
-    """Until it ends, this thread and those it starts come first. Yields what could be had, for a sentence."""
+def raised_priority() -> Iterator[str]:
+    """Raise the priority of this thread and of those that it starts. Yields in words what it got."""
     if _real_time():
         try:
             yield "at real-time priority"
@@ -39,8 +39,8 @@ def hurried() -> Iterator[str]:
             os.setpriority(os.PRIO_PROCESS, 0, 0)
 
 
-def give_back(pid: int) -> None:
-    """Let a process that this one started in a hurry take its turns like others."""
+def reset_priority(pid: int) -> None:
+    """Give a process that this one started at raised priority the ordinary one."""
     with contextlib.suppress(OSError):
         if sys.platform == "linux":
             os.sched_setscheduler(pid, os.SCHED_OTHER, os.sched_param(0))
@@ -48,8 +48,8 @@ def give_back(pid: int) -> None:
 
 
 def _real_time() -> bool:
-    """Ask for real-time turns of half a second at most: a longer one gives the priority back, since an engine at its
-    limit must not starve the service that it measures."""
+    """Ask for real-time turns of half a second at most. After a longer one the engine returns to ordinary priority: at
+    its limit, it must not starve the service that it measures."""
     if sys.platform != "linux":
         return False
     try:

@@ -1,7 +1,7 @@
-"""The rows of one block: one for each scheduled request and arm, appended as they settle, written in parts meanwhile.
+"""The rows of one block: one for each scheduled request and arm, appended when its outcome is known, written in parts.
 
-An appended row is one packed record of 84 bytes; what was written is forgotten, so memory does not grow with the
-length of a block, but for one byte a request that tells whether it was settled.
+An appended row is one packed record of 84 bytes. What was written is forgotten, so memory does not grow with the
+length of a block, except for one byte a request that tells whether it was recorded.
 """
 
 from __future__ import annotations
@@ -18,17 +18,18 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from luckyhit import records
+from luckyhit.load.bodies.decoding import NO_HASH
 from luckyhit.load.http1.response import HttpResponse
-from luckyhit.load.schedule import Schedule, measured
-from luckyhit.load.signals import LaterSource, Place, Seen
+from luckyhit.load.schedule import Schedule
+from luckyhit.load.signals import LaterSource, ResponseSignals, RowPlace
 from luckyhit.records import CACHE_STATUSES, Accounting, Arm, RequestError
 from luckyhit.records.parquet import write_part
 
 _ERRORS: tuple[RequestError, ...] = get_args(RequestError)
 _ERROR_CODE: dict[str | None, int] = {None: 0, **{error: code for code, error in enumerate(_ERRORS, 1)}}
-_NOT_THERE = -1
-NO_VERSION = NO_HASH = -(2**63)
-"""A row without a version, or without a hash; every other number of 64 bits may be one."""
+_NULL = -1
+NO_VERSION = -(2**63)
+"""Instead of a version; every other number of 64 bits may be one."""
 _FIELDS = [
     ("tag", "i8", "q"),  # slot * arms + arm
     ("due_ns", "i8", "q"),
@@ -48,22 +49,19 @@ _FIELDS = [
 ]
 _RECORD = np.dtype([(name, f"<{kind}") for name, kind, _ in _FIELDS])
 _PACK = struct.Struct("<" + "".join(letter for *_, letter in _FIELDS)).pack_into
-_SIGNALS, _CHAIN, _CACHE = struct.Struct("<di"), struct.Struct("<i"), struct.Struct("<b")
-_AT = {
-    name: struct.calcsize("<" + "".join(letter for *_, letter in _FIELDS[:place]))
-    for place, (name, *_) in enumerate(_FIELDS)
-}
+_SIGNALS, _LAYERS, _CACHE = struct.Struct("<di"), struct.Struct("<i"), struct.Struct("<b")
+_OFFSET = {name: _RECORD.fields[name][1] for name in _RECORD.names}  # type: ignore[index, union-attr]
 _CHUNK = 8192
 
 
 class RequestRecorder:
     """Times are raw nanoseconds while measuring; in the tables they count from `origin_ns`, the run's start. The
-    first `warmup_ns` behind `start_ns` (raw) are warm-up.
+    first `warmup_ns` after `start_ns` (raw) are warm-up.
 
     `directory`: where the part files go (None: nowhere, and all rows are kept). This worker has the slots `worker`,
-    `worker + workers` and so on. In an `endless` schedule (a closed loop) slots go on behind its end, round and round,
-    and only those that were settled count. `flush` writes what was settled since the last time, from another thread if
-    need be; `end` settles the rest as `dropped`. `later`: what completes rows when they are written.
+    `worker + workers` and so on. In an `endless` schedule (a closed loop) slots go on after its end, and only recorded
+    ones count. `flush` writes what was recorded since the last time, from another thread if need be; `end` records the
+    rest as `dropped`. `later`: sources that complete rows when these are written.
     """
 
     def __init__(
@@ -71,9 +69,9 @@ class RequestRecorder:
         schedule: Schedule,
         arms: Sequence[Arm],
         *,
-        block: int,
-        warmup_ns: int,
-        directory: Path | None,
+        block: int = 0,
+        warmup_ns: int = 0,
+        directory: Path | None = None,
         origin_ns: int = 0,
         worker: int = 0,
         workers: int = 1,
@@ -84,9 +82,11 @@ class RequestRecorder:
         self._schedule, self._arms, self._block = schedule, list(arms), block
         self.start_ns = self.origin_ns = origin_ns
         self._warmup_ns, self._directory, self._worker, self._workers = warmup_ns, directory, worker, workers
-        self._settled = None if endless else bytearray(len(schedule) * len(self._arms))
+        self._recorded = None if endless else bytearray(len(schedule) * len(self._arms))
         self._scheduled = 0 if endless else len(range(worker, len(schedule), workers))
-        self.late_ns = np.zeros(0 if endless else len(schedule), np.int64)  # one higher: how late the engine itself was
+        self.late_ns = np.zeros(
+            0 if endless else len(schedule), np.int64
+        )  # plus 1: how late the engine sent; 0: not yet
         self._width = len(self._arms)
         self._offset = self._end = 0
         self._chunk = np.empty(0, _RECORD)
@@ -94,70 +94,67 @@ class RequestRecorder:
         self._full: list[NDArray[Any]] = []
         self._written = 0  # rows of the oldest chunk
         self._counts = np.zeros((len(self._arms), len(_ERRORS) + 1), np.int64)
-        self._errors: dict[RequestError, int] = {}  # so far, for those who watch
+        self._errors: dict[RequestError, int] = {}  # so far, for progress
         self._parts = 0
-        self._chains: dict[str | None, int] = {None: 0}  # what all caches on the way said, numbered
+        self._layers: dict[str | None, int] = {None: 0}  # the distinct values of that column, numbered
         self._lock, self._writing = threading.Lock(), threading.Lock()
 
-    def settle(
+    def record(
         self,
         slot: int,
         arm: int,
-        answer: HttpResponse,
-        signals: Seen,
+        response: HttpResponse,
+        signals: ResponseSignals,
         version: int = NO_VERSION,
         body_hash: int = NO_HASH,
     ) -> None:
-        """Keep what came of one request. `version`: what its answer showed, or what it wrote."""
+        """Keep the outcome of one request. `version`: what its response showed, or what it wrote."""
         if self._offset == self._end:
-            self._turn_over()
+            self._start_chunk()
         offset = self._offset
         tag = slot * self._width + arm
-        due_ns, error = answer.due_ns, answer.error
+        due_ns, error = response.due_ns, response.error
         age_s, calls, cache = signals.row
-        chain = self._chains.get(signals.layers)
-        if chain is None:
-            chain = self._chains[signals.layers] = len(self._chains)
-        if error is None:  # then everything is there
+        layers = self._layers.get(signals.layers)
+        if layers is None:
+            layers = self._layers[signals.layers] = len(self._layers)
+        if error is None:  # then nothing is missing
             _PACK(
-                self._buffer, offset, tag, _NOT_THERE if due_ns is None else due_ns,
-                answer.sent_ns, answer.first_byte_ns, answer.done_ns, answer.size, version, body_hash, age_s,
-                calls, answer.connection, chain, answer.status, 0, cache,
+                self._buffer, offset, tag, _NULL if due_ns is None else due_ns, response.sent_ns,
+                response.first_byte_ns, response.done_ns, response.size, version, body_hash, age_s, calls,
+                response.connection, layers, response.status, 0, cache,
             )  # fmt: skip
         else:
-            sent_ns, first_ns, done_ns = answer.sent_ns, answer.first_byte_ns, answer.done_ns
-            status, connection = answer.status, answer.connection
+            sent_ns, first_ns, done_ns = response.sent_ns, response.first_byte_ns, response.done_ns
+            status, connection = response.status, response.connection
             self._errors[error] = self._errors.get(error, 0) + 1
             _PACK(
-                self._buffer, offset, tag, _NOT_THERE if due_ns is None else due_ns,
-                _NOT_THERE if sent_ns is None else sent_ns,
-                _NOT_THERE if first_ns is None else first_ns,
-                _NOT_THERE if done_ns is None else done_ns,
-                _NOT_THERE if status is None else answer.size, version, body_hash, age_s, calls,
-                _NOT_THERE if connection is None else connection,
-                chain,
-                _NOT_THERE if status is None else status,
-                _ERROR_CODE[error],
-                cache,
+                self._buffer, offset, tag, _NULL if due_ns is None else due_ns, _NULL if sent_ns is None else sent_ns,
+                _NULL if first_ns is None else first_ns, _NULL if done_ns is None else done_ns,
+                _NULL if status is None else response.size, version, body_hash, age_s, calls,
+                _NULL if connection is None else connection, layers, _NULL if status is None else status,
+                _ERROR_CODE[error], cache,
             )  # fmt: skip
         self._offset = offset + _RECORD.itemsize
-        if self._settled is not None:
-            self._settled[tag] = 1
+        if self._recorded is not None:
+            self._recorded[tag] = 1
 
-    def last(self) -> Place:
-        """Where the row stands that was settled last."""
+    def last(self) -> RowPlace:
+        """Where the row is that was recorded last."""
         return self._buffer, self._offset - _RECORD.itemsize
 
-    def amend(self, place: Place, signals: Seen) -> None:
-        """Let a row that was not written yet tell what more is known of its answer."""
+    def amend(self, place: RowPlace, signals: ResponseSignals) -> None:
+        """Correct the signals of a row that was not written yet."""
         buffer, offset = place
         age_s, calls, cache = signals.row
-        _SIGNALS.pack_into(buffer, offset + _AT["age_s"], age_s, calls)
-        _CHAIN.pack_into(buffer, offset + _AT["layers"], self._chains.setdefault(signals.layers, len(self._chains)))
-        _CACHE.pack_into(buffer, offset + _AT["cache"], cache)
+        _SIGNALS.pack_into(buffer, offset + _OFFSET["age_s"], age_s, calls)
+        _LAYERS.pack_into(
+            buffer, offset + _OFFSET["layers"], self._layers.setdefault(signals.layers, len(self._layers))
+        )
+        _CACHE.pack_into(buffer, offset + _OFFSET["cache"], cache)
 
-    def _turn_over(self) -> None:
-        """Start another chunk. Only here and in `flush` two threads meet."""
+    def _start_chunk(self) -> None:
+        # Two threads meet only here and in `flush`.
         fresh = np.empty(_CHUNK, _RECORD)
         with self._lock:
             if len(self._chunk):
@@ -166,20 +163,20 @@ class RequestRecorder:
             self._offset, self._end = 0, fresh.nbytes
 
     def end(self, sent: int = 0) -> None:
-        """Nothing more will come: what is not settled is `dropped`. `sent`: slots that an endless schedule came to."""
-        if self._settled is None:
+        """Record what is left as `dropped`. `sent`: how many slots of an endless schedule were sent."""
+        if self._recorded is None:
             self._scheduled = sent
             return
-        settled = np.frombuffer(self._settled, np.uint8).reshape(-1, len(self._arms))[self._worker :: self._workers]
+        recorded = np.frombuffer(self._recorded, np.uint8).reshape(-1, len(self._arms))[self._worker :: self._workers]
         dropped = HttpResponse(error="dropped")
-        for index, arm in np.argwhere(settled == 0).tolist():
-            self.settle(self._worker + index * self._workers, arm, dropped, Seen())
+        for index, arm in np.argwhere(recorded == 0).tolist():
+            self.record(self._worker + index * self._workers, arm, dropped, ResponseSignals())
 
     def flush(self) -> None:
-        """Write the rows that were settled since the last time as one part file, and forget them."""
+        """Write the rows that were recorded since the last time as one part file, and forget them."""
         if self._directory is None:
             return
-        with self._writing:  # one at a time: the last flush may find the one before it still at work in its thread
+        with self._writing:  # the last flush may find the one before it still at work in its thread
             with self._lock:
                 filled = self._offset // _RECORD.itemsize
                 rows, self._full, self._written = self._pending(filled), [], filled
@@ -194,38 +191,39 @@ class RequestRecorder:
                 write_part(self._directory, name, table)
 
     def _pending(self, filled: int | None = None) -> NDArray[Any]:
-        """What is settled and not written, in the order of settling; of the chunk in use, the `filled` first rows."""
+        """Recorded rows that are not written, in order; of the chunk in use, the first `filled`."""
         chunks = [*self._full, self._chunk[: self._offset // _RECORD.itemsize if filled is None else filled]]
         chunks[0] = chunks[0][self._written :]
         return np.concatenate(chunks)
 
     def rehearse(self) -> None:
-        """Write one row to nowhere: the first time takes several milliseconds, and is not to be during the load."""
-        with tempfile.TemporaryDirectory() as nowhere:
-            write_part(Path(nowhere), "rehearsal", self.table(np.zeros(min(1, len(self._schedule)), _RECORD)))
+        """Write one row to a temporary file: the first write takes milliseconds, which the load must not pay."""
+        with tempfile.TemporaryDirectory() as folder:
+            write_part(Path(folder), "rehearsal", self.table(np.zeros(min(1, len(self._schedule)), _RECORD)))
 
-    def table(self, rows: NDArray[Any]) -> pa.Table:
-        """Some rows in the columns of `records.REQUESTS`."""
+    def table(self, rows: NDArray[Any] | None = None) -> pa.Table:
+        """Rows (default: those that are not written) in the columns of `records.REQUESTS`."""
+        rows = self._pending() if rows is None else rows
         schedule = self._schedule
         slot, arm = np.divmod(rows["tag"], len(self._arms))
         entry = slot % max(1, len(schedule))
         due_ns = np.where(rows["due_ns"] < 0, schedule.due_ns[entry] + self.start_ns, rows["due_ns"])
         names = [route.name for route in schedule.routes]
         columns: dict[str, Any] = {
-            "arm": _words(arm, self._arms),
+            "arm": _dictionary(arm, self._arms),
             "block": np.full(len(rows), self._block, np.int32),
             "slot": slot,
-            "phase": _words(measured(due_ns - self.start_ns, self._warmup_ns), ["warmup", "measure"]),
-            "route": _words(schedule.route[entry], names),
+            "phase": _dictionary(due_ns - self.start_ns >= self._warmup_ns, ["warmup", "measure"]),
+            "route": _dictionary(schedule.route[entry], names),
             "key": schedule.key_texts(entry),
             "due_ns": due_ns - self.origin_ns,
-            **{name: _present(rows[name], less=self.origin_ns) for name in ("sent_ns", "first_byte_ns", "done_ns")},
-            **{name: _present(rows[name]) for name in ("status", "db_calls", "age_s", "bytes", "connection")},
-            "version": _present(rows["version"], absent=NO_VERSION),
-            "body_hash": _present(rows["body_hash"], absent=NO_HASH),
-            "layers": _words(rows["layers"], [chain or "" for chain in self._chains], mask=rows["layers"] == 0),
-            "error": _words(rows["error"] - 1, _ERRORS, mask=rows["error"] == 0),
-            "cache": _words(rows["cache"], CACHE_STATUSES),
+            **{name: _nullable(rows[name], less=self.origin_ns) for name in ("sent_ns", "first_byte_ns", "done_ns")},
+            **{name: _nullable(rows[name]) for name in ("status", "db_calls", "age_s", "bytes", "connection")},
+            "version": _nullable(rows["version"], null=NO_VERSION),
+            "body_hash": _nullable(rows["body_hash"], null=NO_HASH),
+            "layers": _dictionary(rows["layers"], [text or "" for text in self._layers], mask=rows["layers"] == 0),
+            "error": _dictionary(rows["error"] - 1, _ERRORS, mask=rows["error"] == 0),
+            "cache": _dictionary(rows["cache"], CACHE_STATUSES),
             "worker": np.full(len(rows), self._worker, np.int16),
         }
         arrays = [pa.array(columns[field.name]).cast(field.type) for field in records.REQUESTS]
@@ -238,7 +236,7 @@ class RequestRecorder:
         return np.bincount(codes, minlength=shape[0] * shape[1]).reshape(shape).astype(np.int64)
 
     def accounting(self) -> dict[Arm, Accounting]:
-        """Counts for each arm; exact once `end` was called, if every slot was settled once."""
+        """Counts for each arm; exact after `end`, if every slot was recorded once."""
         counts = self._counts + self._counted(self._pending())
         accounts: dict[Arm, Accounting] = {}
         for arm, by_code in zip(self._arms, counts.tolist(), strict=True):
@@ -253,11 +251,11 @@ class RequestRecorder:
         return accounts
 
     def progress(self) -> dict[str, Any]:
-        """How many were settled so far, and how many of them ended in which error."""
+        """Requests answered without an error so far, and requests by error."""
         with self._lock:
             unwritten = len(self._full) * _CHUNK + self._offset // _RECORD.itemsize - self._written
-            settled = int(self._counts.sum()) + unwritten
-        return {"answered": settled - sum(self._errors.values()), "errors": dict(self._errors)}
+            recorded = int(self._counts.sum()) + unwritten
+        return {"answered": recorded - sum(self._errors.values()), "errors": dict(self._errors)}
 
     def late_ms(self) -> NDArray[np.float64]:
         """How late the engine sent each slot that it sent, in ms."""
@@ -273,10 +271,10 @@ class RequestRecorder:
         return latencies
 
 
-def _present(values: NDArray[Any], less: int = 0, absent: int = _NOT_THERE) -> pa.Array:
-    return pa.array(values - values.dtype.type(less), mask=values == absent)
+def _nullable(values: NDArray[Any], less: int = 0, null: int = _NULL) -> pa.Array:
+    return pa.array(values - values.dtype.type(less), mask=values == null)
 
 
-def _words(codes: NDArray[Any], words: Sequence[str], mask: NDArray[np.bool_] | None = None) -> pa.DictionaryArray:
+def _dictionary(codes: NDArray[Any], words: Sequence[str], mask: NDArray[np.bool_] | None = None) -> pa.DictionaryArray:
     indices = pa.array(codes.astype(np.int16), mask=mask)
     return pa.DictionaryArray.from_arrays(indices, pa.array(list(words), pa.string()))

@@ -1,4 +1,4 @@
-"""A route's requests as bytes: everything that can be made beforehand is, and `{key}` and `{number}` are filled in."""
+"""A route's requests as bytes: made beforehand as far as possible, with `{key}` and `{number}` filled in."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from luckyhit.load.inputs import KeyTable
 class RouteTemplate:
     """One route against one service. `headers` are those of the case's environment; they come after the route's own.
 
-    `table`: what the keys stand for, where they are places in a file or a log. Raises ArgumentError for a path or
-    header that can't be sent: before anything is measured, and once for all, since what is filled in are whole numbers,
-    or texts that are %-encoded in a path or header.
+    `table`: the texts of keys that are places in a file or a log. Raises ArgumentError for a path or header that can't
+    be sent: before anything is measured, and once for all, since only whole numbers are filled in, or texts that are
+    %-encoded in a path or header.
     """
 
     def __init__(
@@ -47,8 +47,8 @@ class RouteTemplate:
         lines = head_lines(origin, self._declared(0, 0))
         self._lines = None if changing else lines
         self._simple = self._lines is not None and route.body is None and route.method in ("GET", "HEAD", "DELETE")
-        self._before = f"{route.method} ".encode()
-        self._behind = b" HTTP/1.1\r\n" + lines + b"\r\n"
+        self._start = f"{route.method} ".encode()
+        self._rest = b" HTTP/1.1\r\n" + lines + b"\r\n"
 
     @property
     def authority(self) -> str:
@@ -57,7 +57,7 @@ class RouteTemplate:
 
     @property
     def writes_number(self) -> bool:
-        """Does it send its slot's number as the value that it writes? A log's own path is sent as it stands there."""
+        """Whether it sends its slot's number as the value that it writes. A log's path is sent unchanged."""
         if self.route.version is None or self.route.method == "GET":
             return False
         as_logged = self._table is not None and self._table.targets is not None
@@ -71,7 +71,7 @@ class RouteTemplate:
         return self._declared(self._key(key), number)
 
     def _add_cookies(self, jar: str) -> None:
-        """One Cookie header: behind what the environment's or the route's own one holds."""
+        """Make one Cookie header: add them to the environment's or the route's own one."""
         for headers, text in ((self._given, jar), (self._headers, escape(jar))):
             for name in headers:
                 if name.lower() == "cookie":
@@ -85,7 +85,7 @@ class RouteTemplate:
         return {**filled, **self._given}
 
     def _key(self, key: int) -> int | str:
-        """What a key of the schedule stands for."""
+        """The text of a key of the schedule."""
         return key if self._table is None else (self._table.keys[key] or "")
 
     def path(self, key: int, number: int) -> str:
@@ -100,7 +100,7 @@ class RouteTemplate:
         """The whole request."""
         path = self.path(key, number)
         if self._simple:
-            return self._before + path.encode() + self._behind
+            return self._start + path.encode() + self._rest
         values = {"key": self._key(key), "number": number}
         body = None
         if isinstance(self.route.body, str):

@@ -1,20 +1,16 @@
 """The schedule: which request is due when, made before the run from a seed, the same for every arm.
 
-Kept as arrays, one entry for each slot (31 bytes); a request's bytes are made from its route's templates shortly
-before it is due (see luckyhit.load.request_templates). The same workload, seed and files make the same schedule, to the
-byte.
+It is kept as arrays, one entry for each slot (31 bytes). A request's bytes are made shortly before it is due (see
+luckyhit.load.request_templates). The same workload, seed and files make the same schedule, to the byte.
 
-When requests are due: even or independent arrivals at a rate that may change in steps and ramps.
+**Arrivals** are even or independent (Poisson), at a rate that may change in steps and ramps. Both invert the expected
+number of requests up to an instant: even arrivals are where it reaches 0, 1, 2 ..., independent ones where it reaches
+the sums of exponential gaps of mean 1. That is exact for any rate and needs no thinning (E. Cinlar: Introduction to
+Stochastic Processes, 1975, section 4.7).
 
-Both kinds come from the same place, the expected number of requests up to an instant, turned round: even arrivals are
-where it reaches 0, 1, 2 ..., independent (Poisson) ones where it reaches the sums of exponential gaps of mean 1. That
-is exact for any rate (E. Cinlar: Introduction to Stochastic Processes, 1975, section 4.7), and needs no thinning.
-
-Which key is asked for how often: ranks drawn by Zipf's law or from a hot set, shuffled over the keys by the seed.
-
-Small key ranges use a table of shares. Large ones use rejection-inversion (W. Hörmann, G. Derflinger: Rejection-
-inversion to generate variates from monotone discrete distributions, ACM TOMACS 6 (1996) 169-184), which is exact
-and needs no table.
+**Keys** are ranks drawn by Zipf's law or from a hot set, shuffled over the keys by the seed. Small ranges use a table
+of probabilities; large ones rejection-inversion, which is exact and needs no table (W. Hörmann, G. Derflinger:
+Rejection-inversion to generate variates from monotone discrete distributions, ACM TOMACS 6 (1996) 169-184).
 """
 
 from __future__ import annotations
@@ -37,8 +33,8 @@ from luckyhit.load.inputs import Inputs, KeyTable, ReplayedLog
 
 @dataclass(frozen=True)
 class Pace:
-    """Pieces of a rate that is linear in each: `start_s`, `rate` there, `slope` (1/s per s), and `before`, the number
-    of requests that are due until then on average. The last piece goes on for ever."""
+    """A rate that is linear in each of its pieces: `start_s`, `rate` there, `slope` (1/s per s), and `before`, the
+    expected number of requests until then. The last piece goes on for ever."""
 
     start_s: NDArray[np.float64]
     rate: NDArray[np.float64]
@@ -59,13 +55,13 @@ class Pace:
         return cls(*(np.array(column) for column in zip(*pieces, strict=True)))
 
     def count(self, seconds: float) -> float:
-        """Requests due in the first `seconds`, on average."""
+        """The expected number of requests in the first `seconds`."""
         piece = int(np.searchsorted(self.start_s, seconds, side="right")) - 1
         into_s = seconds - self.start_s[piece]
         return float(self.before[piece] + into_s * (self.rate[piece] + self.slope[piece] * into_s / 2))
 
     def instants_s(self, counts: NDArray[np.float64]) -> NDArray[np.float64]:
-        """When `counts` (ascending) requests are due, on average. The inverse of `count`."""
+        """The inverse of `count`, for ascending `counts`."""
         piece = np.searchsorted(self.before, counts, side="right") - 1
         left, rate, slope = counts - self.before[piece], self.rate[piece], self.slope[piece]
         # The root of slope/2 x^2 + rate x = left that loses no digits where the slope is small.
@@ -84,7 +80,7 @@ def due_ns(workload: Workload, seconds: float, rng: np.random.Generator) -> NDAr
         counts = np.cumsum(rng.exponential(1.0, size=chunk))
         while counts[-1] < expected:
             counts = np.concatenate([counts, counts[-1] + np.cumsum(rng.exponential(1.0, size=chunk))])
-    # Where two stages meet, rounding may put a request a nanosecond before the last one.
+    # Between two stages, rounding may put a request a nanosecond before the last one.
     due = np.maximum.accumulate(np.floor(pace.instants_s(counts) * 1e9).astype(np.int64))
     return due[due < round(seconds * 1e9)]
 
@@ -96,9 +92,9 @@ MOST_SLOTS = 20_000_000
 
 @dataclass(frozen=True)
 class Schedule:
-    """Arrays of one length, by time. `due_ns` counts from the block's start, `route` is an index into `routes`; `key`
-    means something only where the route has keys, and is an index into `tables[route]` where there is such a table
-    (keys of a file, lines of a log); `swapped`: the second arm is sent first."""
+    """Arrays of one length, by time. `due_ns` counts from the block's start; `route` is an index into `routes`; `key`
+    is a key of its route's range, or an index into `tables[route]` (keys of a file, lines of a log), and meaningless if
+    the route has no keys; `swapped`: the second arm is sent first."""
 
     routes: tuple[Route, ...]
     due_ns: NDArray[np.int64]
@@ -117,14 +113,14 @@ class Schedule:
 
     @cached_property
     def keyed(self) -> NDArray[np.bool_]:
-        """For each slot: does its request have a key?"""
+        """For each slot: whether its request has a key."""
         keyed = np.array([route.keys is not None for route in self.routes], dtype=bool)[self.route]
         for rows, table in self._tabled(self.route):
             keyed[rows] = table.codes[self.key[rows]] >= 0
         return keyed
 
     def key_texts(self, slots: NDArray[np.integer]) -> pa.Array:
-        """The keys of some slots, as texts; null where a slot has none."""
+        """The keys of some slots, as texts; null if a slot has none."""
         routes, keys = self.route[slots], self.key[slots]
         numbers = pa.array(keys, mask=~self.keyed[slots]).cast(pa.string())
         if all(table is None for table in self.tables):
@@ -144,7 +140,7 @@ class Schedule:
         return int(np.unique(pairs, axis=1).shape[1])
 
     def _tabled(self, routes: NDArray[np.int16]) -> Iterator[tuple[NDArray[np.intp], KeyTable]]:
-        """Where the routes with tables stand in `routes`, and their tables."""
+        """For each route with a table, its places in `routes`, and the table."""
         for index, table in enumerate(self.tables):
             if table is not None:
                 yield np.flatnonzero(routes == index), table
@@ -189,8 +185,8 @@ def schedule_for(workload: Workload, seconds: float, seed: int, inputs: Inputs |
 
 
 def closed_schedule(workload: Workload, slots: int, seed: int, inputs: Inputs | None = None) -> Schedule:
-    """Requests for a closed loop, in order: each is due when the one before on its connection was answered, which
-    nobody knows beforehand, so `due_ns` is zero."""
+    """Requests for a closed loop, in order. Each is due when its connection's last request is answered, which is not
+    known beforehand, so `due_ns` is zero."""
     due, rng = np.zeros(slots, dtype=np.int64), np.random.default_rng(seed)
     if inputs is not None and inputs.log is not None:
         return _replayed(workload, inputs.log, np.arange(slots) % max(1, len(inputs.log)), due, rng)
@@ -243,10 +239,10 @@ LARGEST_TABLE = 1_000_000
 def draw_keys(
     keys: Keys, count: int, rng: np.random.Generator, seed: int, listed: int | None = None
 ) -> NDArray[np.int64]:
-    """`count` keys; where `listed` keys stand in a file, their places in it, the most popular first.
+    """`count` keys; of a file with `listed` keys (the most popular first), their places in it.
 
-    In a range, which key is the k-th most popular depends on `seed` and the range alone, not on `rng`: it is the same
-    in every block, and for every route with the same keys.
+    Which key of a range is the k-th most popular depends on `seed` and the range alone, not on `rng`: it is the same in
+    every block, and for every route with the same keys.
     """
     if listed is not None:
         return _ranks(keys, listed, count, rng)
@@ -256,7 +252,7 @@ def draw_keys(
         return rng.integers(keys.first, keys.last, size=count, dtype=np.int64, endpoint=True)
     ranks = _ranks(keys, size, count, rng)
     if size > LARGEST_TABLE:
-        return _spread(ranks, size, keys.first, seed)
+        return _scattered(ranks, size, keys.first, seed)
     order = np.random.default_rng([seed, keys.first % 2**64, size]).permutation(size)
     return order[ranks].astype(np.int64) + keys.first
 
@@ -272,8 +268,8 @@ def _ranks(keys: Keys, size: int, count: int, rng: np.random.Generator) -> NDArr
         return np.where(is_hot, rng.integers(0, hot, size=count, dtype=np.int64), others)
     if size > LARGEST_TABLE:
         return _large_zipf(size, keys.exponent, count, rng)
-    share = np.arange(1, size + 1, dtype=np.float64) ** -keys.exponent
-    edges = np.cumsum(share / share.sum())
+    weights = np.arange(1, size + 1, dtype=np.float64) ** -keys.exponent
+    edges = np.cumsum(weights / weights.sum())
     return np.searchsorted(edges, rng.random(count), side="right").clip(0, size - 1).astype(np.int64)
 
 
@@ -300,8 +296,8 @@ def _large_zipf(size: int, exponent: float, count: int, rng: np.random.Generator
     return ranks[:count].clip(0, size - 1)
 
 
-def _spread(ranks: NDArray[np.int64], size: int, first: int, seed: int) -> NDArray[np.int64]:
-    """Ranks onto keys, one to one, without a table: rank * step + start, modulo the number of keys."""
+def _scattered(ranks: NDArray[np.int64], size: int, first: int, seed: int) -> NDArray[np.int64]:
+    """One key for each rank, without a table: rank * step + start, modulo the number of keys."""
     rng = random.Random(f"{seed} {first} {size}")
     step = rng.randrange(1, size)
     while math.gcd(step, size) != 1:
@@ -309,8 +305,3 @@ def _spread(ranks: NDArray[np.int64], size: int, first: int, seed: int) -> NDArr
     start = rng.randrange(size)
     # In Python's whole numbers: the product may be beyond 64 bits.
     return np.array([first + (rank * step + start) % size for rank in ranks.tolist()], dtype=np.int64)
-
-
-def measured(due_ns: NDArray[np.int64], warmup_ns: int) -> NDArray[np.bool_]:
-    """`due_ns` and `warmup_ns` count from the start of the block."""
-    return due_ns >= warmup_ns

@@ -1,11 +1,9 @@
-"""The engine measures itself before it measures anybody else: the same code, against an echo that does nothing.
+"""The engine measures itself before it measures a service: the same code, against an echo that does nothing.
 
-The echo tells in Server-Timing how long it took by its own clock; what the engine saw above that, from the due instant
-on, is what the engine (and the loopback) adds. The bounds are wide, since machines are noisy: they have to catch an
-engine whose numbers would be its own instead of the service's. A hiccup of the machine is not such an engine, so a
-failed check is repeated, twice at most; the last try counts, and the detail tells how many there were.
-
-Quantiles by nearest rank: always a value that some request had, never one in between.
+The echo reports in Server-Timing how long it took by its own clock. What the engine saw beyond that, from the due
+instant on, is what the engine (and the loopback) adds. The bounds are wide, since machines are noisy: they have to
+catch an engine whose numbers would be its own instead of the service's. A hiccup of the machine is no such engine, so
+a failed check is repeated, twice at most; the last try counts, and the detail names it.
 """
 
 from __future__ import annotations
@@ -23,11 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luckyhit.case.workload import Route, Workload
-from luckyhit.load.block_context import Job
+from luckyhit.load.block_context import BlockContext
 from luckyhit.load.engine_config import EngineCheck
 from luckyhit.load.schedule import schedule_for
-from luckyhit.load.sender import Worker
-from luckyhit.load.signals import Signals
+from luckyhit.load.sender import Sender
 from luckyhit.records import nearest_rank
 
 SECONDS = 0.5
@@ -52,8 +49,8 @@ class SelfCheck:
     tries: int = 1
 
     @property
-    def wrong(self) -> list[str]:
-        """What is beyond its bound, as half sentences."""
+    def problems(self) -> list[str]:
+        """What exceeds its bound, as half sentences."""
         return [
             f"{value:.2f} ms {name} are more than {bound:g} ms"
             for value, name, bound in (
@@ -87,71 +84,65 @@ async def echo(*arguments: str) -> AsyncIterator[str]:
 
 
 async def self_check(rate: float, seconds: float = SECONDS) -> SelfCheck:
-    """Measure the engine itself at `rate` for `seconds` (twice that at low rates), again where it fails."""
+    """Measure the engine itself at `rate` for `seconds` (twice that at low rates), again if it fails."""
     async with echo() as url:
         for tries in range(1, MOST_TRIES + 1):
             seconds_needed = min(2 * seconds, max(seconds, FEWEST_REQUESTS / rate))
             checked = await added_latency(url, max(rate, FEWEST_REQUESTS / seconds_needed), seconds_needed, tries)
-            if not checked.wrong:
+            if not checked.problems:
                 break
     return checked
 
 
 async def added_latency(url: str, rate: float, seconds: float, tries: int = 1) -> SelfCheck:
-    """What the engine adds at `rate` to a service that tells its own duration (the echo, or one like it)."""
+    """What the engine adds at `rate` to a service that reports its own duration (the echo, or one like it)."""
     workload = Workload(
         seed=tries, rate=f"{rate:.3f}/s", timeout="5s", routes=[Route(name="echo", path="/")]  # type: ignore[arg-type]
     )  # fmt: skip
-    job = Job.make(
-        schedule_for(workload, seconds, tries),
-        {"before": url},
-        block=0,
-        origin_ns=time.monotonic_ns(),
-        warmup_ns=0,
-        timeout_s=5.0,
-        headers={},
-        signals=Signals(),
-        expected=None,
-        directory=None,
-        limit=256,
-    )
-    job.answers.service_ms = np.full(len(job.schedule), np.nan)
-    await job.clients[0].warm(min(8, 1 + int(rate / 200)))
-    job.begin(time.monotonic_ns() + 20_000_000)
-    worker = Worker(job, job.answers.settle)
-    await worker.run()
-    await worker.stop()
-    job.rows.end()
-    added = job.rows.latencies_ms()[:, 0] - job.answers.service_ms
+    schedule = schedule_for(workload, seconds, tries)
+    context = BlockContext(schedule, {"before": url}, timeout_s=5.0, limit=256)
+    context.responses.service_ms = np.full(len(schedule), np.nan)
+    await context.clients[0].warm(min(8, 1 + int(rate / 200)))
+    context.begin(time.monotonic_ns() + 20_000_000)
+    sender = Sender(context, context.responses.record)
+    await sender.run()
+    await sender.stop()
+    context.recorder.end()
+    added = context.recorder.latencies_ms()[:, 0] - context.responses.service_ms
     return SelfCheck(
         rate=rate,
         requests=len(added),
         added_p50_ms=quantile(added, 0.5),
         added_p99_ms=quantile(added, 0.99),
-        schedule_error_p99_ms=quantile(job.rows.late_ms(), 0.99),
+        schedule_error_p99_ms=quantile(context.recorder.late_ms(), 0.99),
         tries=tries,
     )
 
 
 def engine_check(
-    checked: SelfCheck | None, late_ms: NDArray[np.float64], cpu_share: float, turn: str = "", *, closed: bool = False
+    checked: SelfCheck | None,
+    late_ms: NDArray[np.float64],
+    cpu_share: float,
+    priority: str = "",
+    *,
+    closed: bool = False,
 ) -> EngineCheck:
-    """Can the timings of a block be trusted? From the check before it, and what was seen during it.
-    `turn` tells the priority that the engine had."""
+    """Whether the timings of a block can be trusted: from the check before it, and from its own figures. `priority`: in
+    words, which one the engine had."""
     late = quantile(late_ms, 0.99) if len(late_ms) else None
     lag = float(late_ms.max()) if len(late_ms) else None
-    wrong = list(checked.wrong) if checked else []
+    problems = list(checked.problems) if checked else []
     if late is not None and late > LARGEST_SCHEDULE_ERROR_P99_MS:
-        wrong.append(f"it sent {late:.1f} ms late (p99), more than {LARGEST_SCHEDULE_ERROR_P99_MS:g} ms")
+        problems.append(f"it sent {late:.1f} ms late (p99), more than {LARGEST_SCHEDULE_ERROR_P99_MS:g} ms")
     if lag is not None and lag > LARGEST_LAG_MS:
-        wrong.append(f"its event loop stood still for {lag:.0f} ms, more than {LARGEST_LAG_MS:g} ms")
+        problems.append(f"its event loop stood still for {lag:.0f} ms, more than {LARGEST_LAG_MS:g} ms")
     if cpu_share >= LARGEST_CPU_SHARE:
         limit = (
-            "a closed loop sends what it can, so this is the engine's limit, not the service's"
+            "a closed loop sends as fast as it can, so this is the engine's limit, not the service's"
             if closed
-            else ("it was at its limit; more workers share the load (workload.workers)")
+            else "it was at its limit; more workers share the load (workload.workers)"
         )
-        wrong.append(f"its process used {cpu_share:.0%} of a core: {limit}")
+        problems.append(f"its process used {cpu_share:.0%} of a core: {limit}")
     sentences = []
     if checked:
         tries = f" (try {checked.tries})" if checked.tries > 1 else ""
@@ -161,14 +152,14 @@ def engine_check(
         )
     if late is not None:
         sentences.append(f"in the block it sent {late:.2f} ms after the due instant (p99), {lag:.1f} ms at most")
-    sentences.append(f"it used {cpu_share:.0%} of a core{', ' if turn else ''}{turn}")
+    sentences.append(f"it used {cpu_share:.0%} of a core{', ' if priority else ''}{priority}")
     detail = "; ".join(sentences)
     return EngineCheck(
         added_p50_ms=_finite(checked.added_p50_ms) if checked else None,
         added_p99_ms=_finite(checked.added_p99_ms) if checked else None,
         schedule_error_p99_ms=late,
-        trustworthy=not wrong,
-        detail=f"The timings can't be trusted: {'; '.join(wrong)} ({detail})." if wrong else f"{detail}.",
+        trustworthy=not problems,
+        detail=f"The timings can't be trusted: {'; '.join(problems)} ({detail})." if problems else f"{detail}.",
         loop_lag_ms=lag,
         cpu_share=round(cpu_share, 4),
     )
@@ -179,13 +170,11 @@ def _finite(value: float) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def quantile(values: NDArray[np.float64] | Sequence[float], share: float) -> float:
-    """The smallest value with at least `share` of all values at or below it.
+def quantile(values: NDArray[np.float64] | Sequence[float], q: float) -> float:
+    """By nearest rank: the smallest value with at least a fraction `q` of all values at or below it.
 
-    Missing ones (NaN) count as the largest; infinite where the rank falls on one, or where there is no value.
+    Missing values (NaN) count as the largest; infinite if the rank falls on one, or if there is no value.
     """
     ordered = np.sort(np.asarray(values, dtype=np.float64))
-    if not len(ordered):
-        return float("inf")
-    value = float(ordered[nearest_rank(share, len(ordered))])
+    value = float(ordered[nearest_rank(q, len(ordered))]) if len(ordered) else np.nan
     return float("inf") if np.isnan(value) else value

@@ -1,10 +1,10 @@
-"""Sending a schedule: each slot goes to every arm at nearly the same instant, whatever became of those before it.
+"""Sending a schedule: each slot goes to every arm at nearly the same instant, whatever became of earlier slots.
 
-Which arm comes first is drawn for each slot, so that neither always waits behind the other. The order of work when
-several things could be done: send what is due, read what has come, settle answers while nothing is due soon.
+Which arm goes first is drawn for each slot, so that neither always waits for the other. Priorities: send what is due,
+read what has arrived, record responses while nothing is due soon.
 
-Waking up on time. The event loop's own timers count whole milliseconds; a timer of the kernel is exact to some
-tens of microseconds, and costs no spinning (which the services under test would pay for, on the same cores).
+The event loop's own timers count whole milliseconds. A kernel timer is exact to some tens of microseconds, and costs
+no busy waiting, which the services under test would pay for on the same cores.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ from collections import deque
 from collections.abc import Callable
 from time import monotonic_ns as now
 
-from luckyhit.load.block_context import Job, Request
+from luckyhit.load.block_context import BlockContext, Request
 from luckyhit.load.http1.response import HttpResponse, PendingRequest
 
 PREPARED = 32
-Settle = Callable[[int, int, HttpResponse], None]
-"""What is done with a response to a slot, by arm."""
-_ROOM_NS = 150_000
-"""Answers are settled while the next slot is further away than this."""
-_SETTLING_NS = 30_000
+OnResponse = Callable[[int, int, HttpResponse], None]
+"""Called with slot, arm and response."""
+_FREE_NS = 150_000
+"""Responses are recorded while the next slot is further away than this."""
+_RECORDING_NS = 30_000
 _MOST_WAITING = 16384
-"""Beyond this many unsettled answers they are settled whatever is due: memory stays bounded."""
-_REFUSED_S = 0.05
+"""Beyond this many unrecorded responses, recording comes before sending: memory stays bounded."""
+_RETRY_REFUSED_S = 0.05
 
 
-class _Sender:
-    """What open and closed loop share: requests go out, answers are timed at once and settled later."""
+class _SenderBase:
+    """What open and closed loop share: requests go out, responses are timed at once and recorded later."""
 
-    def __init__(self, job: Job, settle: Settle) -> None:
+    def __init__(self, context: BlockContext, record: OnResponse) -> None:
         self._loop = asyncio.get_running_loop()
-        self._job, self._arms = job, len(job.arms)
-        self._settle_response = settle
-        self._clients, self._timeout_s = job.clients, job.timeout_s
-        self._requests = job.requests()
+        self._context, self._arms = context, len(context.arms)
+        self._record = record
+        self._clients, self._timeout_s = context.clients, context.timeout_s
+        self._requests = context.requests()
         self._open = 0
         self._over = False
         self._ended = asyncio.Event()
@@ -63,43 +63,43 @@ class _Sender:
             self._ended.set()
 
 
-class Worker(_Sender):
+class Sender(_SenderBase):
     """Open loop: every slot when it is due."""
 
-    def __init__(self, job: Job, settle: Settle) -> None:
-        super().__init__(job, settle)
+    def __init__(self, context: BlockContext, record: OnResponse) -> None:
+        super().__init__(context, record)
         self._next_due_ns = 0
         self._waiting: deque[tuple[int, HttpResponse]] = deque()
-        self._settling = False
-        self._seen = 0  # answers that waited when it was last looked
+        self._recording_scheduled = False
+        self._waited_before = 0  # responses that waited at the last turn
         self._prepared: deque[tuple[Request, list[PendingRequest]]] = deque()
 
     async def run(self) -> None:
-        """Send the whole schedule and wait for its last answer (or timeout), or until `stop`."""
-        self._alarm = Alarm(self._loop, self._ring)
+        """Send the whole schedule and wait for its last response (or timeout), or until `stop`."""
+        self._timer = PreciseTimer(self._loop, self._send_due)
         try:
             self._prepare()
             self._over = self._over or not self._prepared
-            self._ring()
+            self._send_due()
             await self._ended.wait()
         finally:
-            self._alarm.close()
-            self._settle_all()
+            self._timer.close()
+            self._record_all()
 
     async def stop(self) -> None:
         await super().stop()
-        self._settle_all()
+        self._record_all()
 
-    def _ring(self) -> None:
-        prepared, late_ns = self._prepared, self._job.rows.late_ns
-        start_ns = self._job.start_ns
+    def _send_due(self) -> None:
+        prepared, late_ns = self._prepared, self._context.recorder.late_ns
+        start_ns = self._context.start_ns
         while not self._over:
             if not prepared:
                 self._prepare()
                 if not prepared:
                     self._over = True
                     break
-            (slot, _, _, _, due_ns, swapped), exchanges = prepared[0]
+            (slot, _, _, _, due_ns, swapped), requests = prepared[0]
             due_ns = self._next_due_ns = start_ns + due_ns
             now_ns = now()
             if now_ns < due_ns:
@@ -108,86 +108,90 @@ class Worker(_Sender):
             late_ns[slot] = now_ns - due_ns + 1
             for arm in range(self._arms) if not swapped else range(self._arms - 1, -1, -1):
                 self._open += 1
-                self._clients[arm].send(exchanges[arm], self._timeout_s)
+                self._clients[arm].send(requests[arm], self._timeout_s)
         if self._over:
             self._end_if_done()
         else:
-            self._alarm.set(self._next_due_ns)
+            self._timer.set(self._next_due_ns)
             if len(prepared) < PREPARED // 2:
                 self._prepare()
-        if self._waiting and not self._settling:
-            self._settling = True
-            self._loop.call_soon(self._settle)
+        if self._waiting:
+            self._schedule_recording()
 
     def _prepare(self) -> None:
-        """Make the bytes of the next slots: a few at once where the next one is far away, else just one."""
-        job, arms = self._job, range(self._arms)
+        """Make the bytes of the next slots: several at once while the next slot is far away, else one."""
+        context, arms = self._context, range(self._arms)
         while len(self._prepared) < PREPARED and (request := next(self._requests, None)) is not None:
             tag = request[0] * self._arms
-            self._prepared.append((request, [job.exchange(request, arm, tag + arm, self._answered) for arm in arms]))
-            if not self._room():
+            self._prepared.append(
+                (request, [context.pending_request(request, arm, tag + arm, self._on_response) for arm in arms])
+            )
+            if not self._has_time():
                 break
 
-    def _answered(self, exchange: PendingRequest, answer: HttpResponse) -> None:
+    def _on_response(self, pending: PendingRequest, response: HttpResponse) -> None:
         self._open -= 1
-        self._waiting.append((exchange.tag, answer))
-        if not self._settling:
-            self._settling = True
-            self._loop.call_soon(self._settle)
+        self._waiting.append((pending.tag, response))
+        self._schedule_recording()
         self._end_if_done()
 
-    def _room(self) -> bool:
-        """Is there time for something else than sending?"""
-        return self._next_due_ns - now() > _ROOM_NS
+    def _has_time(self) -> bool:
+        """Whether there is time for anything but sending."""
+        return self._next_due_ns - now() > _FREE_NS
 
-    def _settle(self) -> None:
-        """Settle answers for a moment, then give the loop a turn: what arrives is timed without delay. While more keep
-        arriving, nothing is settled: those who come back from a frozen service together must not wait for that."""
-        pouring, self._seen = len(self._waiting) > self._seen, len(self._waiting)
-        if pouring and not self._over and len(self._waiting) <= _MOST_WAITING:
-            self._loop.call_soon(self._settle)
+    def _schedule_recording(self) -> None:
+        if not self._recording_scheduled:
+            self._recording_scheduled = True
+            self._loop.call_soon(self._record_waiting)
+
+    def _record_waiting(self) -> None:
+        """Record responses for a moment, then give the loop a turn, so that what arrives is timed without delay. While
+        more keep arriving, nothing is recorded: responses of a service that was frozen come all at once."""
+        arriving, self._waited_before = len(self._waiting) > self._waited_before, len(self._waiting)
+        if arriving and not self._over and len(self._waiting) <= _MOST_WAITING:
+            self._loop.call_soon(self._record_waiting)
             return
-        until_ns = now() + _SETTLING_NS
-        while self._waiting and (self._room() or self._over or len(self._waiting) > _MOST_WAITING):
-            tag, answer = self._waiting.popleft()
-            self._settle_response(tag // self._arms, tag % self._arms, answer)
+        until_ns = now() + _RECORDING_NS
+        while self._waiting and (self._has_time() or self._over or len(self._waiting) > _MOST_WAITING):
+            tag, response = self._waiting.popleft()
+            self._record(tag // self._arms, tag % self._arms, response)
             if now() > until_ns:
                 break
-        self._seen = len(self._waiting)
-        self._settling = bool(self._waiting) and (self._room() or self._over)
-        if self._settling:
-            self._loop.call_soon(self._settle)
+        self._waited_before = len(self._waiting)
+        self._recording_scheduled = bool(self._waiting) and (self._has_time() or self._over)
+        if self._recording_scheduled:
+            self._loop.call_soon(self._record_waiting)
 
-    def _settle_all(self) -> None:
-        settle, arms, waiting = self._settle_response, self._arms, self._waiting
+    def _record_all(self) -> None:
+        record, arms, waiting = self._record, self._arms, self._waiting
         while waiting:
-            tag, answer = waiting.popleft()
-            settle(tag // arms, tag % arms, answer)
+            tag, response = waiting.popleft()
+            record(tag // arms, tag % arms, response)
 
 
-class ClosedWorker(_Sender):
-    """Closed loop: each of `connections` sends its next request when the one before is answered. Its numbers are not
+class ClosedLoopSender(_SenderBase):
+    """Closed loop: each of `connections` sends its next request when its last one is answered. Its latencies are not
     those of independent users: a slow service is asked less often (coordinated omission)."""
 
-    def __init__(self, job: Job, settle: Settle, *, end_ns: int, connections: int) -> None:
-        super().__init__(job, settle)
+    def __init__(self, context: BlockContext, record: OnResponse, *, end_ns: int, connections: int) -> None:
+        super().__init__(context, record)
         self._end_ns, self._connections = end_ns, connections
-        # Bound once: this happens for each request, and a closed loop is as fast as its user lets it be.
-        self._send_to, self._settle, self._on_answer = job.clients[0].send, settle, self._answered
-        self._identify = job.identify if job.later else None
-        self._fixed, self._templates, self._methods = job.fixed[0], job.templates[0], job.methods
+        # Bound once: this happens for each request, and sets the loop's speed.
+        self._send_to, self._on_done = context.clients[0].send, self._on_response
+        self._identify = context.identify if context.later else None
+        self._fixed, self._templates, self._methods = context.fixed[0], context.templates[0], context.methods
         self.sent = 0
 
     async def run(self) -> None:
-        """Send until `end_ns` (raw), or until `stop`; then wait for the answers still under way."""
-        while (left_ns := self._job.start_ns - now()) > 0:
+        """Send until `end_ns` (raw), or until `stop`; then wait for the responses still under way."""
+        while (left_ns := self._context.start_ns - now()) > 0:
             await asyncio.sleep(left_ns / 1e9)
         for _ in range(self._connections):
             self._send(now())
         await self._ended.wait()
 
-    def _send(self, due_ns: int, exchange: PendingRequest | None = None) -> None:
-        """Send the next request, with an `exchange` that is over if there is one: making them takes time."""
+    def _send(self, due_ns: int, pending: PendingRequest | None = None) -> None:
+        """Send the next request, in the finished `pending` if there is one: making a new one takes time."""
         if self._over or due_ns >= self._end_ns:
             self._over = True
             self._end_if_done()
@@ -196,53 +200,53 @@ class ClosedWorker(_Sender):
         payload = self._fixed[route] or self._templates[route].render(key, number)
         if self._identify is not None:
             payload = self._identify(payload, slot, 0)
-        if exchange is None:
-            exchange = PendingRequest(payload, self._on_answer, self._methods[route], slot)
+        if pending is None:
+            pending = PendingRequest(payload, self._on_done, self._methods[route], slot)
         else:
-            exchange.payload, exchange.method, exchange.tag = payload, self._methods[route], slot
-            exchange.sent_ns, exchange.over = None, False
-        exchange.due_ns = due_ns
+            pending.payload, pending.method, pending.tag = payload, self._methods[route], slot
+            pending.sent_ns, pending.over = None, False
+        pending.due_ns = due_ns
         self.sent += 1
         self._open += 1
-        self._send_to(exchange, self._timeout_s)
+        self._send_to(pending, self._timeout_s)
 
-    def _answered(self, exchange: PendingRequest, answer: HttpResponse) -> None:
+    def _on_response(self, pending: PendingRequest, response: HttpResponse) -> None:
         self._open -= 1
-        tag, answer.due_ns = exchange.tag, exchange.due_ns
-        if answer.error is None and answer.done_ns is not None and not answer.retried:
-            self._send(answer.done_ns, exchange)  # due when the one before it on its connection was answered
-        elif answer.error in ("connect", "dropped"):
+        tag, response.due_ns = pending.tag, pending.due_ns
+        if response.error is None and response.done_ns is not None and not response.retried:
+            self._send(response.done_ns, pending)  # due when the connection's last request was answered
+        elif response.error in ("connect", "dropped"):
             # Refused at once: asking again at once would be a busy loop.
-            self._loop.call_later(_REFUSED_S, lambda: self._send(now()))
+            self._loop.call_later(_RETRY_REFUSED_S, lambda: self._send(now()))
         else:
             self._send(now())
-        # The next request is on its way: there is time, and nothing is gained by waiting for more.
-        self._settle(tag, 0, answer)
+        # The next request is under way, so there is time to record this one.
+        self._record(tag, 0, response)
 
 
 _CLOCK_MONOTONIC = 1
 _TFD_TIMER_ABSTIME = 1
-_SOONEST_NS = 1_000_000
+_SHORTEST_NS = 1_000_000
 
 
-class Alarm:
-    """Calls `ring` at an instant of the monotonic clock (raw nanoseconds), never before it. One instant at a time.
+class PreciseTimer:
+    """Calls `on_time` at an instant of the monotonic clock (raw nanoseconds), never before it. One instant at a time.
 
-    A timerfd on Linux; elsewhere the loop's timers, with turns of the loop for the last part of a millisecond.
+    A timerfd on Linux; elsewhere the loop's timers, with turns of the loop for the last millisecond.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, ring: Callable[[], None]) -> None:
-        self._loop, self._ring = loop, ring
+    def __init__(self, loop: asyncio.AbstractEventLoop, on_time: Callable[[], None]) -> None:
+        self._loop, self._on_time = loop, on_time
         self._handle: asyncio.Handle | None = None
         self._fd = -1
         if sys.platform == "linux":
             self._libc = ctypes.CDLL(None, use_errno=True)
             self._fd = self._libc.timerfd_create(_CLOCK_MONOTONIC, os.O_NONBLOCK | os.O_CLOEXEC)
         if self._fd >= 0:
-            loop.add_reader(self._fd, self._fired)
+            loop.add_reader(self._fd, self._expired)
 
     def set(self, at_ns: int) -> None:
-        """Ring at `at_ns`, and not at what was set before."""
+        """Fire at `at_ns` instead of any instant set before."""
         if self._fd >= 0:
             # All zero would disarm it.
             spec = struct.pack("qqqq", 0, 0, at_ns // 1_000_000_000, at_ns % 1_000_000_000 or 1)
@@ -252,24 +256,24 @@ class Alarm:
         self._wait(at_ns)
 
     def close(self) -> None:
-        """Never ring again."""
+        """Never fire again."""
         self._cancel()
         if self._fd >= 0:
             self._loop.remove_reader(self._fd)
             os.close(self._fd)
             self._fd = -1
 
-    def _fired(self) -> None:
+    def _expired(self) -> None:
         with contextlib.suppress(BlockingIOError):  # set anew between firing and now
             os.read(self._fd, 8)
-            self._ring()
+            self._on_time()
 
     def _wait(self, at_ns: int) -> None:
         left_ns = at_ns - time.monotonic_ns()
         if left_ns <= 0:
-            self._handle = self._loop.call_soon(self._ring)
-        elif left_ns > _SOONEST_NS:
-            self._handle = self._loop.call_later((left_ns - _SOONEST_NS) / 1e9, self._wait, at_ns)
+            self._handle = self._loop.call_soon(self._on_time)
+        elif left_ns > _SHORTEST_NS:
+            self._handle = self._loop.call_later((left_ns - _SHORTEST_NS) / 1e9, self._wait, at_ns)
         else:
             self._handle = self._loop.call_soon(self._wait, at_ns)
 

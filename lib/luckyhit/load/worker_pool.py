@@ -1,7 +1,7 @@
-"""The engine's processes, seen from the one that starts them: one worker, or several where one core isn't enough.
+"""The engine's processes, seen from the one that starts them: one worker, or several if one core isn't enough.
 
 All workers make the same schedule, each sends its own slots of it, and the first one has the freshness probe. They get
-ready (check themselves, open connections), are started for the same instant, and their facts are put together.
+ready (check themselves, open connections), start at the same instant, and their facts are merged.
 """
 
 from __future__ import annotations
@@ -39,79 +39,82 @@ OnEvent = Callable[[Mapping[str, Any]], None]
 """Called with `done` (seconds), `answered` (requests without an error) and `errors` (requests by error) so far."""
 
 
-def run_engine(config: EngineConfig, on_event: OnEvent | None = None, crew: Crew | None = None) -> dict[str, Any]:
-    """Run one block in engine processes (those of `crew`, if they were started ahead of it); their facts. Raises as
+def run_engine(config: EngineConfig, on_event: OnEvent | None = None, pool: WorkerPool | None = None) -> dict[str, Any]:
+    """Run one block in engine processes (those of `pool`, if they were started ahead); their facts. Raises as
     `measure_block` does."""
-    with crew or Crew(config.workload.workers, config.directory) as ready:
+    with pool or WorkerPool(config.workload.workers, config.directory) as ready:
         return ready.run(config, on_event)
 
 
-class Crew:
-    """Engine processes for one block, which may come later: to start and import takes them most of a second, in which
-    services can be brought to their state. Leaving the context ends them, whatever they are doing."""
+class WorkerPool:
+    """Engine processes for one block, which may come later: starting and importing takes them most of a second, in
+    which services can be brought to their state. Leaving the context ends them, whatever they are doing."""
 
     def __init__(self, workers: int, directory: Path) -> None:
         """`directory`: of the run."""
-        self._members = [_Member(directory) for _ in range(workers)]
+        self._workers = [WorkerProcess(directory) for _ in range(workers)]
 
-    def __enter__(self) -> Crew:
+    def __enter__(self) -> WorkerPool:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for member in self._members:
-            member.ask_to_end()
-        for member in self._members:
-            member.end()
+        for worker in self._workers:
+            worker.request_end()
+        for worker in self._workers:
+            worker.end()
 
     def run(self, config: EngineConfig, on_event: OnEvent | None = None) -> dict[str, Any]:
         """Run the one block; the facts. Raises as `measure_block` does."""
         deadline = time.monotonic() + config.total_s + HANGS_AFTER_S
-        crew = self._members
+        workers = self._workers
         with self:
-            for number, member in enumerate(crew):
-                member.tell(config.of_worker(number, os.getpid()).model_dump_json())
-            stopped = _follow(crew, deadline, on_event, config.limits)
-        for member in crew:
-            member.raise_failure(deadline)
-        facts = merged([member.facts for member in crew if member.facts is not None])
+            for number, worker in enumerate(workers):
+                worker.write(config.of_worker(number, os.getpid()).model_dump_json())
+            stopped = _follow(workers, deadline, on_event, config.limits)
+        for worker in workers:
+            worker.raise_failure(deadline)
+        facts = merged([worker.facts for worker in workers if worker.facts is not None])
         return facts if stopped is None else {**facts, "stopped": stopped}
 
 
-class _Member:
-    """One worker process, from its start on. `facts` or `failure` are there once it told them."""
+class WorkerProcess:
+    """One worker, from its start on. It ends by reporting `facts` or a `failure`."""
 
     def __init__(self, directory: Path) -> None:
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115 (it goes with the object)
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the object)
         self._pending = b""
         self.ready = self.silent = False
         self.facts: dict[str, Any] | None = None
         self.failure: dict[str, str] | None = None
         self.progress: dict[str, Any] = {"done": 0.0, "answered": 0, "errors": {}}
-        self.watched: dict[str, list[int]] = {}  # by arm, as in watch.Counts: what a worker can't judge alone
-
+        self.watched: dict[str, list[int]] = {}  # by arm, as in Counts: what one of several workers can't judge alone
         self._process = subprocess.Popen(
             [sys.executable, "-m", "luckyhit.load.engine"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self._said,
+            stderr=self._stderr,
             env=_environment(directory),
             start_new_session=True,
         )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     @property
     def stdout(self) -> IO[bytes]:
         assert self._process.stdout is not None
         return self._process.stdout
 
-    def tell(self, message: str) -> None:
-        """One line of JSON."""
+    def write(self, message: str) -> None:
+        """Send it one line of JSON."""
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(message.encode() + b"\n")
             self._process.stdin.flush()
 
-    def hear(self) -> None:
-        """Take in what it said."""
+    def read(self) -> None:
+        """Take in what it wrote."""
         data = os.read(self.stdout.fileno(), 65536)
         if not data:
             self.silent = True
@@ -126,30 +129,30 @@ class _Member:
                 self.progress = event
 
     @property
-    def told(self) -> bool:
+    def reported(self) -> bool:
         return self.facts is not None or self.failure is not None
 
-    def ask_to_stop(self) -> None:
-        """It sends nothing more, and tells its facts."""
-        if not self.told and not self.silent and self._process.poll() is None:
+    def request_stop(self) -> None:
+        """Let it send nothing more, and report its facts."""
+        if not self.reported and not self.silent and self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
 
-    def ask_to_end(self) -> None:
-        self.ask_to_stop()
+    def request_end(self) -> None:
+        self.request_stop()
         assert self._process.stdin is not None
         with contextlib.suppress(OSError):
             self._process.stdin.close()
 
     def end(self) -> None:
-        """Wait for its end, and kill it with all that it started if it doesn't end by itself."""
+        """Wait for its end; kill it with all that it started if it doesn't end by itself."""
         process = self._process
-        if self.stdout.closed:  # it was ended before, and its number may be another process's now
+        if self.stdout.closed:  # it was ended before, and its pid may be another process's now
             return
         try:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(STOP_WITHIN_S)
         finally:
-            # Also where a second interruption cut the waiting short.
+            # Also if a second interruption cut the waiting short.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
@@ -161,8 +164,8 @@ class _Member:
             raise _error(self.failure)
         if self.facts is not None:
             return
-        self._said.seek(0)
-        lines = self._said.read().decode(errors="replace").strip().splitlines()[-_SHOWN_LINES:]
+        self._stderr.seek(0)
+        lines = self._stderr.read().decode(errors="replace").strip().splitlines()[-_SHOWN_LINES:]
         ended = f"ended with status {self._process.returncode}"
         how = "did not end in time" if time.monotonic() >= deadline else ended
         output = "".join(f"\n    | {line}" for line in lines)
@@ -173,50 +176,50 @@ class _Member:
 
 
 def _follow(
-    crew: Sequence[_Member], deadline: float, on_event: OnEvent | None, limits: WatchedLimits | None = None
+    workers: Sequence[WorkerProcess], deadline: float, on_event: OnEvent | None, limits: WatchedLimits | None
 ) -> str | None:
-    """Until all have told how it went, one of them failed or fell silent, or the deadline has passed. Returns which of
-    the limits stopped them, where it took the counts of all of them to see it."""
+    """Until all have reported, one failed or fell silent, or the deadline has passed. Returns the limit that stopped
+    them, if it took the counts of all of them to see it."""
     started, stopped = False, None
-    for member in _heard(crew, deadline):
-        if (member.failure is not None) or (member.silent and not member.told):
+    for worker in _events(workers, deadline):
+        if (worker.failure is not None) or (worker.silent and not worker.reported):
             break
-        if not started and all(member.ready for member in crew):
+        if not started and all(one.ready for one in workers):
             started, start_ns = True, time.monotonic_ns() + round(LEAD_S * 1e9)
-            for each in crew:
-                each.tell(json.dumps({"start_ns": start_ns}))
-        if limits is not None and stopped is None and (stopped := _exceeded(limits, crew)) is not None:
-            for each in crew:
-                each.ask_to_stop()
+            for one in workers:
+                one.write(json.dumps({"start_ns": start_ns}))
+        if limits is not None and stopped is None and (stopped := _exceeded(limits, workers)) is not None:
+            for one in workers:
+                one.request_stop()
         if on_event is not None and started:
-            on_event(_together([member.progress for member in crew]))
+            on_event(_merged_progress([one.progress for one in workers]))
     return stopped
 
 
-def _exceeded(limits: WatchedLimits, crew: Sequence[_Member]) -> str | None:
-    """A sentence where the requests of all workers together are beyond a limit in one of the arms."""
-    for arm in crew[0].watched:
-        counts = Counts.together(member.watched[arm] for member in crew if arm in member.watched)
+def _exceeded(limits: WatchedLimits, workers: Sequence[WorkerProcess]) -> str | None:
+    """A sentence if the requests of all workers together exceed a limit in one of the arms."""
+    for arm in workers[0].watched:
+        counts = Counts.sum(worker.watched[arm] for worker in workers if arm in worker.watched)
         if (sentence := limits.exceeded(arm, counts)) is not None:
             return sentence
     return None
 
 
-def _heard(crew: Sequence[_Member], deadline: float) -> Iterator[_Member]:
-    """Each member that said something, or fell silent."""
+def _events(workers: Sequence[WorkerProcess], deadline: float) -> Iterator[WorkerProcess]:
+    """Each worker that wrote something, or fell silent."""
     with selectors.DefaultSelector() as selector:
-        for member in crew:
-            selector.register(member.stdout, selectors.EVENT_READ, member)
+        for worker in workers:
+            selector.register(worker.stdout, selectors.EVENT_READ, worker)
         while selector.get_map() and (left_s := deadline - time.monotonic()) > 0:
             for key, _ in selector.select(min(left_s, 1.0)):
-                member = key.data
-                member.hear()
-                if member.silent:
-                    selector.unregister(member.stdout)
-                yield member
+                worker = key.data
+                worker.read()
+                if worker.silent:
+                    selector.unregister(worker.stdout)
+                yield worker
 
 
-def _together(progress: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _merged_progress(progress: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     totals: Counter[str] = Counter()
     for part in progress:
         totals.update(part["errors"])
@@ -228,7 +231,7 @@ def _together(progress: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def merged(facts: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The facts of a whole block from those of its workers: counts added, and of the engine's figures the worst."""
+    """The facts of a whole block from those of its workers: counts added, and the worst of the engine's figures."""
     if len(facts) == 1:
         return facts[0]
     whole = dict(facts[0])
@@ -249,13 +252,13 @@ def merged(facts: Sequence[dict[str, Any]]) -> dict[str, Any]:
             for name in ("added_p50_ms", "added_p99_ms", "schedule_error_p99_ms", "loop_lag_ms", "cpu_share")
         },
         "trustworthy": all(engine["trustworthy"] for engine in engines),
-        "detail": f"{worst['detail']} ({len(facts)} workers; of them, this is the one that was most late.)",
+        "detail": f"{worst['detail']} ({len(facts)} workers; these are the figures of the latest one.)",
     }
     return whole
 
 
 def _environment(run: Path) -> dict[str, str]:
-    """Let the engine import the very package that starts it, and `luckyhit revert` find it where it goes on alone."""
+    """Let the engine import this very package, and `luckyhit revert` find it if it goes on alone."""
     package = str(Path(__file__).parents[2])
     others = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path and path != package]
     return {**os.environ, "PYTHONPATH": os.pathsep.join([package, *others]), MARKER: str((run / "work").resolve())}

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from luckyhit.case.freshness import Freshness
 from luckyhit.errors import ResponseUnexpected
-from luckyhit.load.block_context import CONNECTIONS_PER_CLIENT, PROBE_CONNECTIONS, Job
+from luckyhit.load.block_context import CONNECTIONS_PER_CLIENT, PROBE_CONNECTIONS, BlockContext
 from luckyhit.load.engine_config import EngineConfig
-from luckyhit.load.schedule import measured
-from luckyhit.load.signals import Signals
+from luckyhit.load.signals import SignalReader
 from luckyhit.probe.arm import ProbeArm
 from luckyhit.probe.probe_reads import ProbeReader, not_varied, variants_of
 from luckyhit.probe.probe_run import FreshnessProbe
@@ -33,14 +32,14 @@ class BlockProbe:
         self,
         freshness: Freshness,
         config: EngineConfig,
-        job: Job,
+        context: BlockContext,
         *,
-        signals: Signals,
+        signals: SignalReader,
         tls: ssl.SSLContext | None,
         redactor: Redactor,
     ) -> None:
         self._block, self._directory, self._redactor = config.block, config.directory, redactor
-        self._load = int(measured(job.schedule.due_ns, config.warmup_ns).sum())
+        self._load = int((context.schedule.due_ns >= config.warmup_ns).sum())
         self._variants = variants_of(freshness, config.workload.routes)
         self._arms: dict[Arm, ProbeArm] = {}
         for index, (arm, url) in enumerate(config.targets.items()):
@@ -59,7 +58,7 @@ class BlockProbe:
                 freshness,
                 reader,
                 headers=config.headers,
-                timeout_s=job.timeout_s,
+                timeout_s=context.timeout_s,
                 originals=config.originals.get(arm),
                 values=config.start_values.get(arm),
                 databases=config.databases,

@@ -18,7 +18,7 @@ from luckyhit.load.bodies.versions import VersionMissing, VersionReader
 from luckyhit.load.http1.client import Client
 from luckyhit.load.http1.request_head import DEFAULT_HEADERS
 from luckyhit.load.http1.response import HttpResponse
-from luckyhit.load.signals import Seen, Signals
+from luckyhit.load.signals import ResponseSignals, SignalReader
 from luckyhit.records import CacheStatus
 
 GONE = (404, 410)
@@ -103,7 +103,7 @@ class ProbeReader:
         first_connection: int = 0,
         http: str = "auto",
         tls: ssl.SSLContext | None = None,
-        signals: Signals | None = None,
+        signals: SignalReader | None = None,
         worker_header: str | None = None,
         variants: Sequence[RequestVariant] = (RequestVariant(),),
     ) -> None:
@@ -135,7 +135,7 @@ class ProbeReader:
         client = self._fresh_client if new_connection else self.client
         response = await client.request("GET", path, headers=headers, timeout_s=timeout_s)
         version, problem = version_shown(reader, key, path, response, validator)
-        signals = self._signals.read(response.headers) if self._signals else Seen()
+        signals = self._signals.read(response.headers) if self._signals else ResponseSignals()
         return ProbeRead(
             sent_ns=response.sent_ns or called_ns,
             done_ns=response.done_ns if response.error is None else None,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from luckyhit.case.freshness import VersionWrite
 from luckyhit.case.values.placeholders import fill, fill_text
 from luckyhit.errors import ArgumentError
-from luckyhit.load.priority import give_back
+from luckyhit.load.priority import reset_priority
 
 if TYPE_CHECKING:
     from luckyhit.load.http1.client import Client
@@ -117,7 +117,7 @@ class CommandWriter:
             )
         except (OSError, ValueError) as error:
             return WriteResult(called_ns, f"{command[0]} can't be started: {error}", refused=True)
-        give_back(process.pid)
+        reset_priority(process.pid)
         try:
             _, output = await asyncio.wait_for(process.communicate(), timeout_s)
         except TimeoutError:

@@ -22,7 +22,7 @@ from luckyhit.change.permissions.permission_checks import check_directories, che
 from luckyhit.errors import ArgumentError, CacheUnreachable, LuckyHitError
 from luckyhit.judge.stale.old_data import looked_for
 from luckyhit.load.inputs import Inputs, gather
-from luckyhit.load.signals import headers_source, offered, signals_of, told_later
+from luckyhit.load.signals import headers_source, later_columns, offered, signals_of
 from luckyhit.project import Project
 from luckyhit.records import METRICS, Guard, GuardId
 from luckyhit.scrub.redactor import Redactor
@@ -174,7 +174,7 @@ def _probe(case: Case, stack: Stack, headers: Mapping[str, str]) -> Guard:
 def _power(case: Case, answered: Sequence[list[tuple[bytes, bytes]]]) -> Guard:
     """What the plan gives each goal, and what it needs. A run may decide what that is too little for: no failure."""
     declared = signals_of(case.target)
-    signals, later = headers_source(declared), told_later(declared)
+    signals, later = headers_source(declared), later_columns(declared)
     answers = [signals.read(received) for received in answered]
     hidden = [
         name

@@ -18,7 +18,7 @@ from luckyhit.case import Case
 from luckyhit.designs import design_of
 from luckyhit.errors import LimitExceeded
 from luckyhit.load.block import BlockPlan, BlockReport, measure_block
-from luckyhit.load.worker_pool import Crew
+from luckyhit.load.worker_pool import WorkerPool
 from luckyhit.probe.undo_log import undo_log_path
 from luckyhit.records import Arm, Guard, Stage
 from luckyhit.records.manifest import NotedBlock
@@ -77,7 +77,7 @@ class Measuring:
         self.show(f"{doing}: back to the declared cache state")
         stop_if_asked(run)
         # The engine gets ready meanwhile; it sends nothing before it has its plan.
-        with Crew(case.workload.workers, run.path) as crew:
+        with WorkerPool(case.workload.workers, run.path) as pool:
             noted = run.manifest.blocks
             arms = in_turn(stacks, len(noted))
             reset = changing.reset_block(arms, case, self._step.journal, headers=self._step.headers)
@@ -93,7 +93,7 @@ class Measuring:
             if control:
                 # The requests of the pair before: what differs between the two comes from the probe, or from chance.
                 plan = replace(plan, probed=False, seed=plan.seed - 1)
-            report, unseen, stopped = self._watched(stacks, plan, doing, crew)
+            report, unseen, stopped = self._watched(stacks, plan, doing, pool)
         at_end = {} if stopped else self._look(stacks, f"at the end of block {number}", keyspace=False)
         facts = {
             "pair": pair,
@@ -124,7 +124,7 @@ class Measuring:
         return None if guard.ok else guard
 
     def _watched(
-        self, stacks: Mapping[Arm, Stack], plan: BlockPlan, doing: str, crew: Crew
+        self, stacks: Mapping[Arm, Stack], plan: BlockPlan, doing: str, pool: WorkerPool
     ) -> tuple[BlockReport, Any, LimitExceeded | None]:
         """Measure one block, with its caches and their counters watched meanwhile. Its report, what the watching of
         the caches missed, and the limit that stopped it, if one did."""
@@ -141,7 +141,7 @@ class Measuring:
             CounterSampler(caches, origin_ns=run.manifest.origin_ns) as counters,
         ):
             try:
-                report = measure_block(run, plan, on_progress=show, crew=crew)
+                report = measure_block(run, plan, on_progress=show, pool=pool)
             except LimitExceeded as error:
                 stopped, report = error, error.report
         self._close_probe(probing, report)

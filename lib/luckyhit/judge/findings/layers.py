@@ -18,7 +18,7 @@ from luckyhit.judge.findings.run_finding import Facts, run_finding
 from luckyhit.records import Arm, CountOf, RunFinding
 
 LONE = ("age", "date", "expires", "replay")
-"""Layers without a header of their own (luckyhit.load.signals.memory)."""
+"""Layers without a header of their own (luckyhit.load.signals.response_history)."""
 STATUSES = ("hit", "miss", "stale", "bypass")
 FEWEST = 0.01
 """Less than this share of an arm's answers makes no second layer."""

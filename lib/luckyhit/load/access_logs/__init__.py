@@ -1,6 +1,6 @@
-"""What access logs look like: `FORMS` are read, `REFUSED` are named. Time, method and target of a line count.
+"""The forms of access logs: `FORMS` are read, `REFUSED` are refused. Of a line, time, method and target count.
 
-forms       the tables; line: one request; times; text_lines, json_lines, cloudfront: the parsers
+forms   the tables · line: one request · text_lines, json_lines: the parsers · replay: a log as a workload
 """
 
 from luckyhit.load.access_logs.forms import FORMS, REFUSED, Form, Parse, Refused

@@ -1,4 +1,4 @@
-"""The forms of access logs: one row a form, which is read, or refused by name."""
+"""The forms of access logs: one row for each that is read, or refused by name."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from luckyhit.load.access_logs.cloudfront import CloudFront
 from luckyhit.load.access_logs.json_lines import parse_ecs, parse_json, parse_otel
 from luckyhit.load.access_logs.line import LogLine, plain
 from luckyhit.load.access_logs.text_lines import (
+    CloudFront,
     parse_alb,
     parse_combined,
     parse_daphne,
@@ -28,8 +28,8 @@ Parse = Callable[[str], LogLine | None]
 
 @dataclass(frozen=True)
 class Form:
-    """`source`: product and version whose lines were looked at, or the page that shows them. `example`: a line of it.
-    `begin` makes a parser for one file. `log_queries`: how to have the query strings logged, of a form without them."""
+    """`source`: product and version whose lines were examined, or the page that shows them. `example`: one line.
+    `begin` makes a parser for one file. `log_queries`: how to log query strings, for a form without them."""
 
     source: str
     example: str
@@ -37,7 +37,7 @@ class Form:
     log_queries: str = ""
 
     def reader(self) -> Parse:
-        """A parser for one file. It takes any text, and colours as on a terminal; None: no request."""
+        """A parser for one file. It takes any text, with terminal colours or without; None: no request."""
         parse = self.begin()
         return lambda text: parse(plain(text))
 
@@ -88,7 +88,7 @@ FORMS: dict[str, Form] = {
         _always(parse_otel),
     ),
     "granian": Form(
-        "Granian 2.8.9 (ASGI, RSGI, WSGI), --access-log; paths stand decoded",
+        "Granian 2.8.9 (ASGI, RSGI, WSGI), --access-log; paths are decoded",
         '[2026-11-29 16:12:26 +0000] 127.0.0.1 - "GET /items/7 HTTP/1.1" 200 0.072',
         _always(parse_granian),
         log_queries='--access-log-fmt \'[%(time)s] %(addr)s - "%(method)s %(path)s?%(query_string)s %(protocol)s" '
@@ -152,7 +152,7 @@ FORMS: dict[str, Form] = {
         CloudFront,
     ),
 }
-"""By the name that `replay.format` has. Each example is read by its own form only."""
+"""By the name in `replay.format`. Each example is read by its own form only."""
 
 REFUSED: dict[str, Refused] = {
     "otlp": Refused(
@@ -160,14 +160,14 @@ REFUSED: dict[str, Refused] = {
         '{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"timeUnixNano":"1544712660300000000"}]}]}]}',
         re.compile(r'\s*\{\s*"resourceLogs"'),
         "holds many requests in one line",
-        "Have a record a line: `jq -c '.resourceLogs[].scopeLogs[].logRecords[]' LOG`, and replay that.",
+        "Write one record a line: `jq -c '.resourceLogs[].scopeLogs[].logRecords[]' LOG`, and replay that.",
     ),
     "json-over-lines": Refused(
         "indented JSON, as OpenTelemetry's ConsoleLogRecordExporter for Python writes it (opentelemetry-sdk 1.38)",
         '    "severity_text": "INFO",',
         re.compile(r'\s+"[\w.@-]{1,80}": '),
         "spreads one request over many lines",
-        "Have an object a line: `jq -c . LOG`, and replay that.",
+        "Write one object a line: `jq -c . LOG`, and replay that.",
     ),
     "haproxy-tcp": Refused(
         "HAProxy 2.6, option tcplog, and without any option",

@@ -31,8 +31,8 @@ def parse_json(text: str) -> LogLine | None:
     method, target = _first_text(entry, _METHODS), _first_text(entry, _TARGETS)
     query = _first_text(entry, _QUERIES)
     match entry:
-        case {"request": str(line)} if (asked := _REQUEST_LINE.fullmatch(line)) is not None:
-            method, target, query = asked["method"], asked["target"], None
+        case {"request": str(line)} if (match := _REQUEST_LINE.fullmatch(line)) is not None:
+            method, target, query = match["method"], match["target"], None
     return _request([entry.get(name) for name in _TIMES], method, target, query)
 
 
@@ -77,7 +77,7 @@ def _request(times: list[Any], method: str | None, target: str | None, query: st
 
 
 def object_of(text: str) -> dict[str, Any]:
-    """The object of a line; an empty one where there is none."""
+    """The object in a line; empty if there is none."""
     if text.startswith("{"):
         try:
             return dict(json.loads(text))
@@ -91,7 +91,7 @@ def _first_text(entry: Mapping[str, Any], names: tuple[str, ...]) -> str | None:
 
 
 def _at(entry: Mapping[Any, Any], name: str) -> str | None:
-    """The text under a dotted name, however much of it is nested."""
+    """The text under a dotted name, any part of which may be nested."""
     if isinstance(text := entry.get(name), str):
         return text
     parts = name.split(".")

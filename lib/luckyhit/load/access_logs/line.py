@@ -1,9 +1,7 @@
-"""One request of an access log: of a line only the time, the method and the target are used.
+"""One request of an access log: only time, method and target of a line are used. Times are seconds since 1970.
 
-The times of access logs, as seconds since 1970.
-
-A time without a zone (daphne, HAProxy, Tornado and uWSGI log their machine's local time) is read as if it were UTC:
-only the gaps between the lines are used, and those are right but for the hour in which clocks are put back.
+A time without a zone (daphne, HAProxy, Tornado and uWSGI log their machine's local time) is read as UTC: only the gaps
+between lines are used, and those are right except for the hour in which clocks are put back.
 """
 
 from __future__ import annotations
@@ -22,12 +20,12 @@ _TARGET = re.compile(r"/[!-~]*")
 _ESCAPED = re.compile(r'\\x([0-9A-Fa-f]{2})|\\(["\\])')
 _COLOURS = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|\([A-Z0-9])")
 _KEPT = "!$&'()*+,;=:@~/-._"
-"""What stands in a path as it is (RFC 3986, pchar)."""
+"""Not encoded in a path (RFC 3986, pchar)."""
 
 
 class LogLine(NamedTuple):
-    """One request of a log. `at_s`: seconds since 1970, None where the log has no time; `exact`: not whole seconds;
-    `complete`: False where the log itself shows that it left the query out."""
+    """One request of a log. `at_s`: seconds since 1970, None without a time; `exact`: not whole seconds; `complete`:
+    False if the log shows that it omitted the query."""
 
     at_s: float | None
     exact: bool
@@ -37,8 +35,8 @@ class LogLine(NamedTuple):
 
 
 def request(times: Iterable[Any], method: str, target: str, *, taken_s: float = 0.0) -> LogLine | None:
-    """A request with the first of `times` that is one, less `taken_s` where that is when it was answered. None for a
-    target that can't be sent as it stands."""
+    """A request with the first valid one of `times`, minus `taken_s` if that is the time of the response. None for a
+    target that can't be sent unchanged."""
     target = _ESCAPED.sub(lambda escaped: chr(int(escaped[1], 16)) if escaped[1] else escaped[2], target)
     if target[:8].lower().startswith(("http://", "https://")):  # absolute form, as proxies log it
         try:
@@ -51,19 +49,19 @@ def request(times: Iterable[Any], method: str, target: str, *, taken_s: float = 
     target = target.partition("#")[0]
     for when in times:
         if (at_s := seconds_of(when)) is not None:
-            return LogLine(at_s - taken_s if at_s > taken_s else at_s, not whole(when), method, target)
+            return LogLine(at_s - taken_s if at_s > taken_s else at_s, not is_whole(when), method, target)
     return LogLine(None, False, method, target)
 
 
 def encoded(path: str) -> str:
-    """The target of a path that is logged decoded, as ASGI and WSGI hand it over. What stands behind a `?` is a query
-    that somebody added to the format, and logged as it was sent."""
+    """The target of a path that is logged decoded, as ASGI and WSGI pass it. After a `?` comes a query, which a custom
+    format logs as it was sent."""
     path, mark, query = path.partition("?")
     return quote(_bytes_of(path), safe=_KEPT) + (mark + query if query else "")
 
 
 def _bytes_of(path: str) -> bytes:
-    """What was sent: UTF-8, which a WSGI server decodes as Latin-1 (PEP 3333)."""
+    """The bytes that were sent: UTF-8, which a WSGI server decodes as Latin-1 (PEP 3333)."""
     try:
         raw = path.encode("latin-1")
         raw.decode("utf-8")
@@ -73,12 +71,12 @@ def _bytes_of(path: str) -> bytes:
 
 
 def plain(text: str) -> str:
-    """A line without the colours that it has on a terminal (ECMA-48 control sequences)."""
+    """A line without terminal colours (ECMA-48 control sequences)."""
     return _COLOURS.sub("", text) if "\x1b" in text else text
 
 
 LATEST_S = 4_102_444_800.0
-"""The year 2100: times beyond it, and before 1970, are none."""
+"""The year 2100: times after it, and before 1970, are invalid."""
 STAMP = re.compile(
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?Z| ?[+-]\d\d:?\d\d)?"
     r"|\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}|\b\d{10}(?:\.\d{1,9})?\b"
@@ -93,15 +91,15 @@ _FORMATS = (
 )
 
 
-def whole(when: Any) -> bool:
-    """Does a time tell nothing below the second?"""
+def is_whole(when: Any) -> bool:
+    """Whether a time has whole seconds only."""
     if isinstance(when, str):
         return re.search(r"[.,]\d", when) is None and not re.fullmatch(r"\s*\d{12,}\s*", when)
     return isinstance(when, int) and when < 10**11
 
 
 def seconds_of(when: Any) -> float | None:
-    """ISO 8601, one of _FORMATS (UTC where no zone is named), or seconds (ms, µs, ns) since 1970; None for no time."""
+    """ISO 8601, one of _FORMATS (UTC without a zone), or seconds (ms, µs, ns) since 1970; None for anything else."""
     if isinstance(when, bool) or not isinstance(when, (str, int, float)):
         return None
     if isinstance(when, str):

@@ -1,8 +1,7 @@
 """Real access logs as workloads: which lines belong to the declared routes, and when each is due.
 
 Times of whole seconds are spread evenly over their second, in the order of the lines; lines that several processes
-wrote a little out of order are sorted. Lines that can't be used are left out, and counted (see
-luckyhit.load.access_logs for what a line may look like).
+wrote slightly out of order are sorted. Lines that can't be used are left out, and counted.
 """
 
 from __future__ import annotations
@@ -35,18 +34,18 @@ LARGEST_BYTES = 4 << 30
 MOST_TEXT = 256 << 20
 """Characters of all distinct targets together."""
 SAMPLE = 200
-"""Lines looked at to find out the format."""
+"""Lines that decide which form a log has."""
 _NO_TIME = "requests without a time"
-_NOTHING = "Look at replay.format, replay.methods and the routes (or replay.others)."
-_STRIPPED = "Have the queries logged: `strip_query_terms off` in Squid."
-_NO_QUERY = "requests whose query the log left out"
+_NOTHING = "Check replay.format, replay.methods and the routes (or set replay.others)."
+_STRIPPED = "Log the queries: `strip_query_terms off` in Squid."
+_NO_QUERY = "requests whose query is not in the log"
 
 
 def read_log(workload: Workload, path: Path) -> tuple[pa.Table, list[str]]:
-    """The lines of a log that belong to the workload's routes, and what there is to say of them and of the others.
+    """The lines of a log that belong to the workload's routes, and notes about them and the others.
 
     The table is sorted by time: `offset_ns` (from the first line), `route`, `key`, `target`. Raises ArgumentError for
-    a log that can't be read, is too large, has no times where they are needed, or nothing of the routes.
+    a log that can't be read, is too large, lacks the times that are needed, or has no line of the routes.
     """
     replay = workload.replay
     assert replay is not None
@@ -62,7 +61,7 @@ def read_log(workload: Workload, path: Path) -> tuple[pa.Table, list[str]]:
         line = parse(text)
         queries += line is not None and "?" in line.target
         if line is None:
-            left_out.add("no request that can be read", number, None)
+            left_out.add("no readable request", number, None)
         elif not line.complete:
             left_out.add(_NO_QUERY, number, line)
         elif line.method not in replay.methods:
@@ -74,19 +73,19 @@ def read_log(workload: Workload, path: Path) -> tuple[pa.Table, list[str]]:
             left_out.add("requests of no declared route", number, line)
         elif kept.text > MOST_TEXT:
             raise ArgumentError(
-                f"the paths in {path} that differ take more than {MOST_TEXT >> 20} MiB", hint="Replay a part of it."
+                f"the distinct paths in {path} take more than {MOST_TEXT >> 20} MiB", hint="Replay a part of it."
             )
     lacks_queries = bool(form.log_queries) and not queries
     if lacks_queries and (route := next((route for route in workload.routes if "?" in route.path), None)):
         raise ArgumentError(
-            f"{path} is a log of {name}, whose lines have no query strings: none can belong to route {route.name}",
-            hint=f"Have them logged ({name} {form.log_queries}), or leave that route out.",
+            f"{path} is a log of {name}, which has no query strings, so no line can belong to route {route.name}",
+            hint=f"Log them ({name} {form.log_queries}), or leave that route out.",
         )
     if not len(kept):
         if (timeless := left_out.examples.get(_NO_TIME)) is not None:
             raise ArgumentError(
-                f"{path}:{timeless[0]}: this line has no time, and none that has can be replayed",
-                hint="replay.timing: rate, with a workload.rate of your own.",
+                f"{path}:{timeless[0]}: no time, and no line with a time can be replayed",
+                hint="Set replay.timing: rate, and a workload.rate.",
             )
         raise ArgumentError(
             f"none of the {total:,} lines of {path} can be replayed{left_out.most()}",
@@ -98,12 +97,12 @@ def read_log(workload: Workload, path: Path) -> tuple[pa.Table, list[str]]:
         note += f"; in the log they span {table['offset_ns'][-1].as_py() / 1e9:,.1f} s"
     notes = [f"{note}.", *left_out.sentences(total, path.name)]
     if lacks_queries:
-        notes.append(f"Lines of {name} have no query strings: what was asked with one is asked without it.")
+        notes.append(f"Lines of {name} have no query strings: requests that had one are sent without it.")
     return table, notes
 
 
 class _LeftOut:
-    """Lines that can't be replayed, by the reason, with the first of each."""
+    """Lines that can't be replayed, by reason, with the first of each."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
@@ -112,12 +111,12 @@ class _LeftOut:
     def add(self, why: str, number: int, line: LogLine | None) -> None:
         self._counts[why] += 1
         if why not in self.examples:
-            # Queries may hold secrets, and lines that can't be read anything.
+            # Queries may contain secrets, and unreadable lines anything.
             shown = f" ({line.method} {line.target.partition('?')[0][:80]})" if line is not None else ""
             self.examples[why] = number, f"line {number}{shown}"
 
     def most(self) -> str:
-        """The commonest reason, behind a colon."""
+        """The most common reason, after a colon."""
         return "".join(f": {why}, such as {self.examples[why][1]}" for why, _ in self._counts.most_common(1))
 
     def mostly(self, why: str) -> bool:
@@ -131,7 +130,7 @@ class _LeftOut:
 
 
 class _Kept:
-    """Lines that are replayed, as columns; each target that occurs is kept once."""
+    """Lines that are replayed, as columns; each distinct target is kept once."""
 
     def __init__(self, workload: Workload) -> None:
         self._match = _Matcher(workload)
@@ -177,8 +176,8 @@ class _Kept:
 
 
 def _timed(at_s: NDArray[np.float64], exact: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The order of the lines by time, and when each is due, counted from the first; whole seconds are spread evenly."""
-    if np.isnan(at_s).any():  # there is only the log's order then, and a pace of its own
+    """The order of the lines by time, and when each is due, from the first; whole seconds are spread evenly."""
+    if np.isnan(at_s).any():  # then only the log's order is known, and the pace is set elsewhere
         return np.arange(len(at_s)), np.arange(len(at_s), dtype=np.int64) * 1_000_000
     second = np.floor(at_s)
     within = at_s - second
@@ -212,7 +211,7 @@ class _Matcher:
 
 
 def _pattern(route: Route) -> re.Pattern[str]:
-    """What a route's path matches; the query's order counts."""
+    """What a route's path matches; the order in the query counts."""
     parts, named = [], False
     for part in parse_template(route.path):
         if not isinstance(part, Placeholder):
@@ -226,10 +225,10 @@ def _pattern(route: Route) -> re.Pattern[str]:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Lines that aren't empty, with their numbers, each cut at LONGEST_LINE; what is no UTF-8 becomes U+FFFD."""
-    hint = "replay.file names an access log, relative to the project."
+    """Lines that aren't empty, with their numbers, each cut at LONGEST_LINE; invalid UTF-8 becomes U+FFFD."""
+    hint = "Let replay.file name an access log, relative to the project."
     if path.exists() and not path.is_file():  # reading from a pipe or a device might never end
-        raise ArgumentError(f"the log {path} is not a file", hint=hint)
+        raise ArgumentError(f"the log {path} is not a regular file", hint=hint)
     try:
         with path.open("rb") as file:
             packed = file.read(2) == b"\x1f\x8b"
@@ -253,7 +252,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def _format(path: Path) -> str:
-    """The format that reads most of the first lines. Raises ArgumentError where none does, by name for a known one."""
+    """The form that reads most of the first lines. Raises ArgumentError if none does, and names a known one."""
     counts: Counter[str] = Counter()
     unread = {name: form.reader() for name, form in FORMS.items()}
     refused: Counter[str] = Counter()
@@ -265,6 +264,6 @@ def _format(path: Path) -> str:
     for name, _ in refused.most_common(1):
         raise ArgumentError(f"{path} looks like {name}, which {REFUSED[name].lacks}", hint=REFUSED[name].remedy)
     raise ArgumentError(
-        f"no format of access logs fits the first lines of {path}",
-        hint=f"The formats are {', '.join(FORMS)}; name one in replay.format (--log-format).",
+        f"the first lines of {path} fit no known form of access logs",
+        hint=f"Name one in replay.format (--log-format): {', '.join(FORMS)}.",
     )

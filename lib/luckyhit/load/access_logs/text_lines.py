@@ -1,15 +1,16 @@
-"""Lines of text: one parser a form, each total, and linear in the line's length."""
+"""Lines of text, and CloudFront's columns: one parser a form, each total, and linear in the line's length."""
 
 from __future__ import annotations
 
 import re
 
+from luckyhit.load.access_logs.json_lines import object_of
 from luckyhit.load.access_logs.line import STAMP, LogLine, encoded, request
 
 _REQUEST = r'(?P<method>[A-Z]{3,10}) (?P<target>(?:[^"\\]|\\.)*?) HTTP/[0-9.]{1,5}'
 _ISO = r"(?P<time>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z| ?[+-]\d\d:?\d\d)?)"
 _BEFORE = r".{0,200}?"
-"""What a container or syslog puts before a line; bounded, so that a line is looked through once."""
+"""What a container or syslog puts before a line; bounded, so that a line is searched once."""
 _DAY = r"\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d"
 
 _COMBINED = re.compile(r'\[(?P<time>[^\[\]"]{10,40})\] "' + _REQUEST + '"')
@@ -75,12 +76,12 @@ def parse_granian(text: str) -> LogLine | None:
 
 
 def parse_hypercorn(text: str) -> LogLine | None:
-    """A WSGI application's requests are logged twice, the first time without a status: that line is none."""
+    """A WSGI application's requests are logged twice, the first time without a status: that line is skipped."""
     return _decoded(_HYPERCORN.match(text))
 
 
 def _decoded(match: re.Match[str] | None) -> LogLine | None:
-    if match is None or "\ufffd" in match["path"]:  # bytes that were no UTF-8: what they were is gone
+    if match is None or "\ufffd" in match["path"]:  # bytes that were not UTF-8 are lost
         return None
     return request((match["time"],), match["method"], encoded(match["path"]))
 
@@ -99,9 +100,9 @@ def parse_haproxy(text: str) -> LogLine | None:
 
 
 def parse_alb(text: str) -> LogLine | None:
-    """The time is that of the answer; the request's own stands further behind (not in a Classic Load Balancer's)."""
+    """The first time is that of the response; the request's own comes later (not in a Classic Load Balancer's log)."""
     match = _ALB.match(text)
-    if match is None or text.startswith("ws"):  # a WebSocket is no request that can be sent again
+    if match is None or text.startswith("ws"):  # a WebSocket can't be replayed
         return None
     created = _ALB_CREATED.search(match["rest"])
     times = ([created["time"]] if created else []) + [match["time"]]
@@ -109,8 +110,8 @@ def parse_alb(text: str) -> LogLine | None:
 
 
 def parse_squid(text: str) -> LogLine | None:
-    """The time is that of the answer, and beside it stands how many milliseconds it took. With `strip_query_terms`,
-    which is on by default, nothing of a query is left but its question mark."""
+    """The time is that of the response; beside it is its duration in milliseconds. With `strip_query_terms`, which is
+    on by default, only the question mark is left of a query."""
     match = _SQUID.match(text)
     if match is None:
         return None
@@ -129,9 +130,52 @@ def parse_sanic(text: str) -> LogLine | None:
 
 
 def parse_tornado(text: str) -> LogLine | None:
-    """Behind Tornado's own prefix, or what `logging` puts before it."""
+    """After Tornado's own prefix, or what `logging` puts before it."""
     match = _TORNADO.match(text)
     if match is None:
         return None
     stamp = STAMP.search(match["before"]) or _TORNADO_TIME.search(match["before"])
     return request((stamp[0],) if stamp else (), match["method"], match["target"])
+
+
+_CLOUDFRONT_COLUMNS = [
+    "date",
+    "time",
+    "x-edge-location",
+    "sc-bytes",
+    "c-ip",
+    "cs-method",
+    "cs(Host)",
+    "cs-uri-stem",
+    "sc-status",
+    "cs(Referer)",
+    "cs(User-Agent)",
+    "cs-uri-query",
+]
+"""The first columns of CloudFront's standard logs, whose order never changed; a split file lacks its header."""
+_ENCODED_TWICE = re.compile(r"%25([0-9A-Fa-f]{2})")
+
+
+class CloudFront:
+    """CloudFront: columns between tabs, named by a line `#Fields:`, or an object a line (version 2). One file, or
+    several concatenated ones, each with its header."""
+
+    def __init__(self) -> None:
+        self._columns = _CLOUDFRONT_COLUMNS
+
+    def __call__(self, text: str) -> LogLine | None:
+        if text.startswith("#Fields:"):
+            self._columns = text.removeprefix("#Fields:").split()
+            return None
+        row = object_of(text) or self._row(text.split("\t"))
+        date, time, method, stem, query = (
+            str(row.get(name, "")) for name in ("date", "time", "cs-method", "cs-uri-stem", "cs-uri-query")
+        )
+        if not method or not stem:
+            return None
+        target = stem if query in ("", "-") else f"{stem}?{query}"
+        # Whether percent signs are encoded once more changed over the years.
+        return request([f"{date}T{time}Z"], method, _ENCODED_TWICE.sub(r"%\1", target))
+
+    def _row(self, cells: list[str]) -> dict[str, str]:
+        return dict(zip(self._columns, cells, strict=False))

@@ -1,4 +1,4 @@
-"""Is this the answer that the case expects? Checked for each answer, after its clock has stopped."""
+"""Whether a response is as the case expects. Checked for each one, after its clock has stopped."""
 
 from __future__ import annotations
 
@@ -9,35 +9,32 @@ from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 from luckyhit.case.workload import Response, Route
-from luckyhit.load.bodies.versions import VersionMissing, version_in
+from luckyhit.load.bodies.versions import MISSING, VersionMissing, path_steps, value_at, version_in
 from luckyhit.scrub.secrets import is_secret_header, is_secret_name
-from luckyhit.text.json_values import member
 
 LARGEST_CHECKED_BODY = 256 << 10
 """Larger JSON isn't parsed between requests: reading 256 KiB takes some 4 ms, in which nothing else is sent or timed.
-Hashes are ten times as fast, and taken of whatever was kept whole."""
+Hashes are ten times as fast, and taken of every body that was kept whole."""
 
-Reason = Literal["status", "header", "sha256", "not-json", "missing-field", "value"]
-"""What of an answer differed first."""
+MismatchReason = Literal["status", "header", "sha256", "not-json", "missing-field", "value"]
+"""What differed first."""
 
 
 class Mismatch(NamedTuple):
-    """How an answer differs from what is expected; `text` is half a sentence."""
+    """How a response differs from the expected one; `text` is half a sentence."""
 
-    reason: Reason
+    reason: MismatchReason
     text: str
 
 
-_STEP = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\[(\d+)\]")
 _SHOWN = 80
 _WORD_THAT_WAS_CUT = re.compile(rb"[^\s,;\"'{}\[\]]*\Z")
-_MISSING = object()
 _NO_BODY: dict[str, Any] = {"fields": [], "values": {}, "sha256": None}
 
 
 def expected_of(route: Route, default: Response) -> Response:
-    """What a right answer of one route looks like. The case's `expected.response` is about a read: of a route that
-    writes, and has no `response` of its own, only the status is expected; an answer to HEAD has no body."""
+    """The expected response of one route. The case's `expected.response` is about reads: of a write without a
+    `response` of its own only the status is expected, and a response to HEAD has no body."""
     if route.method == "HEAD":
         return (route.response or default).model_copy(update=_NO_BODY)
     if route.response is None and route.method != "GET":
@@ -46,10 +43,10 @@ def expected_of(route: Route, default: Response) -> Response:
 
 
 class Expectation:
-    """One route's expected response, made ready for being checked often.
+    """One route's expected response, prepared for many checks.
 
-    `version`: where the body shows one, as a JSON path. `checks_body`: something in the body is expected; `needs_body`:
-    it is looked into, for that or for the version; `needs_json`: it has to be parsed.
+    `version`: the JSON path of a version in the body. `checks_body`: something in the body is expected; `needs_body`:
+    it is read, for that or for the version; `needs_json`: it has to be parsed.
     """
 
     def __init__(self, expected: Response, version: str | None = None) -> None:
@@ -59,24 +56,16 @@ class Expectation:
             (name, name.lower().encode("latin-1", "replace"), value, value.lower().encode("latin-1", "replace"))
             for name, value in expected.headers.items()
         ]
-        self._fields = [(path, _steps(path)) for path in expected.fields]
-        self._values = [(path, _steps(path), value) for path, value in expected.values.items()]
+        self._fields = [(path, path_steps(path)) for path in expected.fields]
+        self._values = [(path, path_steps(path), value) for path, value in expected.values.items()]
         self._sha256, self._version = expected.sha256, version
         self._checks_json = bool(self._fields or self._values)
         self.checks_body = self._checks_json or self._sha256 is not None
         self.needs_json = self._checks_json or version is not None
         self.needs_body = self.checks_body or version is not None
 
-    def mismatch(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes | None) -> str | None:
-        """What differs, as half a sentence; None where nothing does. `headers` have lower-case names; `body` is None
-        where it can't be looked into. Of a body above LARGEST_CHECKED_BODY the hash counts."""
-        wrong = self.head_mismatch(status, headers)
-        if wrong is None and body is not None and self.looks_into(status):
-            wrong = self.body_mismatch(body, parsed=len(body) <= LARGEST_CHECKED_BODY)
-        return None if wrong is None else wrong.text
-
     def head_mismatch(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> Mismatch | None:
-        """The same for status and headers alone, with its reason."""
+        """What differs in status and headers, with its reason."""
         if status not in self._statuses:
             return Mismatch("status", f"status {status} instead of {self._as_named}")
         if status not in self._full:
@@ -94,26 +83,22 @@ class Expectation:
         return None
 
     def looks_into(self, status: int | None) -> bool:
-        """Whether the body of an answer with this status, which is expected, is looked into."""
+        """Whether the body of a response with this expected status is read."""
         return self.needs_body and status in self._full
 
-    def body_mismatch(self, body: bytes, *, parsed: bool = True) -> Mismatch | None:
-        """The same for the decoded body. Without `parsed`, its hash alone."""
-        return self.read_body(body, parsed=parsed)[0]
-
     def read_body(self, body: bytes, *, parsed: bool = True) -> tuple[Mismatch | None, int | None]:
-        """What differs in the decoded body, and the version that it shows, of one parsing. The version is None where
-        something differs, where the body shows none (no mismatch by itself), and without `parsed`."""
+        """What differs in the decoded body, and the version that it shows. The version is None if something differs,
+        if the body shows none (no mismatch by itself), and without `parsed`: then only the hash is checked."""
         if self._sha256 is not None and (digest := hashlib.sha256(body).hexdigest()) != self._sha256:
-            text = f"a body with SHA-256 {digest[:12]}..., not {self._sha256[:12]}...: {_quoted(body)}"
+            text = f"a body with SHA-256 {digest[:12]}... instead of {self._sha256[:12]}...: {_quoted(body)}"
             return Mismatch("sha256", text), None
         if not self.needs_json or not parsed:
             return None, None
         try:
             document = json.loads(body, parse_constant=_no_constant if self._checks_json else None)
         except (ValueError, RecursionError):
-            no_json = Mismatch("not-json", f"a body that isn't JSON: {_quoted(body)}")
-            return (no_json if self._checks_json else None), None
+            not_json = Mismatch("not-json", f"a body that isn't JSON: {_quoted(body)}")
+            return (not_json if self._checks_json else None), None
         if (wrong := self._difference(document, body)) is not None or self._version is None:
             return wrong, None
         try:
@@ -123,11 +108,11 @@ class Expectation:
 
     def _difference(self, document: Any, body: bytes) -> Mismatch | None:
         for path, steps in self._fields:
-            if _at(document, steps) is _MISSING:
+            if value_at(document, steps) is MISSING:
                 return Mismatch("missing-field", f"no {path} in the body: {_quoted(body)}")
         for path, steps, value in self._values:
-            actual = _at(document, steps)
-            if actual is _MISSING:
+            actual = value_at(document, steps)
+            if actual is MISSING:
                 return Mismatch("missing-field", f"no {path} in the body: {_quoted(body)}")
             if not _same(actual, value):
                 if is_secret_name(path):
@@ -137,18 +122,13 @@ class Expectation:
 
 
 def mismatch(expected: Response, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes | None) -> str | None:
-    """`Expectation(expected).mismatch`, for one answer."""
-    return Expectation(expected).mismatch(status, headers, body)
-
-
-def _steps(path: str) -> list[str | int]:
-    return [name or int(index) for name, index in _STEP.findall(path)]
-
-
-def _at(document: Any, steps: list[str | int]) -> Any:
-    for step in steps:
-        document = member(document, step, _MISSING)
-    return document
+    """What differs in one response, as half a sentence; None if nothing does. `headers` have lower-case names; `body`
+    is None if it can't be checked. Of a body above LARGEST_CHECKED_BODY only the hash is."""
+    expectation = Expectation(expected)
+    wrong = expectation.head_mismatch(status, headers)
+    if wrong is None and body is not None and expectation.looks_into(status):
+        wrong, _ = expectation.read_body(body, parsed=len(body) <= LARGEST_CHECKED_BODY)
+    return None if wrong is None else wrong.text
 
 
 def _same(actual: Any, wanted: str | int | float | bool | None) -> bool:
@@ -159,7 +139,7 @@ def _same(actual: Any, wanted: str | int | float | bool | None) -> bool:
 
 
 def _quoted(body: bytes) -> str:
-    """The beginning of a body, up to its last whole word: half of a secret is none that could be recognised."""
+    """The beginning of a body, up to its last whole word: half of a secret would not be recognised."""
     return repr(body) if len(body) <= _SHOWN else f"{_WORD_THAT_WAS_CUT.sub(b'', body[:_SHOWN])!r}..."
 
 
@@ -172,4 +152,4 @@ def _shown(value: Any) -> str:
 
 
 def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")

@@ -1,10 +1,10 @@
-"""The version in an answer: a whole number in its JSON, in a header, or where a regular expression finds it."""
+"""The version in a response: a whole number in its JSON, in a header, or matched by a regular expression."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from luckyhit.load.http1.response import HttpResponse
 
 _STEP = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\[(\d+)\]")
-_MISSING = object()
+MISSING = object()
 _SIMPLE = re.compile(SIMPLE_PATH)
 _WHOLE = re.compile(r"[+-]?\d{1,18}")
 _LARGEST = 2**63 - 1
 _MOST_TEXT = 1 << 20
-"""Characters that a regular expression is tried on: a bad one takes its time."""
+"""Characters that a regular expression is matched against: a bad one takes long."""
 
 
 class VersionMissing(ValueError):
-    """No version in this answer; the message says what stands there instead (its kind, never its content)."""
+    """No version in this response; the message says what is there instead (its kind, never its content)."""
 
 
 def read_version(path: str, body: bytes) -> int:
@@ -45,17 +45,31 @@ def version_in(path: str, value: Any) -> int:
     """The whole number at `path` in a parsed JSON value. Raises VersionMissing."""
     if not _SIMPLE.fullmatch(path):
         return _whole(_queried(path, value), path)
-    so_far = "$"
     for step in _STEP.finditer(path):
-        value = member(value, int(step[2]) if step[1] is None else step[1], _MISSING)
-        so_far += step[0]
-        if value is _MISSING:
-            raise VersionMissing(f"no {so_far}")
+        value = value_at(value, [_step(step)])
+        if value is MISSING:
+            raise VersionMissing(f"no {path[: step.end()]}")
     return _whole(value, path)
 
 
+def path_steps(path: str) -> list[str | int]:
+    """The steps of a simple JSONPath, such as `$.items[0].id`."""
+    return [_step(step) for step in _STEP.finditer(path)]
+
+
+def value_at(document: Any, steps: Sequence[str | int]) -> Any:
+    """What a parsed JSON value has at these steps; MISSING if nothing."""
+    for step in steps:
+        document = member(document, step, MISSING)
+    return document
+
+
+def _step(match: re.Match[str]) -> str | int:
+    return int(match[2]) if match[1] is None else match[1]
+
+
 class VersionReader:
-    """One of the probe's read routes: where to ask for a key, and where the version stands in its answers."""
+    """One of the probe's read routes: where to request a key, and where its responses have the version."""
 
     def __init__(self, read: VersionRead) -> None:
         self.name, self._read = read.name, read
@@ -64,19 +78,19 @@ class VersionReader:
     def path(self, key: str) -> str:
         return fill_text(self._read.path, {"key": key})
 
-    def version(self, key: str, answer: HttpResponse) -> int:
-        """The version that an answer shows for `key`. Raises VersionMissing."""
+    def version(self, key: str, response: HttpResponse) -> int:
+        """The version that a response shows for `key`. Raises VersionMissing."""
         if self._read.version is not None:
-            return read_version(self._read.version.replace("{key}", key), answer.body)
+            return read_version(self._read.version.replace("{key}", key), response.body)
         if self._header is None:
-            return self._found(key, answer.body[:_MOST_TEXT].decode("utf-8", "replace"), "in the answer")
-        values = [value for name, value in answer.headers if name.lower() == self._header]
+            return self._matched(key, response.body[:_MOST_TEXT].decode("utf-8", "replace"), "in the answer")
+        values = [value for name, value in response.headers if name.lower() == self._header]
         if not values:
             raise VersionMissing(f"no header {self._read.header}")
         text, where = values[0].decode("latin-1"), f"in the header {self._read.header}"
-        return self._found(key, text, where) if self._read.regex else _whole(text, where)
+        return self._matched(key, text, where) if self._read.regex else _whole(text, where)
 
-    def _found(self, key: str, text: str, where: str) -> int:
+    def _matched(self, key: str, text: str, where: str) -> int:
         match = _pattern((self._read.regex or "").replace("{key}", re.escape(key))).search(text)
         if match is None:
             raise VersionMissing(f"nothing that freshness.reads' regex finds {where}")

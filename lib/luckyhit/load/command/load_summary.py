@@ -1,12 +1,12 @@
-"""What `luckyhit load` reports: as data, and as a table for people.
+"""What `luckyhit load` reports, as data and as a table for people.
 
-What a load showed, computed from its records alone: part file by part file, so that 10 million rows stay small.
+It is computed from the records alone, one part file after the other, so that 10 million rows take little memory.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,15 +24,15 @@ from luckyhit.records.parquet import read_parts
 QUANTILES = {"p50": 0.5, "p75": 0.75, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99.9": 0.999, "p99.99": 0.9999}
 POINTS = 200
 """Points of a percentile curve, from p0 to the slowest request."""
-_BATCH = 1 << 18
 _READ_COLUMNS = ["phase", "route", "due_ns", "done_ns", "status", "error", "cache", "db_calls", "layers"]
+_CURVES = ("hit", "miss", "stale", "bypass")
 
 Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
-"""Latency by percentile: levels (shares, from 0 up to below 1) and the latencies there, in ms."""
+"""Latency by percentile: quantiles (from 0 up to below 1), and the latencies there in ms."""
 
 
 @dataclass(frozen=True)
-class Group:
+class LatencyGroup:
     """Requests of one cache status or route. `latency_ms`: p50 to p99.99, max and mean of the completed ones."""
 
     requests: int
@@ -40,13 +40,14 @@ class Group:
     latency_ms: dict[str, float]
 
 
-@dataclass
+@dataclass(frozen=True, kw_only=True)
 class RecordedLoad:
-    """The measured rows of a load (those of the warm-up are only counted). Shares are of the completed requests.
+    """The measured rows of a load; `warmup` counts those before. `share`: of the completed requests.
 
-    `latency_ms` is empty where nothing completed; `cache` and `routes` by name, the most requests first; `last_ns`:
-    when the last answer came, from the run's start; `db_calls`: per request, None where none was told; `layers`:
-    requests by what the caches on the way did, such as `x-varnish=hit x-cache=miss` (nearest first), the most first.
+    `latency_ms` is empty if nothing completed; `cache` and `routes` by name, the most frequent first; `db_calls`: per
+    request, None if no response showed it; `layers`: requests by what the caches on the way did, such as
+    `x-varnish=hit x-cache=miss` (nearest first); `curves`: latency by percentile, for a plot; `last_ns`: when the last
+    response came, from the run's start.
     """
 
     accounting: Accounting
@@ -54,182 +55,133 @@ class RecordedLoad:
     errors: dict[str, int]
     statuses: dict[str, int]
     latency_ms: dict[str, float]
-    cache: dict[str, Group]
-    routes: dict[str, Group]
+    cache: dict[str, LatencyGroup]
+    layers: dict[str, int]
+    routes: dict[str, LatencyGroup]
     db_calls: float | None
     last_ns: int | None
-    layers: dict[str, int]
-    curves: dict[str, Curve] = field(repr=False)
+    curves: dict[str, Curve] = field(repr=False, compare=False)
 
 
 def read_records(directory: Path, expected_rows: int | None = None) -> RecordedLoad:
-    """The part files in a directory. Raises NotEnoughData where they don't hold `expected_rows` rows."""
-    counts: Counter[str] = Counter()
+    """The part files in a directory. Raises NotEnoughData unless they have `expected_rows` rows."""
+    rows, last_ns, calls = 0, None, [0, 0]
+    phases: Counter[str] = Counter()
     errors: Counter[str] = Counter()
     statuses: Counter[str] = Counter()
     layers: Counter[str] = Counter()
-    parts: dict[tuple[str, str], list[NDArray[np.int64]]] = defaultdict(list)
-    calls, known_count, last_ns = 0, 0, None
-    for batch in _batches(directory):
-        counts["rows"] += batch.num_rows
-        done_ns = batch["done_ns"]
-        if (latest := pc.max(done_ns).as_py()) is not None:
+    latencies: dict[tuple[str, str], list[NDArray[np.float64]]] = defaultdict(list)
+    for part in read_parts(directory, "requests", _READ_COLUMNS):
+        rows += part.num_rows
+        if (latest := pc.max(part["done_ns"]).as_py()) is not None:
             last_ns = max(last_ns or 0, latest)
-        measured = _codes(batch["phase"], ("measure",)) == 0
-        error, names = _words(batch["error"])
-        counts["warmup"] += int((~measured).sum())
-        for code, name in enumerate(names):
-            errors[name] += int((measured & (error == code)).sum())
-        status = batch["status"].fill_null(0).to_numpy(zero_copy_only=False)[measured]
-        for value, count in zip(*np.unique(status, return_counts=True), strict=True):
-            if value:
-                statuses[str(value)] += int(count)
-        completed = measured & (error < 0)
-        counts["completed"] += int(completed.sum())
-        latency_ns = done_ns.fill_null(0).to_numpy(zero_copy_only=False) - batch["due_ns"].to_numpy()
-        known = completed & ~np.asarray(batch["db_calls"].is_null())
-        calls += int(batch["db_calls"].fill_null(0).to_numpy(zero_copy_only=False)[known].sum(dtype=np.int64))
-        known_count += int(known.sum())
-        chain, chains = _words(batch["layers"])
-        for code, count in zip(*np.unique(chain[completed & (chain >= 0)], return_counts=True), strict=True):
-            layers[chains[code]] += int(count)
-        _split(batch, completed, latency_ns, parts)
-    if expected_rows is not None and counts["rows"] != expected_rows:
+        phases += _counted(part["phase"])
+        part = part.filter(pc.equal(part["phase"].cast(pa.string()), "measure"))
+        errors += _counted(part["error"])
+        statuses += _counted(part["status"])
+        part = part.filter(pc.is_null(part["error"]))
+        layers += _counted(part["layers"])
+        calls[0] += pc.sum(part["db_calls"]).as_py() or 0
+        calls[1] += pc.count(part["db_calls"]).as_py()
+        timed = pa.table(
+            {
+                "route": part["route"].cast(pa.string()),
+                "cache": part["cache"].cast(pa.string()),
+                "took_ns": pc.subtract(part["done_ns"], part["due_ns"]),
+            }
+        )
+        groups = timed.group_by(["route", "cache"]).aggregate([("took_ns", "list")])
+        for route, cache, took_ns in zip(*(groups[name] for name in ("route", "cache", "took_ns_list")), strict=True):
+            latencies[route.as_py(), cache.as_py()].append(took_ns.values.to_numpy() / 1e6)
+    if expected_rows is not None and rows != expected_rows:
         raise NotEnoughData(
-            f"the records hold {counts['rows']:,} of {expected_rows:,} rows",
+            f"the records have {rows:,} of {expected_rows:,} rows",
             hint="The disk may be full. Start again; if it happens again, report it.",
         )
-    return _recorded(counts, errors, statuses, layers, parts, calls / known_count if known_count else None, last_ns)
-
-
-def _batches(directory: Path) -> Iterator[pa.RecordBatch]:
-    for part in read_parts(directory, "requests", _READ_COLUMNS):
-        yield from part.to_batches(max_chunksize=_BATCH)
-
-
-def _split(
-    batch: pa.RecordBatch,
-    completed: NDArray[np.bool_],
-    latency_ns: NDArray[np.int64],
-    parts: dict[tuple[str, str], list[NDArray[np.int64]]],
-) -> None:
-    """Latencies by route and cache status."""
-    (route, routes), (cache, statuses) = _words(batch["route"]), _words(batch["cache"])
-    kind = route * len(statuses) + cache
-    for value in np.unique(kind[completed]):
-        name = routes[value // len(statuses)], statuses[value % len(statuses)]
-        parts[name].append(latency_ns[completed & (kind == value)])
-
-
-def _words(column: pa.Array) -> tuple[NDArray[np.int64], list[str]]:
-    """Codes (-1: null) and what they stand for."""
-    if not isinstance(column, pa.DictionaryArray):
-        column = column.dictionary_encode()
-    codes = column.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-    return codes, [str(word) for word in column.dictionary.to_pylist()]
-
-
-def _codes(column: pa.Array, words: tuple[str, ...]) -> NDArray[np.int64]:
-    """Codes as places in `words` (-1: none of them)."""
-    codes, present = _words(column)
-    places = np.array([words.index(word) if word in words else -1 for word in present] + [-1], dtype=np.int64)
-    return places[codes]
-
-
-def _recorded(
-    counts: Mapping[str, int],
-    errors: Mapping[str, int],
-    statuses: Mapping[str, int],
-    layers: Mapping[str, int],
-    parts: Mapping[tuple[str, str], list[NDArray[np.int64]]],
-    db_calls: float | None,
-    last_ns: int | None,
-) -> RecordedLoad:
-    failed = {name: count for name, count in errors.items() if name not in ("timeout", "dropped")}
+    everything = _ordered(latencies, None, None)
     accounting = Accounting(
-        scheduled=counts["rows"] - counts["warmup"],
-        completed=counts["completed"],
-        failed=sum(failed.values()),
-        timed_out=errors.get("timeout", 0),
-        dropped=errors.get("dropped", 0),
+        scheduled=phases["measure"],
+        completed=len(everything),
+        failed=sum(count for name, count in errors.items() if name not in ("timeout", "dropped")),
+        timed_out=errors["timeout"],
+        dropped=errors["dropped"],
     )
-    routes = {route for route, _ in parts}
-    caches = {cache for _, cache in parts}
-    everything = _sorted_ms(list(parts.values()))
-    curves = {"all": curve(everything)} if len(everything) else {}
-    for cache in [cache for cache in ("hit", "miss", "stale", "bypass") if cache in caches and len(caches) > 1]:
-        curves[cache] = curve(_sorted_ms([part for name, part in parts.items() if name[1] == cache]))
+    cached = {cache for _, cache in latencies}
     return RecordedLoad(
         accounting=accounting,
-        warmup=counts["warmup"],
-        errors=_by_count(errors),
-        statuses=_by_count(statuses),
-        latency_ms=latencies(everything),
-        cache=_groups(parts, 1, caches, len(everything)),
-        routes=_groups(parts, 0, routes, len(everything)),
-        db_calls=db_calls,
+        warmup=phases["warmup"],
+        errors=dict(errors.most_common()),
+        statuses=dict(statuses.most_common()),
+        latency_ms=_quantiles(everything),
+        cache=_groups({cache: _ordered(latencies, None, cache) for cache in cached}, len(everything)),
+        layers=dict(layers.most_common()),
+        routes=_groups(
+            {route: _ordered(latencies, route, None) for route in {route for route, _ in latencies}}, len(everything)
+        ),
+        db_calls=calls[0] / calls[1] if calls[1] else None,
         last_ns=last_ns,
-        layers=_by_count(layers),
-        curves=curves,
+        curves={
+            **({"all": _curve(everything)} if len(everything) else {}),
+            **{
+                cache: _curve(_ordered(latencies, None, cache))
+                for cache in _CURVES
+                if cache in cached and len(cached) > 1
+            },
+        },
     )
 
 
-def _groups(
-    parts: Mapping[tuple[str, str], list[NDArray[np.int64]]], place: int, names: set[str], total: int
-) -> dict[str, Group]:
-    groups = {}
-    for wanted in names:
-        ordered = _sorted_ms([part for name, part in parts.items() if name[place] == wanted])
-        groups[wanted] = Group(len(ordered), len(ordered) / total, latencies(ordered))
+def _counted(column: pa.ChunkedArray) -> Counter[str]:
+    """How often each value occurs; nulls are left out."""
+    counts = pc.value_counts(column.cast(pa.string()).drop_null())
+    return Counter({pair["values"]: pair["counts"] for pair in counts.to_pylist()})
+
+
+def _ordered(
+    latencies: Mapping[tuple[str, str], Sequence[NDArray[np.float64]]], route: str | None, cache: str | None
+) -> NDArray[np.float64]:
+    """Latencies in ms of a route and a cache status (None: all), in order."""
+    chunks = [
+        chunk
+        for names, part in latencies.items()
+        for chunk in part
+        if route in (None, names[0]) and cache in (None, names[1])
+    ]
+    return np.sort(np.concatenate(chunks)) if chunks else np.empty(0)
+
+
+def _groups(ordered: Mapping[str, NDArray[np.float64]], total: int) -> dict[str, LatencyGroup]:
+    groups = {name: LatencyGroup(len(ms), len(ms) / total, _quantiles(ms)) for name, ms in ordered.items()}
     return dict(sorted(groups.items(), key=lambda item: -item[1].requests))
 
 
-def _sorted_ms(parts: list[list[NDArray[np.int64]]]) -> NDArray[np.float64]:
-    chunks = [chunk for part in parts for chunk in part]
-    values = np.empty(sum(map(len, chunks)), dtype=np.float64)
-    at = 0
-    for chunk in chunks:
-        np.divide(chunk, 1e6, out=values[at : at + len(chunk)])
-        at += len(chunk)
-    values.sort()
-    return values
-
-
-def latencies(ordered: NDArray[np.float64]) -> dict[str, float]:
-    """Quantiles by nearest rank (each is a latency that happened), max and mean; empty where there is none."""
+def _quantiles(ordered: NDArray[np.float64]) -> dict[str, float]:
+    """Quantiles by nearest rank (each is a latency that occurred), max and mean; empty if there is none."""
     if not len(ordered):
         return {}
-    quantiles = {name: float(ordered[nearest_rank(share, len(ordered))]) for name, share in QUANTILES.items()}
+    quantiles = {name: float(ordered[nearest_rank(q, len(ordered))]) for name, q in QUANTILES.items()}
     return quantiles | {"max": float(ordered[-1]), "mean": float(ordered.mean())}
 
 
-def curve(ordered: NDArray[np.float64]) -> Curve:
-    """Percentile curve with points evenly spaced in the number of nines."""
-    count = len(ordered)
-    levels = 1 - 10 ** -np.linspace(0, np.log10(count + 1), POINTS)  # the last one's rank is the slowest
-    return levels, ordered[[nearest_rank(float(level), count) for level in levels]]
-
-
-def _by_count(counted: Mapping[str, int]) -> dict[str, int]:
-    return {name: count for name, count in sorted(counted.items(), key=lambda item: -item[1]) if count}
+def _curve(ordered: NDArray[np.float64]) -> Curve:
+    """Points evenly spaced in the number of nines; the last one is the slowest request."""
+    quantiles = 1 - 10 ** -np.linspace(0, np.log10(len(ordered) + 1), POINTS)
+    return quantiles, ordered[[nearest_rank(float(q), len(ordered)) for q in quantiles]]
 
 
 CLOSED_CAUTION = (
-    "closed loop: a slow answer holds the next request back, so these latencies hide what independent users would wait"
+    "Closed loop: a slow response delays the next request, so these latencies hide what independent users would wait."
 )
 _COLUMNS = [*QUANTILES, "max"]
+_NOT_FACTS = ("curves", "last_ns")
 
 
-@dataclass(frozen=True)
-class LoadSummary:
-    """What one load showed. Latencies in ms, of the completed requests, counted from the instant they were due.
+@dataclass(frozen=True, kw_only=True)
+class LoadSummary(RecordedLoad):
+    """What one load showed. Latencies in ms, of the completed requests, from the instant they were due.
 
-    `warnings`: why the numbers are to be read with care, the gravest first. `closed`: connections of a closed loop, 0
-    in an open one; `rate`: None where something else sets the pace. `accounting` and all numbers leave the warm-up
-    out, which had `warmup` requests. `latency_ms` has p50 to p99.99, max and mean, or nothing where no request
-    completed; `cache` and `routes` the same for each cache status and route, `layers` requests by what each cache on
-    the way did; `db_calls`: per request, None where the service doesn't show them. `curves`: latency by percentile, for
-    a plot.
+    `warnings`: why the numbers need care, the gravest first. `closed`: connections of a closed loop, 0 in an open one;
+    `rate`: None if something else sets the pace. The warm-up is left out of all numbers.
     """
 
     url: str
@@ -242,33 +194,22 @@ class LoadSummary:
     warmup_s: float
     closed: int
     seed: int
-    accounting: Accounting
-    warmup: int
-    errors: dict[str, int]
     unexpected: str | None
-    statuses: dict[str, int]
-    latency_ms: dict[str, float]
     completed_per_s: float
-    cache: dict[str, Group]
-    layers: dict[str, int]
-    routes: dict[str, Group]
-    db_calls: float | None
     engine: EngineCheck
     digest: str
     retried: int
     notes: list[str]
     out: str | None
-    curves: dict[str, Curve] = field(repr=False, compare=False)
 
     def as_facts(self) -> dict[str, Any]:
         """For `--json`."""
-        names = [name for name in self.__dataclass_fields__ if name not in ("curves", "accounting", "engine")]
-        facts = {name: getattr(self, name) for name in names}
+        facts = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in _NOT_FACTS}
         groups = {name: {key: asdict(group) for key, group in facts[name].items()} for name in ("cache", "routes")}
         return {**facts, **groups, "accounting": self.accounting.model_dump(), "engine": asdict(self.engine)}
 
     def table(self) -> str:
-        """For people."""
+        """For people: many lines, warnings first."""
         return _table_of(self)
 
     def title(self) -> str:
@@ -279,7 +220,6 @@ class LoadSummary:
 
 
 def _table_of(summary: LoadSummary) -> str:
-    """Many lines. The first one tells where the engine's timings can't be trusted, and where nothing was measured."""
     account = summary.accounting
     warmed = f" after {summary.warmup_s:g} s of warm-up" if summary.warmup_s else ""
     lines = [f"CAUTION    {warning}" for warning in summary.warnings]
@@ -298,12 +238,12 @@ def _table_of(summary: LoadSummary) -> str:
         lines.append("  status     " + ", ".join(f"{name}: {count:,}" for name, count in summary.statuses.items()))
     lines.append(f"  completed  {summary.completed_per_s:,.1f}/s{' (closed loop)' if summary.closed else ''}")
     if summary.latency_ms:
-        lines.append(f"  cache      {CACHE_LINES[cache_told(summary)](summary)}")
-    lines += _latencies(summary)
+        lines.append(f"  cache      {CACHE_LINES[cache_visibility(summary)](summary)}")
+    lines += _latency_lines(summary)
     if summary.db_calls is not None:
         lines.append(f"  database   {summary.db_calls:.3f} calls/request")
     if summary.retried:
-        lines.append(f"  retried    {summary.retried:,} (their kept-alive connection was closed under them)")
+        lines.append(f"  retried    {summary.retried:,} (their kept-alive connection was closed)")
     lines += [f"  note       {note}" for note in summary.notes]
     lines.append(f"  engine     {summary.engine.detail if summary.trustworthy else 'see the first line'}")
     if summary.out:
@@ -311,43 +251,42 @@ def _table_of(summary: LoadSummary) -> str:
     return "\n".join(lines)
 
 
-def cache_told(summary: LoadSummary) -> str:
-    """What the answers told of the cache: an id of CACHE_LINES."""
+LONE_LAYERS = {
+    "age": "Age",
+    "date": "a repeated Date",
+    "expires": "a repeated Expires",
+    "replay": "repeated values of an earlier response",
+}
+"""Layers without a header of their own, and what shows them."""
+CACHE_LINES: dict[str, Callable[[LoadSummary], str]] = {
+    "headers": lambda summary: _shares(summary),
+    "by-itself": lambda summary: f"{_shares(summary)} (no header reports it; inferred from {_lone(summary)})",
+    "no-part": lambda summary: "not visible: the responses only report that a cache took no part (bypass)",
+    "nothing": lambda summary: "not visible: no header of the responses reports a cache status",
+}
+
+
+def cache_visibility(summary: LoadSummary) -> str:
+    """How the responses showed the cache: an id of CACHE_LINES."""
     statuses = set(summary.cache) - {"unknown"}
     if not statuses:
         return "nothing"
     if statuses == {"bypass"}:
         return "no-part"
     nearest = {chain.partition("=")[0] for chain in summary.layers}
-    return "by-itself" if nearest <= LONE_LAYERS and nearest else "headers"
+    return "by-itself" if nearest and nearest <= LONE_LAYERS.keys() else "headers"
 
 
 def _shares(summary: LoadSummary) -> str:
     return ", ".join(f"{name} {group.share:.1%}" for name, group in summary.cache.items())
 
 
-LONE_LAYERS = frozenset({"age", "date", "expires", "replay"})
-"""Layers that no header of their own tells."""
-CACHE_LINES: dict[str, Callable[[LoadSummary], str]] = {
-    "headers": _shares,
-    "by-itself": lambda summary: f"{_shares(summary)} (no header tells it; told from {_lone(summary)})",
-    "no-part": lambda summary: "not visible, because the answers only tell that a cache took no part (bypass)",
-    "nothing": lambda summary: "not visible, because no header of the answers tells a cache status",
-}
-
-
 def _lone(summary: LoadSummary) -> str:
-    words = {
-        "age": "Age",
-        "date": "a Date that stands still",
-        "expires": "an Expires that stands still",
-        "replay": "what comes again of an earlier answer",
-    }
-    return " and ".join(words[name] for name in sorted({chain.partition("=")[0] for chain in summary.layers}))
+    return " and ".join(LONE_LAYERS[name] for name in sorted({chain.partition("=")[0] for chain in summary.layers}))
 
 
-def _latencies(summary: LoadSummary) -> list[str]:
-    """A line for all, for each cache status, and for each route where there are several."""
+def _latency_lines(summary: LoadSummary) -> list[str]:
+    """One for all requests, for each cache status, and for each of several routes."""
     if not summary.latency_ms:
         return ["  latency    none: no request completed"]
     rows: list[tuple[str, str, Mapping[str, float]]] = [("all", "", summary.latency_ms)]
@@ -361,7 +300,7 @@ def _latencies(summary: LoadSummary) -> list[str]:
     for name, share, values in rows:
         lines.append(f"    {name:<{width}}{share:>8}" + "".join(f"{values[column]:>10.3f}" for column in _COLUMNS))
     count = summary.accounting.completed
-    few = [name for name, share in QUANTILES.items() if count * (1 - share) < 1 - 1e-9]
+    few = [name for name, q in QUANTILES.items() if count * (1 - q) < 1 - 1e-9]
     if few:
         lines.append(f"    {' and '.join(few[-2:])}: the slowest of only {count:,} requests")
     return lines

@@ -1,7 +1,4 @@
-"""What `luckyhit load` can be asked for, and which of it can't be had together.
-
-The texts of `luckyhit load`'s options: what each means, and what would be right where it means nothing.
-"""
+"""The options of `luckyhit load`: which values they take, and which can't be combined."""
 
 from __future__ import annotations
 
@@ -18,16 +15,27 @@ from luckyhit.case.values.units import HIGHEST_PER_S, LONGEST_S, parse_duration,
 from luckyhit.errors import ArgumentError
 
 MOST_CLOSED = 4096
+LARGEST_BODY = 1_000_000
+_PLACEHOLDER = re.compile(r"\{(key|number)\}")
+_STAGE = re.compile(r"(?P<rate>.+?)(?:\s+to\s+(?P<to>.+?))?\s+for\s+(?P<time>.+)")
+_RANGE = re.compile(r"(-?\d+)\s*-\s*(-?\d+)")
+_APART = [
+    ("rate", "stages"),
+    *(("closed", other) for other in ("rate", "stages", "arrivals", "replay")),
+    *(("case", other) for other in ("replay", "keys", "body", "method")),
+    *(("replay", other) for other in ("keys", "body", "method")),
+]
+_NEEDS = [("popularity", "keys"), *((option, "replay") for option in ("log_format", "timing", "speed"))]
 
 
 @dataclass(frozen=True)
-class Asked:
-    """The options, as people write them. None: not asked for.
+class LoadOptions:
+    """The options as people write them. None: not given.
 
     `stages` such as `50/s for 10s` and `50/s to 200/s for 20s`; `keys` such as `1-1000` or `@FILE` (for `{key}` in the
-    URL); `headers` may hold secrets: they reach the engine through a pipe and are never written. `case`: its workload,
-    expected response and signals instead of one URL's; the URL is then the base of its paths, and `root` the folder
-    that its file names are relative to.
+    URL); `headers` may hold secrets: they reach the engine through a pipe and are never written. `case`: use its
+    workload, expected response and signals; the URL is then the base of its paths, and `root` the folder that its file
+    names are relative to.
     """
 
     rate: float | None = None
@@ -60,69 +68,52 @@ class Asked:
     root: Path | None = None
 
     def check(self) -> None:
-        """Raises ArgumentError for what can't be asked for; its hint says what would be right."""
-        _check_numbers(self)
-        _check_together(self)
+        """Raises ArgumentError for values out of range, and for options that contradict or need each other."""
+        for option, value, most in (
+            ("rate", self.rate, HIGHEST_PER_S),
+            ("seconds", self.seconds, LONGEST_S),
+            ("timeout", self.timeout_s, LONGEST_S),
+            ("speed", self.speed, 1000.0),
+        ):
+            if value is not None and not 0 < value <= most:
+                raise ArgumentError(
+                    f"--{option} must be greater than 0 and at most {most:,.0f} (got {value:g})",
+                    hint=f"Choose a value above 0, up to {most:,.0f}.",
+                )
+        if not 0 <= self.warmup_s <= LONGEST_S:
+            raise ArgumentError(
+                f"--warmup must not be negative or above {LONGEST_S:,.0f} (got {self.warmup_s:g})",
+                hint=f"0 to {LONGEST_S:,.0f} seconds.",
+            )
+        if not 0 <= self.closed <= MOST_CLOSED:
+            raise ArgumentError(
+                f"--closed must be from 0 to {MOST_CLOSED} (got {self.closed})",
+                hint=f"0 for an open loop, or 1 to {MOST_CLOSED} connections.",
+            )
+        if self.http not in (None, "auto", "1.1", "2"):
+            raise ArgumentError(f"invalid --http: {self.http[:20]!r}", hint="auto, 1.1 or 2.")
+        for one, other in _APART:
+            if self._given(one) and self._given(other):
+                raise ArgumentError(f"{_flag(one)} and {_flag(other)} can't be combined", hint="Leave one of them out.")
+        for one, other in _NEEDS:
+            if self._given(one) and not self._given(other):
+                raise ArgumentError(
+                    f"{_flag(one)} needs {_flag(other)}", hint=f"Add {_flag(other)}, or leave {_flag(one)} out."
+                )
+        if self._given("replay") and self.timing != "rate":
+            paced = [_flag(name) for name in ("rate", "stages", "arrivals") if self._given(name)]
+            if paced:
+                raise ArgumentError(
+                    f"{paced[0]} has no effect, because the gaps of the log set the pace",
+                    hint=f"For the order of the log at your own rate: --timing rate {paced[0]} ...",
+                )
+
+    def _given(self, name: str) -> bool:
+        return getattr(self, name) not in (None, 0, ())
 
 
-def _check_numbers(asked: Asked) -> None:
-    for option, value, most in (
-        ("rate", asked.rate, HIGHEST_PER_S),
-        ("seconds", asked.seconds, LONGEST_S),
-        ("timeout", asked.timeout_s, LONGEST_S),
-        ("speed", asked.speed, 1000.0),
-    ):
-        if value is not None and not 0 < value <= most:
-            raise ArgumentError(f"--{option} is {value:g}", hint=f"It is above 0 and up to {most:,.0f}.")
-    if not 0 <= asked.warmup_s <= LONGEST_S:
-        raise ArgumentError(f"--warmup is {asked.warmup_s:g}", hint=f"0 to {LONGEST_S:,.0f} seconds.")
-    if not 0 <= asked.closed <= MOST_CLOSED:
-        raise ArgumentError(f"--closed is {asked.closed}", hint=f"0 (open loop), or 1 to {MOST_CLOSED} connections.")
-
-    if asked.http not in (None, "auto", "1.1", "2"):
-        raise ArgumentError(f"--http is {asked.http[:20]!r}", hint="auto, 1.1 or 2.")
-
-
-def _check_together(asked: Asked) -> None:
-    """Options that say different things about the same."""
-    given = {
-        "--rate": asked.rate is not None,
-        "--stage": bool(asked.stages),
-        "--closed": asked.closed > 0,
-        "--arrivals": asked.arrivals is not None,
-        "--replay": asked.replay is not None,
-        "--keys": asked.keys is not None,
-        "--body": asked.body is not None,
-        "--method": asked.method is not None,
-        "--case": asked.case is not None,
-        "--popularity": asked.popularity is not None,
-        "--log-format": asked.log_format is not None,
-        "--timing": asked.timing is not None,
-        "--speed": asked.speed is not None,
-    }
-    apart = [("--rate", "--stage")]
-    apart += [("--closed", other) for other in ("--rate", "--stage", "--arrivals", "--replay")]
-    apart += [("--case", other) for other in ("--replay", "--keys", "--body", "--method")]
-    apart += [("--replay", other) for other in ("--keys", "--body", "--method")]
-    for one, other in apart:
-        if given[one] and given[other]:
-            raise ArgumentError(f"{one} and {other} can't be combined", hint="Leave one of them out.")
-    needs = [("--popularity", "--keys")]
-    needs += [(option, "--replay") for option in ("--log-format", "--timing", "--speed")]
-    for one, other in needs:
-        if given[one] and not given[other]:
-            raise ArgumentError(f"{one} means nothing without {other}", hint=f"Add {other}, or leave {one} out.")
-    if asked.replay is not None and asked.timing != "rate":
-        paced = [name for name in ("--rate", "--stage", "--arrivals") if given[name]]
-        if paced:
-            hint = f"For the log's order at a rate of yours: --timing rate {paced[0]} ..."
-            raise ArgumentError(f"{paced[0]} has no meaning where the log's own gaps set the pace", hint=hint)
-
-
-LARGEST_BODY = 1_000_000
-_FILLED_IN = re.compile(r"\{(key|number)\}")
-_STAGE = re.compile(r"(?P<rate>.+?)(?:\s+to\s+(?P<to>.+?))?\s+for\s+(?P<time>.+)")
-_RANGE = re.compile(r"(-?\d+)\s*-\s*(-?\d+)")
+def _flag(name: str) -> str:
+    return "--stage" if name == "stages" else "--" + name.replace("_", "-")
 
 
 def number(text: str, option: str, *, rate: bool = False) -> float:
@@ -135,8 +126,10 @@ def number(text: str, option: str, *, rate: bool = False) -> float:
         return parse_rate(text) if rate else parse_duration(text)
     except ValueError as error:
         example = "200 or 200/s" if rate else "10 or 500ms"
-        hint = f"For example {example} ({error})."
-        raise ArgumentError(f"{option} is {text[:60]!r}, which is no {'rate' if rate else 'time'}", hint=hint) from None
+        raise ArgumentError(
+            f"invalid {'rate' if rate else 'time'} for {option}: {text[:60]!r}",
+            hint=f"For example {example} ({error}).",
+        ) from None
 
 
 def stage_facts(text: str) -> dict[str, Any]:
@@ -153,18 +146,18 @@ def stage_facts(text: str) -> dict[str, Any]:
         return stage
     except ValueError as error:
         hint = f"For example --stage '50/s for 10s' or --stage '50/s to 200/s for 20s' ({error})."
-        raise ArgumentError(f"{text[:80]!r} is no stage", hint=hint) from None
+        raise ArgumentError(f"invalid --stage: {text[:80]!r}", hint=hint) from None
 
 
-def key_facts(given: str) -> dict[str, Any]:
+def key_facts(text: str) -> dict[str, Any]:
     """`1-1000` or `@FILE` as fields of the case's `keys`."""
-    if given.startswith("@"):
-        return {"file": given[1:]}
-    if match := _RANGE.fullmatch(given.strip()):
+    if text.startswith("@"):
+        return {"file": text[1:]}
+    if match := _RANGE.fullmatch(text.strip()):
         first, last = int(match[1]), int(match[2])
         if first <= last:
             return {"first": first, "last": last}
-    raise ArgumentError(f"--keys is {given[:60]!r}", hint="A range such as 1-1000, or @FILE with a key a line.")
+    raise ArgumentError(f"invalid --keys: {text[:60]!r}", hint="A range such as 1-1000, or @FILE with a key a line.")
 
 
 def headers_of(lines: Sequence[str], from_env: Sequence[str], environ: Mapping[str, str]) -> dict[str, str]:
@@ -190,31 +183,33 @@ def headers_of(lines: Sequence[str], from_env: Sequence[str], environ: Mapping[s
 
 
 def template(text: str, names: Sequence[str]) -> str:
-    """`text` as a template in which only `names` are filled in: other braces are what they are."""
-    parts = _FILLED_IN.split(text)  # literal, name, literal, name, ..., literal
+    """`text` as a template in which only `names` are filled in: other braces stay as they are."""
+    parts = _PLACEHOLDER.split(text)  # literal, name, literal, name, ..., literal
     return "".join(
         escape(part) if index % 2 == 0 else f"{{{part}}}" if part in names else escape(f"{{{part}}}")
         for index, part in enumerate(parts)
     )
 
 
-def given_text(given: str, option: str) -> str:
-    """A text, or with @ before it the text of a file."""
-    if not given.startswith("@"):
-        return given
-    path = Path(given[1:])
+def text_or_file(text: str, option: str) -> str:
+    """A text, or after an @ the text of a file."""
+    if not text.startswith("@"):
+        return text
+    path = Path(text[1:])
     try:
         if path.stat().st_size > LARGEST_BODY:
             raise ArgumentError(f"{path} is larger than {LARGEST_BODY:,} bytes", hint=f"A smaller file for {option}.")
         return path.read_bytes().decode("utf-8")
     except OSError as error:
-        raise ArgumentError(f"{path} can't be read: {error.strerror}", hint=f"{option} @FILE names a text.") from None
+        raise ArgumentError(
+            f"{path} can't be read: {error.strerror}", hint=f"Let {option} @FILE name a text file."
+        ) from None
     except UnicodeDecodeError:
-        raise ArgumentError(f"{path} is no UTF-8 text", hint=f"{option} sends texts only.") from None
+        raise ArgumentError(f"{path} is not UTF-8", hint=f"{option} sends texts only.") from None
 
 
 def is_json(text: str) -> bool:
     try:
-        return isinstance(json.loads(_FILLED_IN.sub("0", text)), (dict, list))
+        return isinstance(json.loads(_PLACEHOLDER.sub("0", text)), (dict, list))
     except ValueError:
         return False

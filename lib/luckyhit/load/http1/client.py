@@ -1,17 +1,16 @@
 """An HTTP/1.1 client whose timings are the service's: uvloop's transports, httptools' parser, nothing between.
 
-Connections are kept alive and reused, the last used first. A request never waits for one: if none is idle, another
-is opened, up to a limit; beyond it the request is `dropped`, as it is where this machine runs out of file descriptors
-or ports: our limit is never the service's fault.
+Connections are kept alive and reused, the last used first. A request never waits for one: if none is idle, another is
+opened, up to a limit. Beyond it the request is `dropped`, as it is when this machine runs out of file descriptors or
+ports: our limit is never the service's fault.
 
-A service may close an idle connection in the very moment in which it is used again. RFC 9110 (9.2.2) lets a client
-send an idempotent request once more then, and every browser does. So does this one: once, on a fresh connection, only
-where the connection had served before, not one byte of an answer came, and the method is GET, HEAD, PUT, DELETE or
-OPTIONS. The time is counted from the first send, and `HttpResponse.retried` tells. Where the second connection fails as
-well, the answer is that of the first: `reset`.
+A service may close an idle connection at the moment in which it is used again. RFC 9110 (9.2.2) lets a client repeat an
+idempotent request then, and every browser does. So does this one: once, on a fresh connection, only if the connection
+had served before, no byte of a response came, and the method is GET, HEAD, PUT, DELETE or OPTIONS. The time counts from
+the first send, and `HttpResponse.retried` is set. If the second connection fails as well, the error is `reset`.
 
-Redirects are answers like others; no cookies are kept. Errors: `connect` (no connection: refused, name unknown, TLS
-not trusted), `timeout`, `reset` (the connection ended before the answer did), `protocol` (no HTTP, or a wrong
+Redirects are responses like others; no cookies are kept. Errors: `connect` (no connection: refused, name unknown, TLS
+not trusted), `timeout`, `reset` (the connection ended before the response did), `protocol` (not HTTP, or a wrong
 Content-Length), `dropped`.
 """
 
@@ -21,16 +20,14 @@ import asyncio
 import errno
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, cast
 
 from luckyhit.load.bodies.decoding import LARGEST_KEPT_BODY, decoded_body
 from luckyhit.load.http1.connection import Connection
-from luckyhit.load.http1.deadlines import Deadlines
 from luckyhit.load.http1.request_head import Origin, checked_target, head_lines, request_bytes
-from luckyhit.load.http1.resolver import Lookup
-from luckyhit.load.http1.response import HttpConnection, HttpResponse, PendingRequest
-from luckyhit.load.http1.response_head import Heads
+from luckyhit.load.http1.resolver import Resolver
+from luckyhit.load.http1.response import Heads, HttpConnection, HttpResponse, PendingRequest
 from luckyhit.records import RequestError
 
 if TYPE_CHECKING:
@@ -43,9 +40,9 @@ _OUR_LIMITS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM
 class Client:
     """Requests to one service, inside one event loop. `limit`: the most connections at once, in use or idle.
 
-    `keep_body`: bytes of each body to keep; `fresh`: a new connection for each request; connections are numbered
-    from behind `first_connection`. TLS is verified, against the system's authorities or those of `ssl_context`. `http`:
-    "auto" (HTTP/2 where TLS leads to it, and the service prefers it to 1.1 or speaks nothing else), "1.1" or "2".
+    `keep_body`: bytes of each body to keep; `fresh`: a new connection for each request; connections are numbered from
+    `first_connection` + 1. TLS is verified, against the system's authorities or those of `ssl_context`. `http`: "auto"
+    (HTTP/2 if TLS negotiates it, which a service that speaks both decides), "1.1" or "2".
     """
 
     def __init__(
@@ -61,20 +58,20 @@ class Client:
     ) -> None:
         self.origin = Origin.parse(base_url)
         self._limit, self._keep_body = limit, keep_body
-        self.keeps = not fresh  # connections that have served
+        self.keep_open = not fresh
         self._http = http
         self._ssl = None
         if self.origin.scheme == "https":
             self._ssl = ssl_context or ssl.create_default_context()
             self._ssl.set_alpn_protocols(_ALPN[http])
         self.heads = Heads()
-        self._deadlines: dict[float, Deadlines] = {}
+        self._deadlines: dict[float, _Deadlines] = {}
         self.idle_connections: list[HttpConnection] = []  # the last used at the end
         self._open: dict[HttpConnection, None] = {}
-        self._making: dict[HttpConnection, asyncio.Future[None]] = {}
+        self._opening: dict[HttpConnection, asyncio.Future[None]] = {}
         self._connecting: set[asyncio.Task[None]] = set()
-        self._lookup = Lookup(self.origin.host, self.origin.port)
-        self._numbers = first_connection
+        self._resolver = Resolver(self.origin.host, self.origin.port)
+        self._last_number = first_connection
         self.retries = 0
         self._closed = False
 
@@ -97,7 +94,7 @@ class Client:
         due_ns: int | None = None,
         timeout_s: float,
     ) -> HttpResponse:
-        """One request (not before `due_ns`), and its answer, its body decoded. Never raises for a network fault.
+        """One request (not before `due_ns`), and its response, the body decoded. Never raises for a network fault.
 
         Raises ArgumentError for a path or header that can't be sent.
         """
@@ -108,32 +105,32 @@ class Client:
             await asyncio.sleep(wait_ns / 1e9)
         future: asyncio.Future[HttpResponse] = asyncio.get_running_loop().create_future()
 
-        def done(_: PendingRequest, answer: HttpResponse) -> None:
+        def done(_: PendingRequest, response: HttpResponse) -> None:
             if not future.done():
-                future.set_result(answer)
+                future.set_result(response)
 
-        exchange = PendingRequest(payload, done, method=method)
-        self.send(exchange, timeout_s)
+        pending = PendingRequest(payload, done, method=method)
+        self.send(pending, timeout_s)
         try:
-            answer = await future
+            response = await future
         except asyncio.CancelledError:
-            self._stop(exchange, "dropped")
+            self._stop(pending, "dropped")
             raise
-        answer.body = decoded_body(answer, self._keep_body)
-        return answer
+        response.body = decoded_body(response, self._keep_body)
+        return response
 
-    def send(self, exchange: PendingRequest, timeout_s: float) -> None:
-        """Send now; `exchange.on_done` is called once, at the latest after `timeout_s` (not before this returns,
-        unless the request is dropped)."""
+    def send(self, pending: PendingRequest, timeout_s: float) -> None:
+        """Send now; `pending.on_done` is called once, at the latest after `timeout_s` (not before this returns, unless
+        the request is dropped)."""
         if self._closed:
-            self.finished(exchange, HttpResponse(error="dropped"))
+            self.finish(pending, HttpResponse(error="dropped"))
             return
         now_ns = time.monotonic_ns()
         deadlines = self._deadlines.get(timeout_s)
         if deadlines is None:
-            deadlines = self._deadlines[timeout_s] = Deadlines(timeout_s, self._expired)
-        exchange.under_way = under_way = deadlines.under_way
-        under_way[exchange] = now_ns
+            deadlines = self._deadlines[timeout_s] = _Deadlines(timeout_s, self._expire)
+        pending.under_way = under_way = deadlines.under_way
+        under_way[pending] = now_ns
         if not deadlines.armed:
             deadlines.arm()
         idle = self.idle_connections
@@ -143,33 +140,22 @@ class Client:
                 continue
             if connection.shared:
                 if connection.room < 1:
-                    continue  # it comes back with its next answer
+                    continue  # it comes back with its next response
                 if connection.room > 1:
                     idle.append(connection)
-            connection.start(exchange, now_ns)
+            connection.start(pending, now_ns)
             return
-        self._open_for(exchange)
-
-    def _expired(self, exchange: PendingRequest) -> None:
-        self._stop(exchange, "timeout")
-
-    def _open_for(self, exchange: PendingRequest) -> None:
-        if self.connections >= self._limit:
-            self.finished(exchange, HttpResponse(error="dropped", sent_ns=None))
-            return
-        exchange.connecting = asyncio.get_running_loop().create_task(self._connect(exchange))
-        self._connecting.add(exchange.connecting)
-        exchange.connecting.add_done_callback(self._connecting.discard)
+        self._open_for(pending)
 
     async def warm(self, count: int) -> None:
-        """Open `count` connections beforehand (fewer where the service refuses them; one, where it can be shared)."""
+        """Open `count` connections beforehand (fewer if the service refuses them; one, if it can be shared)."""
 
         async def one() -> None:
             try:
                 connection = await asyncio.wait_for(self._connection(), 2.0)
-            except (OSError, ValueError):  # of which TimeoutError is one
+            except (OSError, ValueError):  # TimeoutError is an OSError
                 return
-            self.idle(connection, True)
+            self.release(connection, True)
 
         missing = min(count, self._limit) - self.connections
         if missing > 0:
@@ -179,12 +165,12 @@ class Client:
 
     async def close(self) -> None:
         """End everything; what is under way ends as `dropped`."""
-        self._closed, self.keeps = True, False
+        self._closed, self.keep_open = True, False
         for task in list(self._connecting):
             task.cancel()
         for deadlines in self._deadlines.values():
-            for exchange in list(deadlines.under_way):
-                self._stop(exchange, "dropped")
+            for pending in list(deadlines.under_way):
+                self._stop(pending, "dropped")
             deadlines.close()
         for connection in list(self._open):
             connection.abort()
@@ -192,28 +178,59 @@ class Client:
         for _ in range(3):  # the loop calls connection_lost in one of its next turns
             await asyncio.sleep(0)
 
+    def _open_for(self, pending: PendingRequest) -> None:
+        if self.connections >= self._limit:
+            self.finish(pending, HttpResponse(error="dropped"))
+            return
+        pending.connecting = asyncio.get_running_loop().create_task(self._connect(pending))
+        self._connecting.add(pending.connecting)
+        pending.connecting.add_done_callback(self._connecting.discard)
+
+    async def _connect(self, pending: PendingRequest) -> None:
+        error: RequestError
+        try:
+            connection = await self._connection()
+        except asyncio.CancelledError:
+            error = "dropped"
+        except OSError as failure:  # ssl.SSLError is an OSError
+            error = "reset" if pending.retried else "dropped" if failure.errno in _OUR_LIMITS else "connect"
+        except ValueError:  # a host name that can't be encoded, a certificate that can't be read
+            error = "reset" if pending.retried else "connect"
+        else:
+            pending.connecting = None
+            if not pending.over and connection.open:
+                if connection.shared and self.keep_open:
+                    self.idle_connections.append(connection)
+                connection.start(pending)
+                return
+            connection.abort()  # timed out meanwhile, or closed already
+            error = "reset"
+        pending.connecting = None
+        self._fail(pending, error)
+
     async def _connection(self) -> HttpConnection:
         """A new connection that can take a request. Raises OSError, or ValueError for what can't even be tried."""
         failure: OSError | None = None
-        for address in await self._lookup.addresses():
+        for address in await self._resolver.addresses():
             try:
                 connection = await self._connection_to(address)
             except OSError as error:
-                self._lookup.failed()
+                self._resolver.failed()
                 if error.errno in _OUR_LIMITS:
                     raise
                 failure = failure or error
             else:
-                self._lookup.worked(address)
+                self._resolver.worked(address)
                 return connection
         raise failure or OSError("the name has no address")
 
     async def _connection_to(self, address: str) -> HttpConnection:
         loop = asyncio.get_running_loop()
-        self._numbers += 1
+        self._last_number += 1
         plain_http2 = self._http == "2" and self._ssl is None
+        number = self._last_number
         protocol: Connection | Http2Connection
-        protocol = self._http2(self._numbers) if plain_http2 else Connection(self, self._numbers, self._keep_body)
+        protocol = self._http2(number) if plain_http2 else Connection(self, number, self._keep_body)
         try:
             transport, _ = await loop.create_connection(
                 lambda: protocol,
@@ -225,115 +242,139 @@ class Client:
         except asyncio.CancelledError:
             protocol.abort()
             raise
-        connection = cast("HttpConnection", transport.get_protocol())  # what TLS led to
+        connection = cast("HttpConnection", transport.get_protocol())  # which TLS may have replaced
         if self._http == "2" and not connection.shared:
             connection.abort()
             raise ConnectionError("the service did not agree to HTTP/2")
         if connection not in self._open:
             if connection.closing:
                 raise ConnectionResetError("closed before it could take a request")
-            made = self._making[connection] = loop.create_future()
+            opened = self._opening[connection] = loop.create_future()
             try:
-                await made
+                await opened
             except asyncio.CancelledError:
                 connection.abort()
                 raise
         return connection
 
     def _http2(self, number: int) -> Http2Connection:
-        from luckyhit.load.http2.http2_connection import (
-            Http2Connection,  # where nothing speaks it, nobody waits for the import
-        )
+        from luckyhit.load.http2.http2_connection import Http2Connection  # an import that most loads don't need
 
         return Http2Connection(self, number, self._keep_body)
 
-    async def _connect(self, exchange: PendingRequest) -> None:
-        error: RequestError
-        try:
-            connection = await self._connection()
-        except asyncio.CancelledError:
-            exchange.connecting = None
-            self.finished(exchange, HttpResponse(error="dropped", sent_ns=exchange.sent_ns, retried=exchange.retried))
-            return
-        except OSError as failure:  # of which ssl.SSLError is one
-            error = "dropped" if failure.errno in _OUR_LIMITS else "connect"
-        except ValueError:  # a host name that can't be encoded, a certificate that can't be read
-            error = "connect"
-        else:
-            exchange.connecting = None
-            if exchange.over or not connection.usable:  # timed out meanwhile, or closed already
-                connection.abort()
-                self.finished(exchange, HttpResponse(error="reset", sent_ns=exchange.sent_ns, retried=exchange.retried))
-            else:
-                if connection.shared and self.keeps:
-                    self.idle_connections.append(connection)
-                connection.start(exchange)
-            return
-        exchange.connecting = None
-        answer = HttpResponse(error=error, retried=exchange.retried)
-        if exchange.retried:
-            answer.error, answer.sent_ns = "reset", exchange.sent_ns
-        self.finished(exchange, answer)
+    def _expire(self, pending: PendingRequest) -> None:
+        self._stop(pending, "timeout")
 
-    def _stop(self, exchange: PendingRequest, error: RequestError) -> None:
-        """End an exchange early: its time is over, or nobody waits for it any more."""
-        if exchange.over:
+    def _stop(self, pending: PendingRequest, error: RequestError) -> None:
+        """End a request early: it timed out, or is no longer wanted."""
+        if pending.over:
             return
-        connection, task = exchange.connection, exchange.connecting
+        connection, task = pending.connection, pending.connecting
         if task is not None:
-            self.finished(exchange, HttpResponse(error=error, sent_ns=exchange.sent_ns, retried=exchange.retried))
+            self._fail(pending, error)
             task.cancel()
         elif connection is not None:
-            connection.give_up(exchange, error)
+            connection.fail(pending, error)
+
+    def _fail(self, pending: PendingRequest, error: RequestError) -> None:
+        self.finish(pending, HttpResponse(error=error, sent_ns=pending.sent_ns, retried=pending.retried))
 
     # Called by the connections
 
-    def idle(self, connection: HttpConnection, keep_alive: bool) -> None:
-        """An exchange is over; the connection may serve another."""
-        if keep_alive and self.keeps:
+    def opened(self, connection: HttpConnection) -> None:
+        """The connection is open, and can take a request."""
+        self._open[connection] = None
+        if (opened := self._opening.pop(connection, None)) is not None and not opened.done():
+            opened.set_result(None)
+
+    def switch_to_http2(self, connection: HttpConnection, transport: asyncio.Transport) -> None:
+        """TLS agreed on HTTP/2 for this connection: replace its protocol."""
+        successor = self._http2(connection.number)
+        transport.set_protocol(successor)
+        successor.connection_made(transport)
+
+    def release(self, connection: HttpConnection, keep_alive: bool) -> None:
+        """A request is over; the connection may serve another."""
+        if keep_alive and self.keep_open:
             if not connection.shared or connection not in self.idle_connections:
                 self.idle_connections.append(connection)
         else:
             connection.abort()
 
-    def made(self, connection: HttpConnection) -> None:
-        """The connection is open, and can take a request."""
-        self._open[connection] = None
-        if (made := self._making.pop(connection, None)) is not None and not made.done():
-            made.set_result(None)
-
-    def led_to_http2(self, connection: HttpConnection, transport: asyncio.Transport) -> None:
-        """TLS agreed on HTTP/2 for this connection: another protocol takes its place."""
-        successor = self._http2(connection.number)
-        transport.set_protocol(successor)
-        successor.connection_made(transport)
-
-    def lost(self, connection: HttpConnection) -> None:
+    def closed(self, connection: HttpConnection) -> None:
         """The connection is closed."""
         self._open.pop(connection, None)
-        if (made := self._making.pop(connection, None)) is not None and not made.done():
-            made.set_exception(ConnectionResetError("closed before it could take a request"))
+        if (opened := self._opening.pop(connection, None)) is not None and not opened.done():
+            opened.set_exception(ConnectionResetError("closed before it could take a request"))
         if connection in self.idle_connections:
             self.idle_connections.remove(connection)
 
-    def retry(self, exchange: PendingRequest) -> None:
-        """Send an exchange again whose kept-alive connection was closed before any byte came."""
-        exchange.retried, exchange.connection = True, None
+    def retry(self, pending: PendingRequest) -> None:
+        """Send a request again whose kept-alive connection was closed before any byte came."""
+        pending.retried, pending.connection = True, None
         self.retries += 1
         for connection in self.idle_connections:
             if connection.shared and not connection.closing and connection.room > 0:
-                connection.start(exchange)
+                connection.start(pending)
                 return
         if self._closed or self.connections >= self._limit:
-            self.finished(exchange, HttpResponse(error="reset", sent_ns=exchange.sent_ns, retried=True))
+            self._fail(pending, "reset")
         else:
-            self._open_for(exchange)
+            self._open_for(pending)
 
-    def finished(self, exchange: PendingRequest, answer: HttpResponse) -> None:
-        """Hand an answer over, once."""
-        if exchange.over:
+    def finish(self, pending: PendingRequest, response: HttpResponse) -> None:
+        """Hand a response over, once."""
+        if pending.over:
             return
-        exchange.over = True
-        if exchange.under_way is not None:
-            exchange.under_way.pop(exchange, None)
-        exchange.on_done(exchange, answer)
+        pending.over = True
+        if pending.under_way is not None:
+            pending.under_way.pop(pending, None)
+        pending.on_done(pending, response)
+
+
+class _Deadlines:
+    """Timeouts of many requests with one timer: all have `timeout_s` from their send, so they expire in that order.
+
+    Whoever sends a request puts it into `under_way` with the instant (raw nanoseconds), and calls `arm` unless `armed`;
+    whoever ends one removes it. No method calls for that: it happens for each request. `expire` is called for each
+    request whose time is over, at most a millisecond or two late.
+    """
+
+    def __init__(self, timeout_s: float, expire: Callable[[PendingRequest], None]) -> None:
+        self._timeout_ns = round(timeout_s * 1e9)
+        self._expire = expire
+        self.under_way: dict[PendingRequest, int] = {}
+        self.armed = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+
+    def arm(self, in_ns: int | None = None) -> None:
+        self.armed = True
+        wait_ns = self._timeout_ns if in_ns is None else in_ns
+        self._timer = self._loop.call_later(max(0.001, wait_ns / 1e9), self._check)
+
+    def sent_before(self, at_ns: float) -> int:
+        """Requests under way that were sent before `at_ns` (raw). Costs as much as there are."""
+        count = 0
+        for sent_ns in self.under_way.values():  # in this order
+            if sent_ns >= at_ns:
+                break
+            count += 1
+        return count
+
+    def _check(self) -> None:
+        self.armed = False
+        now_ns = time.monotonic_ns()
+        while self.under_way:
+            pending = next(iter(self.under_way))
+            left_ns = self.under_way[pending] + self._timeout_ns - now_ns
+            if left_ns > 0:
+                self.arm(left_ns)
+                return
+            del self.under_way[pending]
+            self._expire(pending)
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self.armed = False

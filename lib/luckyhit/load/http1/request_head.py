@@ -1,4 +1,4 @@
-"""The bytes of an HTTP/1.1 request, made so that nothing in a path or header can become a line of its own."""
+"""The bytes of an HTTP/1.1 request. No path or header can add a line of its own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from luckyhit import __version__
 from luckyhit.errors import ArgumentError
 
 DEFAULT_HEADERS = {"accept": "*/*", "accept-encoding": "gzip, deflate, br", "user-agent": f"luckyhit/{__version__}"}
-"""Sent where the case doesn't say otherwise."""
+"""Sent unless the case says otherwise."""
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _TARGET = re.compile(r"/[!-~]*")
@@ -31,16 +31,18 @@ class Origin:
 
     @classmethod
     def parse(cls, base_url: str) -> Origin:
-        """Raises ArgumentError for what is not an http(s) URL, or carries credentials."""
+        """Raises ArgumentError for anything but an http(s) URL without credentials."""
         try:
             parts = urlsplit(base_url)
             port = parts.port
         except ValueError as error:
-            raise ArgumentError(f"{base_url!r} is no URL: {error}", hint="Write http://host:port.") from None
+            raise ArgumentError(f"invalid URL {base_url!r}: {error}", hint="Write http://host:port.") from None
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ArgumentError(f"{base_url!r} is no URL of a service", hint="Write http://host:port or https://host.")
+            raise ArgumentError(
+                f"not the URL of a service: {base_url!r}", hint="Write http://host:port or https://host."
+            )
         if parts.username is not None or parts.password is not None:
-            raise ArgumentError("the URL carries credentials", hint="Send them as a header (target.headers_env).")
+            raise ArgumentError("the URL has credentials in it", hint="Send them as a header (target.headers_env).")
         prefix = parts.path.rstrip("/")
         if prefix:
             checked_target(prefix)
@@ -55,28 +57,28 @@ class Origin:
 
 
 def checked_target(path: str) -> str:
-    """`path`, if it can stand in a request line. Raises ArgumentError for spaces, controls and non-ASCII."""
+    """`path`, if it is valid in a request line. Raises ArgumentError for spaces, controls and non-ASCII."""
     if not _TARGET.fullmatch(path):
         raise ArgumentError(
-            f"{path[:120]!r} can't be requested: a path begins with / and has no space or control character in it",
-            hint="%-encode what doesn't belong into a path.",
+            f"{path[:120]!r} can't be requested: a path begins with / and has no space or control character",
+            hint="%-encode what isn't allowed in a path.",
         )
     return path
 
 
 def head_lines(origin: Origin, headers: Mapping[str, str]) -> bytes:
-    """The header lines of a request, but for Content-Length: Host, the declared ones, the defaults.
+    """The header lines of a request without Content-Length: Host, the declared ones, the defaults.
 
-    Raises ArgumentError for a name or value that would break the request (its text is not shown: it may be a
-    secret), and for headers that are the engine's own.
+    Raises ArgumentError for a name or value that would break the request (a value is not shown: it may be a secret),
+    and for headers that the engine sets.
     """
     declared: dict[str, tuple[str, str]] = {}
     for name, value in headers.items():
         if not _TOKEN.fullmatch(name):
-            raise ArgumentError(f"{name[:60]!r} can't be the name of a header", hint="Letters, digits and hyphens.")
+            raise ArgumentError(f"invalid name of a header: {name[:60]!r}", hint="Use letters, digits and hyphens.")
         if not _VALUE.fullmatch(value):
             raise ArgumentError(
-                f"the value of header {name!r} has a line break, a control character or a letter beyond Latin-1 in it",
+                f"the value of header {name!r} has a line break, a control character or a letter beyond Latin-1",
                 hint="A header's value is one line.",
             )
         if name.lower() in _OURS:
@@ -88,7 +90,7 @@ def head_lines(origin: Origin, headers: Mapping[str, str]) -> bytes:
 
 
 def request_bytes(method: str, target: str, lines: bytes, body: bytes | None) -> bytes:
-    """A whole request. `target` has to be checked, and `lines` to come from `head_lines`."""
+    """A whole request. `target` comes from `checked_target`, `lines` from `head_lines`."""
     if body is None and method not in _WITH_BODY:
         return b"%b %b HTTP/1.1\r\n%b\r\n" % (method.encode(), target.encode(), lines)
     content = body or b""

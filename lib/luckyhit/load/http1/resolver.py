@@ -1,7 +1,7 @@
-"""Names looked up once for everybody who waits, in a thread that nobody has to wait for.
+"""Resolve each host once per client, in a daemon thread.
 
-The loop's own lookups share four threads and can't be given up: where a name server doesn't answer, a request for each
-slot would queue up behind it, far beyond every timeout.
+The loop's own lookups share four threads and can't be cancelled: if a name server doesn't answer, the requests of all
+slots would queue up behind it, far beyond every timeout.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import socket
 import threading
 
 
-class Lookup:
+class Resolver:
     """Addresses of one host, the one that worked last first."""
 
     def __init__(self, host: str, port: int) -> None:
@@ -22,7 +22,7 @@ class Lookup:
         self._worked = self._literal = _literal(host)
 
     async def addresses(self) -> list[str]:
-        """What to try, in order. Raises OSError where the name is unknown, ValueError where it can't be one."""
+        """What to try, in order. Raises OSError for an unknown name, ValueError for an invalid one."""
         if self._worked is not None:
             return [self._worked]
         if self._under_way is None:
@@ -36,13 +36,13 @@ class Lookup:
         self._worked = address
 
     def failed(self) -> None:
-        """Look again the next time: a service may have moved."""
+        """Resolve again the next time: a service may have moved."""
         self._worked = self._literal
 
     def _over(self, future: asyncio.Future[list[str]]) -> None:
         self._under_way = None
         if not future.cancelled():
-            future.exception()  # it may be that nobody waits any more
+            future.exception()  # perhaps nobody waits any more
 
     def _look_up(self, loop: asyncio.AbstractEventLoop, future: asyncio.Future[list[str]]) -> None:
         addresses: list[str] = []
@@ -53,7 +53,7 @@ class Lookup:
         except (OSError, ValueError) as error:  # UnicodeError is a ValueError
             failure = error
 
-        def tell() -> None:
+        def report() -> None:
             if future.done():
                 return
             if failure is not None:
@@ -62,11 +62,11 @@ class Lookup:
                 future.set_result(addresses)
 
         with contextlib.suppress(RuntimeError):  # the loop is closed already
-            loop.call_soon_threadsafe(tell)
+            loop.call_soon_threadsafe(report)
 
 
 def _literal(host: str) -> str | None:
-    """The host, where it is an address already."""
+    """The host, if it is an address."""
     try:
         ipaddress.ip_address(host)
     except ValueError:

@@ -1,32 +1,88 @@
-"""A request under way and what came of it: the words that a client, its connections and its users share.
+"""A request under way and its response, as a client, its connections and its users share them.
 
 A connection knows its client as a `ConnectionOwner`, and a client its connections as `HttpConnection`s, so that neither
 protocol imports the client or the other protocol.
+
+**Plain heads** need no parser, and most responses have one: HTTP/1.1, well-formed ASCII lines, exactly one
+Content-Length that gives the body's end, and nothing about chunks, upgrades or the connection. Everything else goes to
+httptools, which comes to the same result for plain heads (a test compares them). Services send the same few heads again
+and again, so they are remembered.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from luckyhit.load.http1.request_head import Origin
-from luckyhit.load.http1.response_head import Head, Heads
+from luckyhit.load.signals import NO_MARK, Mark, ResponseSignals
 from luckyhit.records import RequestError
 
 MOST_HEAD_BYTES = 1 << 20
-"""Status line and headers larger than this are refused as `protocol`: no service means that."""
+"""A larger head is refused as `protocol`: no service means that."""
 _RETRYABLE = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
+
+END = b"\r\n\r\n"
+_LARGEST = 16 << 10
+_MOST_KNOWN = 4096
+_HEAD = re.compile(rb"HTTP/1\.1 ([2-9][0-9]{2}) [\t -~]*(?:\r\n[!#$%&'*+.^_`|~0-9A-Za-z-]+:(?:[\t -~]*[!-~])?)+")
+_LINE = re.compile(rb"\r\n([^:]+):[\t ]*([^\r]*)")
+_NOT_PLAIN = frozenset({b"connection", b"proxy-connection", b"transfer-encoding", b"upgrade", b"keep-alive"})
+_BODILESS = frozenset({204, 205, 304})
+
+
+@dataclass(slots=True)
+class Head:
+    """Status, length of the body, headers (lower-case names). Filled in once by those who inspect it: `signals` and
+    `mark` of the headers, `coding` of the body (empty: none); such responses show nothing more until `until_ns`."""
+
+    status: int
+    length: int
+    headers: list[tuple[bytes, bytes]]
+    signals: ResponseSignals | None = field(default=None, compare=False)
+    mark: Mark = field(default=NO_MARK, compare=False)
+    until_ns: int = field(default=0, compare=False)
+    coding: bytes | None = field(default=None, compare=False)
+
+
+class Heads:
+    """Reads plain heads and remembers them."""
+
+    def __init__(self) -> None:
+        self.known: dict[bytes, Head] = {}
+
+    def read(self, raw: bytes) -> Head | None:
+        """The head `raw` (without the empty line at its end); None if it isn't plain."""
+        if len(raw) > _LARGEST or (match := _HEAD.fullmatch(raw)) is None:
+            return None
+        status = int(match[1])
+        headers = [(name.lower(), value) for name, value in _LINE.findall(raw)]
+        length = b""
+        for name, value in headers:
+            if name in _NOT_PLAIN:
+                return None
+            if name == b"content-length":
+                if length or not value.isdigit() or len(value) > 15:
+                    return None
+                length = value
+        if not length or status in _BODILESS:
+            return None
+        if len(self.known) >= _MOST_KNOWN:
+            self.known.clear()
+        head = self.known[raw] = Head(status, int(length), headers)
+        return head
 
 
 @dataclass(slots=True)
 class HttpResponse:
-    """What came of one request. Times are raw nanoseconds of the monotonic clock, None where it never happened.
+    """The outcome of one request. Times are raw nanoseconds of the monotonic clock, None for what never happened.
 
-    `done_ns` is set only where the answer is whole; `error` tells why it is not. `body` is capped, `size` counts all
-    body bytes that came, as they came. `retried`: sent a second time (see luckyhit.load.http1.client). `head`: of a
-    plain answer, what is remembered of answers that look the same. `due_ns`: where nobody knew it before (closed loop).
+    `done_ns` is set only if the response is whole; else `error` says why not. `body` is capped, `size` counts all body
+    bytes as they came. `retried`: sent a second time (see luckyhit.load.http1.client). `head`: of a plain response.
+    `due_ns`: of a closed loop, whose schedule has none.
     """
 
     sent_ns: int | None = None
@@ -44,19 +100,19 @@ class HttpResponse:
 
     @property
     def truncated(self) -> bool:
-        """True where `body` holds only the beginning."""
+        """Whether `body` is only the beginning."""
         return len(self.body) < self.size
 
 
 class PendingRequest:
-    """One request on its way. `tag` is the caller's; `on_done` gets the exchange and its answer, exactly once."""
+    """One request under way. `tag` is the caller's; `on_done` gets it and its response, exactly once."""
 
-    # Most of these keep their first value for good, and an object is made for each request.
+    # Class attributes: most keep this value, and an object is made for each request.
     sent_ns: int | None = None
     due_ns: int | None = None
     connection: HttpConnection | None = None
     connecting: asyncio.Task[None] | None = None
-    under_way: dict[PendingRequest, int] | None = None  # where its deadline is kept
+    under_way: dict[PendingRequest, int] | None = None  # the requests that share its timeout
     retried = over = False
 
     def __init__(
@@ -83,20 +139,20 @@ class HttpConnection(Protocol):
     number: int
     closing: bool
     shared: bool
-    """Can it take several requests at once?"""
+    """Whether it can take several requests at once."""
 
     @property
     def room(self) -> int:
-        """How many more requests it can take now; of one that isn't shared, where it is idle."""
+        """How many more requests it can take now; 1 if it isn't shared."""
 
     @property
-    def usable(self) -> bool:
+    def open(self) -> bool:
         """Whether it is open, and may take requests now or later."""
 
     def start(self, request: PendingRequest, now_ns: int | None = None) -> None:
-        """Send one request. `now_ns`: what the clock says, where that was just read."""
+        """Send one request. `now_ns`: the clock, if it was just read."""
 
-    def give_up(self, request: PendingRequest, error: RequestError) -> None:
+    def fail(self, request: PendingRequest, error: RequestError) -> None:
         """End a request under way with `error`."""
 
     def abort(self) -> None:
@@ -104,29 +160,29 @@ class HttpConnection(Protocol):
 
 
 class ConnectionOwner(Protocol):
-    """What a connection tells its client, and asks of it."""
+    """A client, as its connections use it."""
 
     origin: Origin
     heads: Heads
-    keeps: bool
+    keep_open: bool
     """Whether connections that have served are used again."""
     idle_connections: list[HttpConnection]
     """The last used at the end."""
 
-    def made(self, connection: HttpConnection) -> None:
+    def opened(self, connection: HttpConnection) -> None:
         """The connection is open, and can take a request."""
 
-    def led_to_http2(self, connection: HttpConnection, transport: asyncio.Transport) -> None:
-        """TLS agreed on HTTP/2 for this connection: another protocol takes its place."""
+    def switch_to_http2(self, connection: HttpConnection, transport: asyncio.Transport) -> None:
+        """TLS agreed on HTTP/2 for this connection: replace its protocol."""
 
-    def idle(self, connection: HttpConnection, keep_alive: bool) -> None:
+    def release(self, connection: HttpConnection, keep_alive: bool) -> None:
         """A request is over; the connection may serve another."""
 
-    def lost(self, connection: HttpConnection) -> None:
+    def closed(self, connection: HttpConnection) -> None:
         """The connection is closed."""
 
     def retry(self, request: PendingRequest) -> None:
         """Send a request again whose kept-alive connection was closed before any byte came."""
 
-    def finished(self, request: PendingRequest, response: HttpResponse) -> None:
+    def finish(self, request: PendingRequest, response: HttpResponse) -> None:
         """Hand a response over, once."""

@@ -1,8 +1,8 @@
-"""One HTTP/2 connection: many exchanges at once, each timed at its first and last byte.
+"""One HTTP/2 connection: many requests at once, each timed at the first and last byte of its response.
 
-The protocol is the h2 library's; the clock is read first thing when bytes arrive, as in luckyhit.load.http1.connection.
-An answer that breaks the rules of its own stream (a wrong Content-Length, no proper status) ends as `protocol` alone;
-what breaks those of the connection ends everything under way as `protocol`.
+The protocol is the h2 library's; the clock is read first when bytes arrive, as in luckyhit.load.http1.connection. A
+response that breaks the rules of its own stream (a wrong Content-Length, no valid status) ends as `protocol` alone; one
+that breaks those of the connection ends everything under way as `protocol`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic_ns as now
-from typing import Any, cast
+from typing import cast
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
@@ -35,20 +35,16 @@ from luckyhit.load.http2.frames import (
     HEADERS,
     LARGEST_FRAME_BYTES,
     Frames,
-    Http2Request,
     OverlongFrame,
     http2_from_http1,
-    http2_request,
     last_stream,
 )
 from luckyhit.records import RequestError
 
-__all__ = ["Http2Connection", "Http2Request", "http2_request"]
-
 MOST_STREAMS = 100
-"""Exchanges under way on one connection, whatever the peer allows: what browsers do."""
+"""Requests under way on one connection, whatever the peer allows: what browsers do."""
 WINDOW_BYTES = 16 << 20
-"""What a peer may send ahead, on a stream and in all: large, so that our windows are not what is measured."""
+"""What a peer may send ahead, on a stream and in all: large, so that our windows don't slow it down."""
 LAST_STREAM_ID = (1 << 31) - 1
 
 _PING = b"luckyhit"
@@ -56,9 +52,9 @@ _PING = b"luckyhit"
 
 @dataclass(slots=True)
 class _Stream:
-    """One exchange under way. `rest`: what of its request's body the peer's window has not let through yet."""
+    """One request under way. `rest`: the part of its body that the peer's window has not let through yet."""
 
-    exchange: PendingRequest
+    pending: PendingRequest
     rest: bytes = b""
     first_byte_ns: int | None = None
     status: int | None = None
@@ -69,8 +65,8 @@ class _Stream:
 
     @property
     def length_fits(self) -> bool:
-        """Is the whole body as long as its Content-Length says?"""
-        if self.exchange.head_only or self.status in (204, 304):
+        """Whether the whole body is as long as its Content-Length says."""
+        if self.pending.head_only or self.status in (204, 304):
             return not self.size
         return all(
             value.isdigit() and int(value) == self.size for name, value in self.headers if name == b"content-length"
@@ -78,10 +74,10 @@ class _Stream:
 
 
 class Http2Connection(asyncio.Protocol):
-    """Owned by a `Client`, which gives it exchanges as long as there is `room`.
+    """Owned by a `Client`, which gives it requests as long as there is `room`.
 
-    After a GOAWAY, or once its stream ids are used up, it takes no more (`closing`), ends what is under way, and is
-    given back with `keep_alive` False when nothing is left.
+    After a GOAWAY, or with its stream ids used up, it takes no more (`closing`), ends what is under way, and is then
+    released with `keep_alive` False.
     """
 
     shared = True
@@ -92,8 +88,8 @@ class Http2Connection(asyncio.Protocol):
         self._frames = Frames()
         self._streams: dict[int, _Stream] = {}
         self._next_id = 1
-        self._agreed = self._made = self.closing = False
-        self._asked_ns: int | None = None  # when the peer was asked for a sign of life that has not come yet
+        self._agreed = self._opened = self.closing = False
+        self._pinged_ns: int | None = None  # when the peer was sent a PING that it has not answered yet
         # Outgoing headers were checked when they were made.
         self._h2 = H2Connection(H2Configuration(validate_outbound_headers=False, normalize_outbound_headers=False))
         wanted = {
@@ -106,46 +102,42 @@ class Http2Connection(asyncio.Protocol):
         self._h2.decoder.max_header_list_size = MOST_HEAD_BYTES
 
     @property
-    def usable(self) -> bool:
-        """True while it is open and may take exchanges, now or later."""
+    def open(self) -> bool:
+        """Whether it is open and may take requests, now or later."""
         return self._transport is not None and not self.closing and not self._transport.is_closing()
 
     @property
     def room(self) -> int:
-        """How many more exchanges it may take now."""
-        if not (self._agreed and self.usable):
+        """How many more requests it may take now."""
+        if not (self._agreed and self.open):
             return 0
         most = min(MOST_STREAMS, self._h2.remote_settings.max_concurrent_streams)
         return max(0, min(most - len(self._streams), (LAST_STREAM_ID - self._next_id) // 2 + 1))
 
-    def start(self, exchange: PendingRequest, now_ns: int | None = None) -> None:
-        """Send one request. Where there is no room for it, it is `dropped`.
+    def start(self, pending: PendingRequest, now_ns: int | None = None) -> None:
+        """Send one request. Without room for it, it is `dropped`.
 
         `now_ns` is not used: the request has to be packed first, and that is our time, not the service's.
         """
-        # What isn't HTTP/2 yet was made before anybody knew what TLS would lead to.
-        payload = cast("bytes | Http2Request", exchange.payload)
-        request = payload
-        if not isinstance(request, Http2Request):
-            request = http2_from_http1(request, self._client.origin.scheme)
-        cast(Any, exchange).connection = self
-        stream = _Stream(exchange, request.body or b"")
+        headers, body = http2_from_http1(pending.payload, self._client.origin.scheme)
+        pending.connection = self
+        stream = _Stream(pending, body)
         if self.room < 1:
-            self._client.finished(exchange, self._answer(stream, None, "dropped"))
+            self._client.finish(pending, self._response(stream, None, "dropped"))
             return
         stream_id = self._next_id
         self._next_id += 2
         self._streams[stream_id] = stream
-        self._h2.send_headers(stream_id, request.headers, end_stream=not stream.rest)
-        # h2 makes a wrong length the whole connection's error, and knows no 304 that tells the length of what it
-        # doesn't send; see _Stream.length_fits. Without this line only the collateral damage is larger.
+        self._h2.send_headers(stream_id, headers, end_stream=not stream.rest)
+        # h2 makes a wrong length the whole connection's error, and refuses a 304 with the length of what it doesn't
+        # send; see _Stream.length_fits. Without this line only more responses are lost.
         vars(self._h2.streams[stream_id])["_track_content_length"] = _unchecked
         self._send_rest(stream_id, stream)
         if self._next_id > LAST_STREAM_ID:
             self.closing = True
         data = self._h2.data_to_send()
-        if exchange.sent_ns is None:
-            exchange.sent_ns = now()
+        if pending.sent_ns is None:
+            pending.sent_ns = now()
         assert self._transport is not None
         self._transport.write(data)
 
@@ -155,28 +147,28 @@ class Http2Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def give_up(self, exchange: PendingRequest, error: RequestError) -> None:
-        """End one exchange with `error`. The others go on.
+    def fail(self, pending: PendingRequest, error: RequestError) -> None:
+        """End one request with `error`. The others go on.
 
-        A peer from which a timed-out exchange has heard nothing at all is asked for a sign of life. If none comes
-        during the whole time of a later exchange, the connection is dead, and takes no more.
+        After a timeout the peer is sent a PING. If it sends nothing during the whole time of a later request, the
+        connection is dead, and takes no more.
         """
-        stream_id = next((number for number, stream in self._streams.items() if stream.exchange is exchange), None)
+        stream_id = next((number for number, stream in self._streams.items() if stream.pending is pending), None)
         if stream_id is None:
             return
         stream = self._streams.pop(stream_id)
         with suppress(H2Error):  # the stream may be over already
             self._h2.reset_stream(stream_id, ErrorCodes.CANCEL)
         if error == "timeout":
-            if self._asked_ns is None:
+            if self._pinged_ns is None:
                 self._h2.ping(_PING)
-                self._asked_ns = now()
-            elif exchange.sent_ns is not None and exchange.sent_ns > self._asked_ns:
+                self._pinged_ns = now()
+            elif pending.sent_ns is not None and pending.sent_ns > self._pinged_ns:
                 self.closing = True
         self._flush()
-        answer = self._answer(stream, None, error)
-        self._give_back()
-        self._client.finished(exchange, answer)
+        response = self._response(stream, None, error)
+        self._release()
+        self._client.finish(pending, response)
 
     # asyncio.Protocol
 
@@ -188,7 +180,7 @@ class Http2Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         now_ns = now()
-        self._asked_ns = None
+        self._pinged_ns = None
         try:
             for frame in self._frames.feed(data, now_ns):
                 if frame.kind == HEADERS:
@@ -201,13 +193,13 @@ class Http2Connection(asyncio.Protocol):
                     for event in self._h2.receive_data(frame.whole):
                         self._take(event, now_ns)
         except (H2Error, OverlongFrame):
-            self._break()
+            self._break_off()
             return
         self._flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport, self.closing = None, True
-        self._client.lost(self)
+        self._client.closed(self)
         self._end_all("reset")
 
     # What the peer sent
@@ -229,24 +221,24 @@ class Http2Connection(asyncio.Protocol):
                 self._take_end(event.stream_id, stream, now_ns)
         elif isinstance(event, StreamReset):
             if (stream := self._streams.pop(event.stream_id, None)) is not None:
-                self._give_back()
+                self._release()
                 if not event.remote_reset:
-                    self._client.finished(stream.exchange, self._answer(stream, None, "protocol"))
+                    self._client.finish(stream.pending, self._response(stream, None, "protocol"))
                 else:
-                    self._unanswered(stream, begun=event.error_code != ErrorCodes.REFUSED_STREAM)
+                    self._refused(stream, begun=event.error_code != ErrorCodes.REFUSED_STREAM)
         elif isinstance(event, WindowUpdated):
             self._send_rests()
         elif isinstance(event, RemoteSettingsChanged):
             self._agreed = True
             self._send_rests()
             if not self._streams and self.room:
-                if self._made:
-                    self._client.idle(self, True)  # it may have had no room until now
+                if self._opened:
+                    self._client.release(self, True)  # perhaps it had no room until now
                 else:
-                    self._made = True
-                    self._client.made(self)
+                    self._opened = True
+                    self._client.opened(self)
         elif isinstance(event, InformationalResponseReceived):
-            pass  # the answer proper is still to come
+            pass  # the final response is still to come
 
     def _take_head(self, event: ResponseReceived, stream: _Stream) -> None:
         for name, value in event.headers:
@@ -257,42 +249,42 @@ class Http2Connection(asyncio.Protocol):
                 stream.headers.append((bytes(name), bytes(value)))
 
     def _take_end(self, stream_id: int, stream: _Stream, done_ns: int) -> None:
-        """The answer is whole, if it is right."""
+        """The stream has ended: the response is whole, if it is valid."""
         if stream.rest:
             with suppress(H2Error):
-                self._h2.reset_stream(stream_id, ErrorCodes.CANCEL)  # nobody waits for the rest of the request
+                self._h2.reset_stream(stream_id, ErrorCodes.CANCEL)  # the rest of the request is not needed
         if stream.status is None or not stream.length_fits:
-            answer = self._answer(stream, None, "protocol")
+            response = self._response(stream, None, "protocol")
         else:
-            answer = self._answer(stream, done_ns, None)
-        self._give_back()
-        self._client.finished(stream.exchange, answer)
+            response = self._response(stream, done_ns, None)
+        self._release()
+        self._client.finish(stream.pending, response)
 
     def _leave(self, last: int) -> None:
-        """GOAWAY: answers up to stream `last` may still come, no others."""
+        """GOAWAY: responses up to stream `last` may still come, no others."""
         self.closing = True
         refused = [number for number in self._streams if number > last]
         for stream in [self._streams.pop(number) for number in refused]:
-            self._unanswered(stream, begun=False)
-        self._give_back()
+            self._refused(stream, begun=False)
+        self._release()
 
-    def _unanswered(self, stream: _Stream, begun: bool) -> None:
-        """The peer won't answer. Where it says that it hasn't even `begun`, the request may be sent once more."""
-        exchange = stream.exchange
-        if not begun and stream.first_byte_ns is None and exchange.retryable and not exchange.retried:
-            self._client.retry(exchange)
+    def _refused(self, stream: _Stream, begun: bool) -> None:
+        """The peer won't answer. If it says that it hasn't even `begun`, the request may be sent once more."""
+        pending = stream.pending
+        if not begun and stream.first_byte_ns is None and pending.retryable and not pending.retried:
+            self._client.retry(pending)
         else:
-            self._client.finished(exchange, self._answer(stream, None, "reset"))
+            self._client.finish(pending, self._response(stream, None, "reset"))
 
-    def _break(self) -> None:
-        """The peer broke the protocol: nothing that it sends from now on means anything."""
+    def _break_off(self) -> None:
+        """The peer broke the protocol: what it sends from now on has no meaning."""
         self.abort()
         self._end_all("protocol")
 
     def _end_all(self, error: RequestError) -> None:
         streams, self._streams = self._streams, {}
         for stream in streams.values():
-            self._client.finished(stream.exchange, self._answer(stream, None, error))
+            self._client.finish(stream.pending, self._response(stream, None, error))
 
     # What we send
 
@@ -316,16 +308,16 @@ class Http2Connection(asyncio.Protocol):
         if (data := self._h2.data_to_send()) and self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
 
-    def _give_back(self) -> None:
-        """An exchange is over: there may be room for another. A connection that takes no more ends with its last."""
+    def _release(self) -> None:
+        """A request is over: there may be room for another. A connection that takes no more ends with its last one."""
         if not self.closing:
-            self._client.idle(self, True)
+            self._client.release(self, True)
         elif not self._streams:
-            self._client.idle(self, False)
+            self._client.release(self, False)
 
-    def _answer(self, stream: _Stream, done_ns: int | None, error: RequestError | None) -> HttpResponse:
+    def _response(self, stream: _Stream, done_ns: int | None, error: RequestError | None) -> HttpResponse:
         return HttpResponse(
-            sent_ns=stream.exchange.sent_ns,
+            sent_ns=stream.pending.sent_ns,
             first_byte_ns=stream.first_byte_ns,
             done_ns=done_ns,
             status=stream.status,
@@ -334,9 +326,9 @@ class Http2Connection(asyncio.Protocol):
             body=stream.kept[0] if len(stream.kept) == 1 else b"".join(stream.kept),
             connection=self.number,
             size=stream.size,
-            retried=stream.exchange.retried,
+            retried=stream.pending.retried,
         )
 
 
 def _unchecked(length: int, end_stream: bool) -> None:
-    """Stands for h2's check of Content-Length."""
+    """Replaces h2's check of Content-Length."""

@@ -1,26 +1,26 @@
-"""What answers show of caches and the database.
+"""What responses show of caches and the database.
 
-signal_table    which headers mean what: one row each · statuses: what one header tells · members: lists in headers
-chain           the caches on the way, by nearness · reader: everything that one answer shows (seen)
-signal_sources  SIGNALS: where all this is read: one row a source
-memory          what only several answers of a URL show together · offers: headers that look like a cache status
+signal_table      which headers mean what: one row each · statuses: the cache events in one header
+chain             the caches on the way, by nearness · reader: everything that one response shows (response_signals)
+signal_sources    SIGNALS: where all this is read: one row a source
+response_history  what only several responses of one URL show together
 """
 
-from luckyhit.load.signals.memory import MOST_WAITING, Memory, Place
-from luckyhit.load.signals.offers import offered
-from luckyhit.load.signals.reader import Signals, service_ms
-from luckyhit.load.signals.seen import NO_MARK, Mark, Seen
+from luckyhit.load.signals.reader import SignalReader, service_ms
+from luckyhit.load.signals.response_history import MOST_WAITING, ResponseHistory, RowPlace
+from luckyhit.load.signals.response_signals import NO_MARK, Mark, ResponseSignals
 from luckyhit.load.signals.signal_sources import (
     SIGNALS,
     DeclaredSignals,
     LaterSource,
     ResponseSource,
     headers_source,
+    later_columns,
     later_sources,
     signals_of,
-    told_later,
     with_headers,
 )
+from luckyhit.load.signals.statuses import offered
 
 __all__ = [
     "MOST_WAITING",
@@ -29,16 +29,16 @@ __all__ = [
     "DeclaredSignals",
     "LaterSource",
     "Mark",
-    "Memory",
-    "Place",
+    "ResponseHistory",
+    "ResponseSignals",
     "ResponseSource",
-    "Seen",
-    "Signals",
+    "RowPlace",
+    "SignalReader",
     "headers_source",
+    "later_columns",
     "later_sources",
     "offered",
     "service_ms",
     "signals_of",
-    "told_later",
     "with_headers",
 ]

@@ -1,20 +1,19 @@
-"""The caches that one answer shows, in the order of their nearness, and what follows from it for everything else in it.
+"""The caches that one response shows, the nearest first, and what follows for everything else in it.
 
-**Nearness.** A cache adds its headers behind those that it got, so the nearer one's stands later in the answer; in a
-list the later member. Apache's X-Cache takes the place of an inner one: its X-Cache-Detail, where it is sent, stands
-where it belongs. **One layer, several headers** (`CacheSource.same_as`): what stands later and tells the same is the
-same layer's; of Varnish's ids and a word that its VCL sets only where they agree, since a nearer cache may as well
-have set it. Names of machines (`HIT from host`) are not written by VCL. What only the edge of
-the network sends is nearer than all else (`CacheSource.edge`), wherever it stands.
+**Nearness.** A cache adds its headers after those that it got, so those of the nearer one come later in the response,
+or later in a list. Apache's X-Cache replaces an inner one; its X-Cache-Detail, if it is sent, is at the right place.
+**One layer, several headers** (`CacheSource.same_as`): a later header that reports the same is of the same layer; a
+word beside Varnish's ids only if they agree, because a nearer cache may have set it. VCL does not write names of
+machines (`HIT from host`). What only the edge of the network sends (`CacheSource.edge`) is nearest, at any place.
 
-**Age.** It belongs to the layer whose header it stands beside, if that stores whole answers. Behind all of them, or
-without one, it tells a layer that says nothing else (HAProxy, Traffic Server, Django): a hit where it is above 0; at 0
-only other answers tell (luckyhit.load.signals.memory).
+**Age** belongs to the layer beside whose header it is, if that stores whole responses. After all of them, or without
+one, it shows a layer that reports nothing else (HAProxy, Traffic Server, Django): a hit if it is above 0; at 0 only
+other responses decide (luckyhit.load.signals.response_history).
 
-**Stale.** A hit with `Warning: 110` or `111`, or whose Age is above what Cache-Control (or CDN-Cache-Control,
-Surrogate-Control) allows shared caches, unless its layer has a word of its own for that, or the answer asks not to be
-stored at all: then its lifetime was set somewhere else. Caches count in whole seconds, so that an Age above a lifetime
-is one even where it was rounded; Varnish cuts its Age off, so that one as long as the lifetime is above it.
+**Stale** is a hit with `Warning: 110` or `111`, or whose Age is above what Cache-Control (or CDN-Cache-Control,
+Surrogate-Control) allows shared caches, unless its layer has a word of its own for that, or the response forbids to
+store it: then its lifetime was set elsewhere. Caches count whole seconds, so an Age above a lifetime is beyond it even
+if it was rounded; Varnish truncates its Age, so an Age equal to the lifetime is beyond it.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from luckyhit.records import CacheStatus
 
 AGE, WARNING, CONTROL, VIA = b"age", b"warning", b"cache-control", b"via"
 LIFETIMES = (b"cdn-cache-control", b"surrogate-control", CONTROL)
-"""Where shared caches find how long an answer may be stored, the first that is there."""
+"""Where shared caches find how long a response may be stored: the first that is there."""
 READ_BESIDE = frozenset({AGE, WARNING, VIA, *LIFETIMES})
 
 _TOLD_STALE = re.compile(r"(?:^|,)\s*11[01]\b")
@@ -38,14 +37,14 @@ _ELSEWHERE = re.compile(r"no-cache|no-store|private")
 _TIME_LEFT = re.compile(r"(?:private|public), max-age=(\d{1,10})")
 _HIT_STALE = re.compile(r"hit-stale")
 _CLOCK_S = 2
-"""Services set their clock once a second, so that a new answer may have an Age of 1."""
+"""Services set their clock once a second, so a new response may have an Age of 1."""
 _MACHINE = re.compile(r"^tcp_| from |hit-(?:fresh|stale)$")
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One cache on the way. `place`: where its last header stands among those that tell something; `keeps` as in
-    CacheSource, but known of this one answer."""
+    """One cache on the way. `place`: of its last header among those that are read; `keeps` as in CacheSource, but of
+    this one response."""
 
     name: str
     event: Event
@@ -61,9 +60,9 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """`layers`: the nearest first. `age_s`: None where there is no Age that is one. `lone_age_s`: the same, where it
-    stands (at `lone_age_place`) for a layer that tells nothing else, and is not among `layers`; `late`: what that layer
-    stored is past its lifetime."""
+    """`layers`: the nearest first. `age_s`: None without a valid Age. `lone_age_s`: the same, if it is (at
+    `lone_age_place`) of a layer that reports nothing else and is not among `layers`; `late`: what that layer stored is
+    past its lifetime."""
 
     layers: tuple[Layer, ...] = ()
     age_s: float | None = None
@@ -77,17 +76,19 @@ class Chain:
 
     @property
     def served(self) -> Layer | None:
-        """The nearest that answered from what it had stored; what stands behind it is of the moment of the fill."""
+        """The nearest that answered from its store; everything behind it is of the moment of the fill."""
         return next((layer for layer in self.layers if layer.status in ("hit", "stale")), None)
 
     def replayed(self, place: int) -> bool:
-        """Whether what stands at `place` was stored with the answer, and is told again."""
+        """Whether the header at `place` was stored with the response, and is repeated."""
         served = self.served
-        return served is not None and (served.keeps == "answers" or (served.keeps == "pages" and place < served.place))
+        return served is not None and (
+            served.keeps == "responses" or (served.keeps == "pages" and place < served.place)
+        )
 
 
 def status_of(layers: Sequence[Layer]) -> CacheStatus:
-    """The nearest that tells a hit, a miss or a stale answer; `bypass` where one took no part, and no other tells."""
+    """That of the nearest with a hit, a miss or a stale response; else `bypass` if one took no part."""
     statuses = [layer.status for layer in layers]
     telling = next((status for status in statuses if status not in ("bypass", "unknown")), None)
     return telling or ("bypass" if statuses else "unknown")
@@ -96,7 +97,7 @@ def status_of(layers: Sequence[Layer]) -> CacheStatus:
 def chain_of(
     telling: Sequence[tuple[bytes, str]], sources: Mapping[bytes, CacheSource], values: Mapping[str, CacheStatus]
 ) -> Chain:
-    """`telling`: names and values (in small letters) in the order of the answer; `values`: what a case says that whole
+    """`telling`: names and values (in lower case) in the order of the response; `values`: what a case says that whole
     values mean."""
     layers: list[Layer] = []
     beside: dict[bytes, str] = {}
@@ -119,13 +120,13 @@ def chain_of(
     age_s = _age_s(beside)
     lone = age_s is not None and _is_lone(layers, age_place, via_place)
     if lone and layers and layers[-1].tells_stale and layers[-1].status == "hit" and _is_late(age_s, beside):
-        lone = False  # its own, with a lifetime that was set somewhere else
+        lone = False  # its own, with a lifetime that was set elsewhere
     late = _is_late(age_s, beside) or ((age_s or 0) >= _CLOCK_S and _lifetime_s(beside) is None)
-    layers = [_on_second_look(layer, late, telling) for layer in layers]
+    layers = [_reclassified(layer, late, telling) for layer in layers]
     if age_s is not None and layers:
         layers = _with_age(layers, age_s, age_place, lone)
     if (age_s or 0) >= _CLOCK_S and not lone and _is_passed_on(layers, age_place):
-        layers.insert(len(layers) - 1, Layer("age", "hit", layers[-1].place, "answers"))
+        layers.insert(len(layers) - 1, Layer("age", "hit", layers[-1].place, "responses"))
     layers = _stale(layers, age_s, age_place, beside)
     if not lone:
         return Chain(tuple(layers[::-1]), age_s)
@@ -138,18 +139,18 @@ def _events(text: str, source: CacheSource, values: Mapping[str, CacheStatus]) -
 
 
 def _kept(source: CacheSource, text: str) -> str | None:
-    """`HIT from host` and Traffic Server's `hit-fresh` are written by caches that store whole answers."""
-    return "answers" if source.header == b"x-cache" and _MACHINE.search(text) else source.keeps
+    """`HIT from host` and Traffic Server's `hit-fresh` are written by caches that store whole responses."""
+    return "responses" if source.header == b"x-cache" and _MACHINE.search(text) else source.keeps
 
 
 def _add(layers: list[Layer], layer: Layer, source: CacheSource) -> None:
-    """Behind the others, or as another word of one of them."""
+    """Add a layer, or another word of one that is there."""
     for index in range(len(layers) - 1, -1, -1):
         earlier = layers[index]
         if earlier.name.encode() not in source.same_as:
             continue
         if earlier.name == "x-varnish":
-            if layer.keeps == "answers" and layer.name == "x-cache":
+            if layer.keeps == "responses" and layer.name == "x-cache":
                 continue
             if layer.status not in (earlier.status, "bypass"):
                 continue
@@ -161,7 +162,7 @@ def _add(layers: list[Layer], layer: Layer, source: CacheSource) -> None:
 
 
 def _age_s(beside: Mapping[bytes, str]) -> float | None:
-    """The Age, unless it is the time that is left (cashews 7.6: the same number as in its Cache-Control)."""
+    """The Age, unless it is the time left (cashews 7.6: the same number as in its Cache-Control)."""
     text = beside.get(AGE, "").strip()
     if not (text.isascii() and text.isdigit() and len(text) <= 12):
         return None
@@ -170,27 +171,27 @@ def _age_s(beside: Mapping[bytes, str]) -> float | None:
 
 
 def _is_lone(layers: Sequence[Layer], age_place: int, via_place: int) -> bool:
-    """Whether no layer that tells more can have written the Age. Those that store whole answers outside of the service
-    write it beside; inside of it hardly any does, and if one did, what it tells is the same."""
+    """Whether no known layer can have written the Age. Those that store whole responses outside the service write it
+    beside their header; hardly any inside it does, and then it means the same."""
     if not layers:
         return True
     nearest = layers[-1]
     if age_place < nearest.place:
         return False
-    if nearest.name == "x-varnish":  # it writes X-Varnish, Age, Via: what comes behind that is somebody else's
+    if nearest.name == "x-varnish":  # it writes X-Varnish, Age, Via: what follows is another layer's
         return nearest.place < via_place < age_place
     # A miss has no Age. Squid writes Age, X-Cache, Via.
-    return nearest.event == "miss" or nearest.keeps != "answers" or nearest.place < via_place < age_place
+    return nearest.event == "miss" or nearest.keeps != "responses" or nearest.place < via_place < age_place
 
 
 def _is_passed_on(layers: Sequence[Layer], age_place: int) -> bool:
-    """Whether who missed got the Age itself (Varnish counts on from it): then a cache behind has answered."""
+    """Whether the layer that missed received the Age (Varnish counts on from it): then a cache behind it answered."""
     all_missed = all(layer.event == "miss" for layer in layers)
     return all_missed and (layers[-1].name == "x-varnish" or age_place < layers[-1].place)
 
 
-def _on_second_look(layer: Layer, late: bool, telling: Sequence[tuple[bytes, str]]) -> Layer:
-    """Traffic Server's `hit-stale` was found too old; where its Age is none of that, it is a new answer, or a confirmed
+def _reclassified(layer: Layer, late: bool, telling: Sequence[tuple[bytes, str]]) -> Layer:
+    """Traffic Server's `hit-stale` was found too old; unless its Age says so, it is a new response, or a confirmed
     one."""
     if layer.event == "stale" and not late and _HIT_STALE.search(telling[layer.place][1]):
         return replace(layer, event="miss")
@@ -198,7 +199,7 @@ def _on_second_look(layer: Layer, late: bool, telling: Sequence[tuple[bytes, str
 
 
 def _with_age(layers: list[Layer], age_s: float, age_place: int, lone: bool) -> list[Layer]:
-    """A hit reaches as far as the Age that it wrote: what stands before that was stored with it."""
+    """A hit reaches as far as the Age that it wrote: the headers before that were stored with it."""
     nearest = layers[-1]
     if lone or nearest.status not in ("hit", "stale") or age_place < nearest.place or nearest.keeps is None:
         return layers
@@ -206,12 +207,12 @@ def _with_age(layers: list[Layer], age_s: float, age_place: int, lone: bool) -> 
 
 
 def _stale(layers: list[Layer], age_s: float | None, age_place: int, beside: Mapping[bytes, str]) -> list[Layer]:
-    """The nearest hit as what it is, if its answer is past its lifetime."""
+    """The nearest hit as stale, if its response is past its lifetime."""
     for index in range(len(layers) - 1, -1, -1):
         layer = layers[index]
         if layer.status == "hit":
             owned = layer.event == "hit" and not layer.tells_stale and (layer.keeps or age_place > layer.place)
-            # Varnish cuts its Age off, where others count in whole seconds of their clocks.
+            # Varnish truncates its Age, others count whole seconds of their clocks.
             exact = layer.name == "x-varnish"
             if _is_late(age_s + exact if owned and age_s is not None else None, beside):
                 layers[index] = replace(layer, event="stale")
@@ -221,7 +222,7 @@ def _stale(layers: list[Layer], age_s: float | None, age_place: int, beside: Map
 
 
 def _is_late(age_s: float | None, beside: Mapping[bytes, str]) -> bool:
-    """Whether a stored answer is past its lifetime: told so, or by its Age."""
+    """Whether a stored response is past its lifetime: by its Warning, or by its Age."""
     if _TOLD_STALE.search(beside.get(WARNING, "")) is not None:
         return True
     lifetime_s = _lifetime_s(beside)
@@ -229,7 +230,7 @@ def _is_late(age_s: float | None, beside: Mapping[bytes, str]) -> bool:
 
 
 def _lifetime_s(beside: Mapping[bytes, str]) -> float | None:
-    """What shared caches are allowed, in seconds; None where it was set somewhere else."""
+    """What shared caches are allowed, in seconds; None if it was set elsewhere."""
     for name in LIFETIMES:
         if (text := beside.get(name)) is None:
             continue

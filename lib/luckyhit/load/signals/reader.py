@@ -1,19 +1,18 @@
-"""What an answer shows of the cache and the database: cache status, age, number of database calls.
+"""What a response shows of the cache and the database: cache status, age, number of database calls.
 
-Which headers tell what, in which form and with which words, stands in luckyhit.load.signals.signal_table; how several
-caches on the way are told apart, in luckyhit.load.signals.chain. Cache status:
+luckyhit.load.signals.signal_table has the headers with their forms and words; luckyhit.load.signals.chain distinguishes
+several caches on the way. Cache status:
 
-    the usual ones          the nearest cache that tells a hit, a miss or a stale answer. `bypass` counts where none
-                            does: a cache that took no part says nothing of those behind it
-    the case's own header   target.cache_header alone, where the case names one (the chain is kept all the same);
+    the usual headers       the nearest cache that reports a hit, a miss or a stale response. `bypass` only if none
+                            does: a cache that took no part says nothing about those behind it
+    the case's own header   target.cache_header alone, if the case names one (the chain is kept as well);
                             target.cache_values says what its values mean, else the usual words do
 
-Number of database calls: the case's own header or metric alone (target.db_header, target.db_metric), else from the
-first of the usual headers, else the metrics of Server-Timing that hold one, added. Where the answer was served from a
-cache of whole answers, and the count was stored with it, none was made: 0, or None where the origin was asked whether
-the answer is still right.
+Number of database calls: the case's own header or metric alone (target.db_header, target.db_metric), else the first of
+the usual headers, else the sum of the metrics of Server-Timing that have one. If the response came from a cache of
+whole responses, and the count was stored with it, no call was made: 0, or None if the origin was asked to confirm it.
 
-Parsers are total: whatever bytes a service sends, the worst that happens is `unknown`, or None.
+Parsers are total: whatever bytes a service sends, the result is at worst `unknown`, or None.
 """
 
 from __future__ import annotations
@@ -22,8 +21,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from luckyhit.load.signals.chain import CONTROL, READ_BESIDE, Chain, chain_of, status_of
-from luckyhit.load.signals.members import members
-from luckyhit.load.signals.seen import COUNTED, DATED, TIMING, VARNISH, Mark, Seen, expiring
+from luckyhit.load.signals.response_signals import COUNTED, DATED, TIMING, VARNISH, Mark, ResponseSignals, expiring
 from luckyhit.load.signals.signal_table import (
     CACHE_SOURCES,
     CALL_HEADERS,
@@ -32,7 +30,7 @@ from luckyhit.load.signals.signal_table import (
     PER_REQUEST,
     CacheSource,
 )
-from luckyhit.load.signals.statuses import LARGEST_COUNT, count_in
+from luckyhit.load.signals.statuses import LARGEST_COUNT, count_in, list_members
 from luckyhit.records import CacheStatus
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -45,12 +43,12 @@ _TIMES, _EXACT_DIGITS = re.compile(rb"dur=([0-9]+)\.([0-9]{2,})"), 8
 _UNIQUE = re.compile(rb"[0-9a-fA-F-]{16,}|[0-9]*\.[0-9]{5,}|[0-9]{9,}")
 _LONGEST, _TIME = 4096, 40
 _MOST_KNOWN, _LARGEST_KNOWN = 4096, 1024
-"""Answers that are remembered, and the bytes that one of them may take."""
+"""Responses that are remembered, and the bytes that one of them may take."""
 _BY_NAME = {source.header: source for source in CACHE_SOURCES}
 
 
-class Signals:
-    """How to read a service's answers: the usual headers, and what the case adds."""
+class SignalReader:
+    """Reads a service's headers: the usual ones, and those that the case names."""
 
     def __init__(
         self,
@@ -75,17 +73,17 @@ class Signals:
         self._kinds |= {b"date": _DATE, b"server-timing": _TIMING, b"x-varnish": _VARNISH}
         self._kinds |= {b"expires": _EXPIRES, b"cache-control": _CONTROL}
         self._counting = [_bytes_of(name) for name, where in self._call_metrics.items() if "dur" in where]
-        self._known: dict[tuple[tuple[bytes, bytes], ...], Seen] = {}
+        self._known: dict[tuple[tuple[bytes, bytes], ...], ResponseSignals] = {}
 
-    def read(self, headers: Headers) -> Seen:
-        """Everything that an answer with these headers (lower-case names) shows by itself."""
-        reading = self.look(headers)[0]
-        return reading.behind("age", "hit") if reading.lone_age_s else reading
+    def read(self, headers: Headers) -> ResponseSignals:
+        """Everything that a response with these headers (lower-case names) shows by itself."""
+        signals = self.inspect(headers)[0]
+        return signals.behind("age", "hit") if signals.lone_age_s else signals
 
-    def look(self, headers: Headers) -> tuple[Seen, Mark]:
-        """The same, but for a lone Age, and what tells the answer apart from others of its URL: for Memory, which makes
-        more of both. Services say the same few things again and again, so what was read is remembered; what differs in
-        each of them and tells nothing by itself is left out for that."""
+    def inspect(self, headers: Headers) -> tuple[ResponseSignals, Mark]:
+        """The same without a lone Age, and what distinguishes the response from others of its URL: for ResponseHistory.
+        Services send the same few headers again and again, so what was read is remembered, without what differs in each
+        response and shows nothing by itself."""
         kinds = self._kinds
         telling: list[tuple[bytes, bytes]] = []
         date = expires = control = b""
@@ -101,12 +99,12 @@ class Signals:
             name, value = pair
             if kind == _CALLS:
                 if calls_place < 0 and len(value) < _DIGITS and value.isdigit() and value != b"0":
-                    # Counts differ from answer to answer: what is remembered is that of one call.
+                    # Counts differ between responses: what is remembered is a count of 1.
                     calls, calls_place = int(value), len(telling)
                     telling.append((name, b"1"))
                 else:
                     telling.append(pair)
-                    if calls_place >= 0:  # one of several, which have to be weighed
+                    if calls_place >= 0:  # one of several: which counts is decided later
                         telling[calls_place] = (telling[calls_place][0], b"%d" % calls)
                         calls, calls_place = 1, len(headers)
             elif kind == _DATE:
@@ -122,7 +120,7 @@ class Signals:
                     own += (TIMING + value,)
                 telling.append((name, self._without_durations(value)))
             elif kind == _VARNISH:
-                # Varnish tells itself what it did: of layers, only what is nearer is of interest.
+                # Varnish reports what it did: of other layers, only nearer ones matter.
                 own = (*(COUNTED + mark[1:] for mark in own if mark.startswith(TIMING)), VARNISH + value)
                 numbers = _NUMBERS.fullmatch(value)
                 telling.append((name, value if numbers is None else b"1" if numbers[1] is None else b"1 1"))
@@ -131,32 +129,28 @@ class Signals:
                 if kind == _BOTH:
                     telling.append(pair)
         pairs = tuple(telling)
-        reading = self._known.get(pairs)
-        if reading is None:
-            reading = self._read(pairs)
+        signals = self._known.get(pairs)
+        if signals is None:
+            signals = self._read(pairs)
             if sum(len(value) for _, value in pairs) <= _LARGEST_KNOWN:
                 if len(self._known) >= _MOST_KNOWN:
                     self._known.clear()
-                self._known[pairs] = reading
-        if calls > 1 and reading.db_calls == 1:
-            reading = reading.counting(calls)
+                self._known[pairs] = signals
+        if calls > 1 and signals.db_calls == 1:
+            signals = signals.counting(calls)
         kind = expiring(date[:_TIME], expires[:_TIME], control[:_LONGEST]) if expires and control else DATED
-        # nginx writes a Date of its own, and passes Expires on.
-        return reading, (date if kind == DATED else expires + control, own, kind)
+        # nginx writes a Date of its own, and passes on Expires.
+        return signals, (date if kind == DATED else expires + control, own, kind)
 
     def _without_durations(self, timing: bytes) -> bytes:
-        """Times differ from answer to answer and tell nothing here; they stay where one may be a count."""
+        """Times differ between responses and mean nothing here; they are kept if one may be a count."""
         small = timing.lower()
         for metric in self._counting:
             if metric in small:
                 return timing
         return _DURATION.sub(b"", timing)
 
-    def cache(self, headers: Headers) -> CacheStatus:
-        """Cache status of one answer; `unknown` where it shows none."""
-        return self.read(headers).cache
-
-    def _read(self, pairs: Headers) -> Seen:
+    def _read(self, pairs: Headers) -> ResponseSignals:
         telling = [(name, value[:_LONGEST].decode("latin-1").lower()) for name, value in pairs]
         chain = chain_of(telling, self._sources, self._values)
         calls, place = self._db_calls(telling)
@@ -165,13 +159,13 @@ class Signals:
             confirmed = chain.served is not None and chain.served.event == "confirmed"
             calls = None if confirmed else 0
         layers = chain.layers
-        # A miss inside of the service explains nothing that comes again: somebody nearer has stored it.
-        fronts = [layer for layer in layers[:1] if layer.keeps == "answers" or layer.name in FRONTS]
+        # A miss inside the service explains no repeated value: a nearer layer has stored it.
+        fronts = [layer for layer in layers[:1] if layer.keeps == "responses" or layer.name in FRONTS]
         keeps = bool(fronts) or (bool(layers) and layers[0].keeps is not None and chain.served is not None)
         if self._chosen is not None:
             name = self._chosen.decode("latin-1")
             layers = tuple(layer for layer in layers if layer.name == name)
-        return Seen(
+        return ResponseSignals(
             status_of(layers),
             calls,
             chain.age_s,
@@ -193,7 +187,7 @@ class Signals:
         return source is not None and source.only_hits
 
     def _db_calls(self, telling: Sequence[tuple[bytes, str]]) -> tuple[int | None, int | None]:
-        """The count, and where it stands."""
+        """The count, and its place."""
         for header in self._call_headers:
             texts = [(place, text) for place, (name, text) in enumerate(telling) if name == header]
             if texts and (count := count_in(texts[0][1])) is not None:
@@ -202,16 +196,16 @@ class Signals:
         for place, (header, text) in enumerate(telling):
             if not metrics or header != b"server-timing":
                 continue
-            for name, parameters in members(text):
+            for name, parameters in list_members(text):
                 if name in metrics and (count := _counted(parameters, metrics[name])) is not None:
                     total, last = min((total or 0) + count, LARGEST_COUNT), place
         return total, last
 
 
 def service_ms(headers: Headers) -> float | None:
-    """The service's own duration in ms, from Server-Timing's metric `app` (or `total`); None where there is none."""
+    """The service's own duration in ms, from Server-Timing's metric `app` (or `total`); None if there is none."""
     text = ", ".join(value[:_LONGEST].decode("latin-1").lower() for name, value in headers if name == b"server-timing")
-    for name, parameters in members(text):
+    for name, parameters in list_members(text):
         if name in ("app", "total"):
             try:
                 duration = float(parameters.get("dur", ""))
@@ -223,7 +217,7 @@ def service_ms(headers: Headers) -> float | None:
 
 
 def _is_settled(chain: Chain) -> bool:
-    """A nearest layer that stores whole answers and answered: there is nothing nearer that could have."""
+    """The nearest layer stores whole responses and sent this one, so no nearer layer can have."""
     if chain.lone_age_s is not None or not chain.layers:
         return False
     nearest = chain.layers[0]
@@ -235,7 +229,7 @@ def _timing_place(telling: Sequence[tuple[bytes, str]]) -> int:
 
 
 def _is_exact(timing: bytes) -> bool:
-    """Whether a Server-Timing is one request's alone: one of its times, or all of them together, are exact enough."""
+    """Whether a Server-Timing is one request's own: one of its times, or all together, are exact enough."""
     if _EXACT.search(timing) is not None:
         return True
     start = timing.find(b"dur=")
@@ -249,5 +243,5 @@ def _bytes_of(header: str) -> bytes:
 
 
 def _counted(parameters: Mapping[str, str], where: Sequence[str]) -> int | None:
-    """The count in the first of the parameters that is there."""
+    """The count in the first parameter that exists."""
     return next((count_in(parameters[name]) for name in where if parameters.get(name)), None)

@@ -1,8 +1,8 @@
-"""SIGNALS: where it can be read what the cache and the database did for a request. A source is a file and a row here.
+"""SIGNALS: the sources that show what the cache and the database did for a request. A source is a file and a row here.
 
-A source that `reads` looks at each response when it is settled. One that `joins` tells later, by the request's id, what
-other records hold (spans of a trace, lines of a log): it never sees a response, so sending and settling don't wait for
-it. It gives each request a header by which it knows it again, and completes rows when these are written.
+A source that `reads` inspects each response when it is recorded. One that `joins` reports later, by the request's id,
+what other records have (spans of a trace, lines of a log): it never sees a response, so sending and recording don't
+wait for it. It gives each request a header by which it recognises it, and completes rows when they are written.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from pydantic import BaseModel, ConfigDict
 
 from luckyhit.case.target import Target
-from luckyhit.load.signals.reader import Signals
-from luckyhit.load.signals.seen import Mark, Seen
+from luckyhit.load.signals.reader import SignalReader
+from luckyhit.load.signals.response_signals import Mark, ResponseSignals
 from luckyhit.records import CacheStatus
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ SignalId = Literal["headers"]
 
 
 class DeclaredSignals(BaseModel):
-    """What a case's target says of where to read: the fields of `target` with these names."""
+    """Which sources a case declares: the fields of `target` with these names."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
@@ -36,76 +36,76 @@ class DeclaredSignals(BaseModel):
 
 
 class ResponseSource(Protocol):
-    """Reads a response by itself."""
+    """Reads one response."""
 
-    def look(self, headers: Sequence[tuple[bytes, bytes]]) -> tuple[Seen, Mark]:
-        """What the headers (lower-case names) show, and what tells the response apart from others of its URL."""
+    def inspect(self, headers: Sequence[tuple[bytes, bytes]]) -> tuple[ResponseSignals, Mark]:
+        """What the headers (lower-case names) show, and what distinguishes the response from others of its URL."""
 
 
 class LaterSource(Protocol):
-    """Tells of the requests of one block, once their responses have come."""
+    """Reports on the requests of one block after their responses have come."""
 
     def header(self, slot: int, arm: int) -> bytes:
-        """A header line (`name: value`) for one request, by which the source knows it again."""
+        """A header line (`name: value`) for one request, by which the source recognises it."""
 
     def waits(self, now_ns: int) -> bool:
-        """Whether rows are held back, since it may yet tell of them. `now_ns`: raw."""
+        """Whether it may still report on rows, which are held back so long. `now_ns`: raw."""
 
     async def finish(self) -> None:
-        """Every response has come: wait, within a bound of the source's own, for what is still to be told."""
+        """Every response has come: wait for the last reports, within the source's own time limit."""
 
     def complete(self, rows: pa.Table) -> pa.Table:
-        """Rows of `records.REQUESTS` with the columns that it tells: once each, in another thread, before they are
+        """Rows of `records.REQUESTS` with the columns that it fills: once each, in another thread, before they are
         written."""
 
 
 @dataclass(frozen=True)
 class SignalKind:
-    """`fields`: of `target`, that declare it. `tells`: the columns of `records.REQUESTS` that it may fill. `joins`
-    makes a source for a block (its number, its arms in order), or None where the case declares none."""
+    """`fields` of `target` declare it; `columns` of `records.REQUESTS` may be filled by it. `joins` makes a source for
+    a block (its number, its arms in order), or None if the case declares none."""
 
     fields: tuple[str, ...]
-    tells: tuple[str, ...]
+    columns: tuple[str, ...]
     reads: Callable[[DeclaredSignals], ResponseSource] | None = None
     joins: Callable[[DeclaredSignals, int, Sequence[str]], LaterSource | None] | None = None
 
 
-def headers_source(declared: DeclaredSignals) -> Signals:
+def headers_source(declared: DeclaredSignals) -> SignalReader:
     """The usual headers, and those that the case names."""
-    return Signals(declared.cache_header, declared.cache_values, declared.db_header, declared.db_metric)
+    return SignalReader(declared.cache_header, declared.cache_values, declared.db_header, declared.db_metric)
 
 
 SIGNALS: Mapping[SignalId, SignalKind] = {
     "headers": SignalKind(
         fields=("cache_header", "cache_values", "db_header", "db_metric"),
-        tells=("cache", "db_calls", "age_s", "layers"),
+        columns=("cache", "db_calls", "age_s", "layers"),
         reads=headers_source,
     ),
 }
 
 
 def signals_of(target: Target) -> DeclaredSignals:
-    """What a case's target says of them."""
+    """The sources that a case's target declares."""
     return DeclaredSignals(**{name: getattr(target, name) for name in DeclaredSignals.model_fields})
 
 
 def later_sources(declared: DeclaredSignals, block: int, arms: Sequence[str]) -> tuple[LaterSource, ...]:
-    """The sources of one block that tell later: those that the case declares."""
+    """The declared sources of one block that report later."""
     made = [kind.joins(declared, block, arms) for kind in SIGNALS.values() if kind.joins is not None]
     return tuple(source for source in made if source is not None)
 
 
-def told_later(declared: DeclaredSignals) -> set[str]:
-    """The columns that no response shows by itself, since a source tells them later."""
+def later_columns(declared: DeclaredSignals) -> set[str]:
+    """The columns that a declared source fills later, not the response."""
     return {
         column
         for kind in SIGNALS.values()
         if kind.joins is not None and kind.joins(declared, 0, ()) is not None
-        for column in kind.tells
+        for column in kind.columns
     }
 
 
 def with_headers(payload: bytes, lines: Sequence[bytes]) -> bytes:
-    """A request with more header lines, behind its first line."""
+    """A request with more header lines, after its first line."""
     first, end, rest = payload.partition(b"\r\n")
     return first + end + b"".join(line + end for line in lines) + rest

@@ -1,17 +1,17 @@
-"""What services and caches tell of themselves, as data: which header or metric, in which form, and what its words mean.
+"""What services and caches report about themselves, as data: which header or metric, in which form, and its words.
 
-The words are those that the products document; what a case adds (`target.cache_header`, `cache_values`, `db_header`,
-`db_metric`) is kept in luckyhit.load.signals.reader, which reads answers by these tables.
+The words are those that the products document. luckyhit.load.signals.reader reads responses by these tables, and has
+what a case adds (`target.cache_header`, `cache_values`, `db_header`, `db_metric`).
 
-**One event, one reading, over all products.**
+**One event has one meaning in all products.**
 
-    served from the cache                                               hit
-    asked the origin, which confirmed the stored answer (a 304)         hit (`confirmed`: the origin was asked)
-    asked the origin, which sent another answer                         miss
-    asked the origin since the stored answer was too old (not told more) miss
-    served from the cache past its lifetime, for whatever reason        stale
-    the cache itself failed, so the origin was asked                    miss
-    the cache took no part                                              bypass
+    served from the cache                                                hit
+    asked the origin, which confirmed the stored response (a 304)        hit (`confirmed`: the origin was asked)
+    asked the origin, which sent another response                        miss
+    asked the origin because the stored response was too old (no detail) miss
+    served from the cache past its lifetime, for any reason              stale
+    the cache itself failed, so the origin was asked                     miss
+    the cache took no part                                               bypass
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Literal
 from luckyhit.records import CacheStatus
 
 Event = CacheStatus | Literal["confirmed"]
-"""`confirmed`: a hit for which the origin was asked whether it is still right."""
+"""`confirmed`: a hit that the origin was asked to confirm."""
 
 WORDS: dict[str, Event] = {
     # Served from the cache.
@@ -32,13 +32,13 @@ WORDS: dict[str, Event] = {
     "imshit": "hit",
     "originshieldhit": "hit",
     "prerender": "hit",
-    # Asked at the origin first whether it is still right, and it was.
+    # The origin was asked first, and confirmed the stored response.
     "refreshhit": "confirmed",
     "revalidated": "confirmed",
     "revalidate": "confirmed",  # Apache 2.4 mod_cache: `conditional cache hit: entity refreshed`
     "tcp_refresh_hit": "confirmed",
     "tcp_refresh_unmodified": "confirmed",
-    # Asked for at the origin.
+    # Fetched from the origin.
     "miss": "miss",
     "refreshmiss": "miss",
     "expired": "miss",
@@ -62,8 +62,8 @@ WORDS: dict[str, Event] = {
     "config_nocache": "bypass",
     "private_nostore": "bypass",
 }
-"""A text tells by its words, in small letters. Parts joined by _ or - are one word where it stands here, else each of
-them counts (`tcp_mem_hit`, `hit-front`); of several the last one."""
+"""The words of a text, in lower case. Parts joined by _ or - are one word if it is listed here, else each part counts
+(`tcp_mem_hit`, `hit-front`); of several words the last one."""
 
 FLAGS: dict[str, Event] = {
     **dict.fromkeys(("true", "1", "yes", "hit"), "hit"),
@@ -80,41 +80,41 @@ FORWARDED: dict[str, Event] = {
     "bypass": "bypass",
     "method": "bypass",
 }
-"""RFC 9211, the parameter `fwd`: why a request went to the origin. With `fwd-status=304` the answer is `confirmed`."""
+"""RFC 9211, the parameter `fwd`: why a request went to the origin. With `fwd-status=304` it is `confirmed`."""
 
 Form = Literal["rfc9211", "words", "steps", "flag", "count", "metrics", "ids", "letters", "codes"]
 
 
 @dataclass(frozen=True)
 class CacheSource:
-    """A header that tells the cache status. Forms:
+    """A header that shows the cache status. Forms:
 
     rfc9211   a list of caches: `catalogue; hit, edge; fwd=miss`
-    words     a list of texts with one of `words` in it, behind which ` from ...` or `(...)` may name a machine
+    words     a list of texts with one of `words`, after which ` from ...` or `(...)` may name a machine
     steps     a list of what one cache did, one after the other, in such words
-    flag      `True` or `False`, as FLAGS has them
+    flag      `True` or `False`, as in FLAGS
     count     a list of hit counts; 0 is a miss
-    metrics   Server-Timing: a metric of TIMING_METRICS, one whose `desc` has a word in it, or one with such a name
-    ids       Varnish: the request's number, and where it was a hit, that of the request which filled the cache
-    letters   Fastly: `H` or `M` in front of each machine's name
-    codes     Traffic Server: its letters in square brackets behind its name in Via
+    metrics   Server-Timing: a metric of TIMING_METRICS, one whose `desc` has such a word, or one with such a name
+    ids       Varnish: the request's number, and for a hit that of the request which filled the cache
+    letters   Fastly: `H` or `M` before each machine's name
+    codes     Traffic Server: its letters in square brackets after its name in Via
 
-    Caches add themselves at the end of a list, so its last member that tells something is the nearest to the user;
-    the first one where `nearest_first`.
+    Caches add themselves at the end of a list, so its last member with an event is the nearest to the user; the first
+    one if `nearest_first`.
 
-    `keeps`: what such a cache stores. `answers`: whole answers, outside of the service, so that everything else in a
-    hit is of the moment when it was stored. `pages`: the same inside the service, so that this holds for what stands
-    before its header. None: not known (a service may tell this way of any cache that it asks).
-    `edge`: only a cache at the edge of the network sends it, wherever in the answer it puts it. `same_as`: headers with
-    which the same layer tells the same, earlier in the answer. `only_hits`: it is sent with hits alone. `tells_stale`:
-    it has a word of its own for answers past their lifetime.
+    `keeps`: what such a cache stores. `responses`: whole responses, outside the service, so that everything else in a
+    hit is of the moment when it was stored. `pages`: the same inside the service, so that this holds for the headers before
+    its own. None: unknown (a service may report any cache that it asks in this way).
+    `edge`: only a cache at the edge of the network sends it, at any place in the response. `same_as`: earlier headers
+    in which the same layer reports the same. `only_hits`: sent with hits alone. `tells_stale`: it has a word of its own
+    for responses past their lifetime.
     """
 
     header: bytes
     form: Form = "words"
     words: Mapping[str, Event] = field(default_factory=lambda: WORDS)
     nearest_first: bool = False
-    keeps: Literal["answers", "pages"] | None = None
+    keeps: Literal["responses", "pages"] | None = None
     edge: bool = False
     same_as: tuple[bytes, ...] = ()
     only_hits: bool = False
@@ -127,34 +127,34 @@ class CacheSource:
 
 CACHE_SOURCES: tuple[CacheSource, ...] = (
     CacheSource(b"cache-status", "rfc9211", keeps="pages", tells_stale=True),
-    CacheSource(b"cf-cache-status", keeps="answers", edge=True, tells_stale=True),  # Cloudflare
+    CacheSource(b"cf-cache-status", keeps="responses", edge=True, tells_stale=True),  # Cloudflare
     # Vercel; there `REVALIDATED` is fetched anew from the origin.
     CacheSource(
-        b"x-vercel-cache", words={**WORDS, "revalidated": "miss"}, keeps="answers", edge=True, tells_stale=True
+        b"x-vercel-cache", words={**WORDS, "revalidated": "miss"}, keeps="responses", edge=True, tells_stale=True
     ),
     # Akamai: `Miss from child, Hit from parent`
     CacheSource(
         b"akamai-cache-status",
         nearest_first=True,
-        keeps="answers",
+        keeps="responses",
         edge=True,
         same_as=(b"x-cache",),
         tells_stale=True,
     ),
-    CacheSource(b"cdn-cache", keeps="answers", edge=True, tells_stale=True),  # Bunny
-    CacheSource(b"eo-cache-status", keeps="answers", edge=True, tells_stale=True),  # EdgeOne: HIT, MISS, RefreshHit
-    CacheSource(b"x-sucuri-cache", keeps="answers", edge=True, tells_stale=True),  # HIT, MISS, EXPIRED, BYPASS
-    CacheSource(b"x-qc-cache", keeps="answers", edge=True),  # QUIC.cloud: hit, miss
+    CacheSource(b"cdn-cache", keeps="responses", edge=True, tells_stale=True),  # Bunny
+    CacheSource(b"eo-cache-status", keeps="responses", edge=True, tells_stale=True),  # EdgeOne: HIT, MISS, RefreshHit
+    CacheSource(b"x-sucuri-cache", keeps="responses", edge=True, tells_stale=True),  # HIT, MISS, EXPIRED, BYPASS
+    CacheSource(b"x-qc-cache", keeps="responses", edge=True),  # QUIC.cloud: hit, miss
     # CloudFront, Fastly, Akamai, Azure, Squid, Apache, Varnish's VCL, Traffic Server's xdebug, and many a service.
     CacheSource(b"x-cache", same_as=(b"x-varnish", b"akamai-cache-status")),
     # Apache 2.4 mod_cache, CacheDetailHeader: `"cache hit" from host`. Its X-Cache takes the place of an inner one.
-    CacheSource(b"x-cache-detail", keeps="answers", same_as=(b"x-cache",)),
+    CacheSource(b"x-cache-detail", keeps="responses", same_as=(b"x-cache",)),
     CacheSource(b"x-cache-status", keeps="pages", tells_stale=True),  # nginx ($upstream_cache_status), Kong
     CacheSource(b"x-proxy-cache", keeps="pages", tells_stale=True),
     CacheSource(b"x-nginx-cache", keeps="pages", tells_stale=True),
-    CacheSource(b"x-varnish-cache", keeps="answers", same_as=(b"x-varnish",)),
-    CacheSource(b"x-srcache-fetch-status", keeps="answers"),  # OpenResty
-    CacheSource(b"x-litespeed-cache", keeps="answers"),
+    CacheSource(b"x-varnish-cache", keeps="responses", same_as=(b"x-varnish",)),
+    CacheSource(b"x-srcache-fetch-status", keeps="responses"),  # OpenResty
+    CacheSource(b"x-litespeed-cache", keeps="responses"),
     CacheSource(b"x-fastapi-cache"),  # fastapi-cache2 0.2: what the endpoint returned; dependencies run all the same
     CacheSource(b"x-wagtail-cache", keeps="pages"),  # wagtail-cache 3.0: hit, miss, skip, err
     CacheSource(b"x-pulp-cache", keeps="pages"),  # pulpcore 3.123: HIT, MISS
@@ -174,15 +174,17 @@ CACHE_SOURCES: tuple[CacheSource, ...] = (
     ),
     CacheSource(b"x-cache-hits", "count", same_as=(b"x-cache", b"x-varnish")),
     # Fastly, for requests with Fastly-Debug: `(H cache-ams1 - - 12) (M cache-lon2 - - 0)`
-    CacheSource(b"fastly-debug-ttl", "letters", nearest_first=True, keeps="answers", same_as=(b"x-cache",)),
+    CacheSource(b"fastly-debug-ttl", "letters", nearest_first=True, keeps="responses", same_as=(b"x-cache",)),
     CacheSource(b"server-timing", "metrics", same_as=(b"cf-cache-status", b"akamai-cache-status", b"x-cache")),
-    CacheSource(b"x-varnish", "ids", keeps="answers"),  # Varnish 7.1 writes X-Varnish, Age, Via, then what its VCL sets
+    CacheSource(
+        b"x-varnish", "ids", keeps="responses"
+    ),  # Varnish 7.1 writes X-Varnish, Age, Via, then what its VCL sets
     # Traffic Server 9.2, insert_response_via_str: `[cHs f ]`; by default it tells nothing but an Age.
-    CacheSource(b"via", "codes", keeps="answers"),
+    CacheSource(b"via", "codes", keeps="responses"),
 )
 
 FRONTS = ("x-cache-status", "x-proxy-cache", "x-nginx-cache")
-"""Of those that keep pages: written by a proxy in front of the service (nginx), as a rule."""
+"""Of those that keep pages: as a rule written by a proxy in front of the service (nginx)."""
 
 TIMING_METRICS: dict[str, Event | None] = {
     "cdn-cache-hit": "hit",  # CloudFront
@@ -192,8 +194,8 @@ TIMING_METRICS: dict[str, Event | None] = {
     "cfcachestatus": None,  # Cloudflare
     "cache": None,
 }
-"""Metrics of Server-Timing (small letters) that tell the cache status: by being there, or (None) by their `desc`.
-Beside them, those without parameters whose name is one of WORDS (Fastly: `HIT-CLUSTER, fastly;desc="Edge time"`)."""
+"""Metrics of Server-Timing (lower case) that show the cache status: by their presence, or (None) by their `desc`. Also
+those without parameters whose name is one of WORDS (Fastly: `HIT-CLUSTER, fastly;desc="Edge time"`)."""
 
 VIA_LOOKUP: dict[str, Event] = {
     "h": "hit",
@@ -204,9 +206,9 @@ VIA_LOOKUP: dict[str, Event] = {
     "s": "miss",
     " ": "bypass",
 }
-"""Traffic Server's letter behind `c`: in the cache and fresh (R: in memory, W: while it is written), not there, there
-but not acceptable, too old (`sN`: confirmed; no letter behind `s`: the origin was not asked, so what was served is
-stale), not looked for."""
+"""Traffic Server's letter after `c`: in the cache and fresh (R: in memory, W: while it is written), missing, not
+acceptable, too old (`sN`: confirmed; no letter after `s`: the origin was not asked, so it was served stale), not
+searched."""
 
 PER_REQUEST: tuple[bytes, ...] = (
     b"x-request-id",
@@ -215,8 +217,8 @@ PER_REQUEST: tuple[bytes, ...] = (
     b"x-process-time",
     b"x-response-time",
 )
-"""Headers whose values differ from request to request where they are long or exact enough, as those of X-Varnish and
-Server-Timing do: the same again is an answer that was stored by somebody nearer."""
+"""Headers whose values differ between requests if they are long or exact enough, as those of X-Varnish and
+Server-Timing do: a repeated value means that a nearer layer stored the response."""
 
 CALL_HEADERS: tuple[bytes, ...] = (
     b"x-db-calls",
@@ -227,7 +229,7 @@ CALL_HEADERS: tuple[bytes, ...] = (
     b"x-djangoquerycount-count",  # django-querycount
     b"x-queryinspect-num-sql-queries",  # django-queryinspect
 )
-"""Headers that hold the number of database calls."""
+"""Headers with the number of database calls."""
 
 CALL_METRICS: dict[str, tuple[str, ...]] = {
     "db": ("desc",),  # its `dur` is a time
@@ -236,4 +238,4 @@ CALL_METRICS: dict[str, tuple[str, ...]] = {
         ("db-calls", "db_calls", "db-queries", "db_queries", "db-count", "sql-queries", "sql-count"), ("dur", "desc")
     ),
 }
-"""Metrics of Server-Timing that hold the number of database calls, and the parameters that may hold it."""
+"""Metrics of Server-Timing with the number of database calls, and the parameters that may have it."""

@@ -1,13 +1,13 @@
-"""What one header tells of the caches on the way, its text in small letters: an event for each of them, the nearest
-to the user last. Total: what can't be read tells nothing."""
+"""The cache events in one header (its text in lower case): one for each cache on the way, the nearest to the user last.
+Total: what can't be read yields nothing. Also, which unusual headers look like a cache status."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from luckyhit.load.signals.members import members
 from luckyhit.load.signals.signal_table import (
+    CACHE_SOURCES,
     FLAGS,
     FORWARDED,
     TIMING_METRICS,
@@ -29,19 +29,19 @@ LARGEST_COUNT = 2**31 - 1
 
 
 def events_in(text: str, source: CacheSource) -> list[Event]:
-    """What each cache on the way did, by this header."""
+    """What each cache on the way did, according to this header."""
     events = _FORMS[source.form](text, source)
     return events[::-1] if source.nearest_first else events
 
 
 def count_in(text: str) -> int | None:
-    """The number at the beginning of a text, as `2` or `sql 2 queries` have it."""
+    """The number at the beginning of a text, such as `2` or `sql 2 queries`."""
     match = _COUNT.match(text)
     return min(int(match[1]), LARGEST_COUNT) if match else None
 
 
 def event_of(text: str, words: Mapping[str, Event]) -> Event | None:
-    """What a text says by the last of its words that says something."""
+    """The event of the last word in a text that has one."""
     for word in reversed(_WORD.findall(_MACHINE.split(text, maxsplit=1)[0])):
         if word in words:
             return words[word]
@@ -67,7 +67,7 @@ def _flag(text: str, source: CacheSource) -> list[Event]:
 
 def _rfc9211(text: str, source: CacheSource) -> list[Event]:
     events: list[Event] = []
-    for _, parameters in members(text):
+    for _, parameters in list_members(text):
         if parameters.get("hit") in ("", "?1"):
             events.append("stale" if parameters.get("ttl", "").startswith("-") else "hit")
         elif (forwarded := FORWARDED.get(parameters.get("fwd", ""))) is not None:
@@ -82,7 +82,7 @@ def _counts(text: str, source: CacheSource) -> list[Event]:
 
 def _metrics(text: str, source: CacheSource) -> list[Event]:
     events: list[Event | None] = []
-    for name, parameters in members(text):
+    for name, parameters in list_members(text):
         if name in TIMING_METRICS:
             events.append(TIMING_METRICS[name] or event_of(parameters.get("desc", ""), WORDS))
         elif not parameters and name.partition("-")[0] in _BARE:
@@ -124,3 +124,52 @@ _FORMS: dict[Form, Callable[[str, CacheSource], list[Event]]] = {
     "letters": _letters,
     "codes": _codes,
 }
+
+
+def list_members(text: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """The members of a list such as `a;x=1, b;y="2"` (in lower case): name and parameters, without quotes."""
+    for member in _split(text, ","):
+        name, *parameters = _split(member, ";")
+        pairs = (parameter.partition("=") for parameter in parameters)
+        yield name.strip(), {key.strip(): value.strip().strip('"') for key, _, value in pairs}
+
+
+def _split(text: str, separator: str) -> list[str]:
+    """`text` split at `separator`, except inside quotes."""
+    if '"' not in text:
+        return text.split(separator)
+    parts, start, quoted, escaped = [], 0, False, False
+    for place, letter in enumerate(text):
+        if escaped:
+            escaped = False
+        elif quoted and letter == "\\":
+            escaped = True
+        elif letter == '"':
+            quoted = not quoted
+        elif letter == separator and not quoted:
+            parts.append(text[start:place])
+            start = place + 1
+    return [*parts, text[start:]]
+
+
+_USUAL = frozenset(source.header for source in CACHE_SOURCES)
+_PLAIN = {word: WORDS[word] for word in ("hit", "miss", "stale", "expired", "bypass", "revalidated", "updating")}
+"""Words that mean a cache in any header; the others (`pass`, `dynamic`) only in one whose name contains `cache`."""
+_ABOUT = frozenset({b"cache-control", b"cdn-cache-control", b"x-cache-lookup", b"clear-site-data"})
+_LONGEST = 40
+
+
+def offered(headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
+    """Names (lower-case) and values of headers in one response that look like a cache status and are none of the usual
+    ones: a case may name one."""
+    offers = []
+    for name, value in headers:
+        if name in _USUAL or name in _ABOUT or len(value) > _LONGEST:
+            continue
+        text = value.decode("latin-1").strip().lower()
+        named = b"cache" in name
+        if event_of(text, WORDS if named else _PLAIN) is None and not (named and text in FLAGS):
+            continue
+        if named or len(text.replace("_", " ").replace("-", " ").split()) <= 2:
+            offers.append((name.decode("latin-1"), value.decode("latin-1").strip()))
+    return offers

@@ -4,38 +4,20 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import psutil
-import pytest
 from hostile_service import HostileService
-from measured_block import check, declare, measure, routed
+from measured_block import check, declare, measure, new_run, routed
 
-from luckyhit.case.docs.template import new_case
-from luckyhit.case_run import CaseRun
-from luckyhit.load.worker_pool import Crew, merged
+from luckyhit.load.worker_pool import WorkerPool, merged
 
 
-@pytest.fixture
-def service() -> Iterator[HostileService]:
-    with HostileService().running() as running:
-        yield running
-
-
-def new_run(folder: Path) -> CaseRun:
-    folder.mkdir()
-    case_file = folder / "some-case.yml"
-    case_file.write_text(new_case("some-case"))
-    return CaseRun.create(folder / "runs", case_file, now=datetime(2025, 1, 2), manifest={})
-
-
-def test_three_workers_send_the_schedule_of_one(service: HostileService, tmp_path: Path) -> None:
+def test_two_workers_send_the_schedule_of_one(service: HostileService, tmp_path: Path) -> None:
     workload = routed("/ok", "/miss", rate="300/s", timeout="0.4s")
-    run, alone = new_run(tmp_path / "three"), new_run(tmp_path / "one")
-    declare(run, workload={**workload, "workers": 3})
+    run, alone = new_run(tmp_path / "two"), new_run(tmp_path / "one")
+    declare(run, workload={**workload, "workers": 2})
     report = measure(run, service)
     rows = check(run, report)
     declare(alone, workload=workload)
@@ -43,16 +25,16 @@ def test_three_workers_send_the_schedule_of_one(service: HostileService, tmp_pat
     expected = check(alone, measured_alone)
 
     assert report.digest == measured_alone.digest
-    assert set(rows["worker"]) == {0, 1, 2} and set(expected["worker"]) == {0}
-    assert (rows["slot"] % 3 == rows["worker"]).all()
+    assert set(rows["worker"]) == {0, 1} and set(expected["worker"]) == {0}
+    assert (rows["slot"] % 2 == rows["worker"]).all()
     due = rows.set_index("slot").sort_index()["due_ns"] - report.start_ns
     assert due.equals(expected.set_index("slot").sort_index()["due_ns"] - measured_alone.start_ns)
     connections = rows.dropna(subset=["connection"]).groupby("connection")["worker"].nunique()
     assert (connections == 1).all()
-    assert "3 workers" in report.engine.detail
+    assert "2 workers" in report.engine.detail
 
 
-def test_the_worst_worker_decides_whether_timings_can_be_trusted() -> None:
+def test_the_worst_worker_decides_about_trust() -> None:
     def facts(late_ms: float | None, trustworthy: bool, unexpected: str | None) -> dict[str, Any]:
         counts = {"scheduled": 3, "completed": 1, "failed": 1, "timed_out": 1, "dropped": 0}
         engine = {
@@ -73,22 +55,22 @@ def test_the_worst_worker_decides_whether_timings_can_be_trusted() -> None:
     assert whole["engine"]["added_p99_ms"] is None and whole["engine"]["detail"].startswith("late 30.0")
 
 
-def test_an_engine_that_waits_for_an_order_ends_with_the_one_who_would_give_it(tmp_path: Path) -> None:
+def test_a_waiting_engine_ends_with_its_owner(tmp_path: Path) -> None:
     script = (
         "import os, pathlib, sys\n"
-        "from luckyhit.load.worker_pool import Crew\n"
-        "crew = Crew(2, pathlib.Path(sys.argv[1]))\n"
-        "print(*(member._process.pid for member in crew._members), flush=True)\n"
+        "from luckyhit.load.worker_pool import WorkerPool\n"
+        "pool = WorkerPool(2, pathlib.Path(sys.argv[1]))\n"
+        "print(*(worker.pid for worker in pool._workers), flush=True)\n"
         "os._exit(0)\n"
     )
-    told = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, check=True, timeout=60)
-    engines = [psutil.Process(int(pid)) for pid in told.stdout.split() if psutil.pid_exists(int(pid))]
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, check=True, timeout=60)
+    engines = [psutil.Process(int(pid)) for pid in done.stdout.split() if psutil.pid_exists(int(pid))]
     _, alive = psutil.wait_procs(engines, timeout=60)
     assert not alive
 
 
-def test_an_engine_without_an_order_is_ended_at_once(tmp_path: Path) -> None:
-    with Crew(1, tmp_path) as crew:
-        (member,) = crew._members
-        assert psutil.pid_exists(member._process.pid)
-    assert not psutil.pid_exists(member._process.pid)
+def test_a_waiting_engine_is_ended_at_once(tmp_path: Path) -> None:
+    with WorkerPool(1, tmp_path) as pool:
+        (worker,) = pool._workers
+        assert psutil.pid_exists(worker.pid)
+    assert not psutil.pid_exists(worker.pid)

@@ -18,7 +18,7 @@ from luckyhit.load.http1.response import HttpResponse
 from luckyhit.load.recorder import RequestRecorder
 from luckyhit.load.schedule import schedule_for
 from luckyhit.load.selfcheck import quantile
-from luckyhit.load.signals import Seen
+from luckyhit.load.signals import ResponseSignals
 from luckyhit.records import REQUESTS, CacheStatus, RequestError
 from tier import examples
 
@@ -27,10 +27,9 @@ WORKLOAD = Workload(seed=1, rate="100/s", arrivals="constant", routes=ROUTES)  #
 SLOTS = 40
 
 instants = st.integers(2 * 10**9, 10**12)
-answers = st.builds(
+responses = st.builds(
     lambda times, status, error, size, connection: HttpResponse(
-        sent_ns=times[0], first_byte_ns=times[1], done_ns=None if error else times[2],
-        status=status if error else status or 200, error=error, size=size,
+        *times[:2], None if error else times[2], status if error else status or 200, error, size=size,
         connection=connection if error else connection or 1,
     ),
     st.tuples(instants, instants, instants).map(sorted),
@@ -39,13 +38,13 @@ answers = st.builds(
     st.integers(0, 10**12),
     st.one_of(st.none(), st.integers(1, 2**31 - 1)),
 )  # fmt: skip
-seen = st.builds(
-    Seen,
+signals = st.builds(
+    ResponseSignals,
     st.sampled_from(get_args(CacheStatus)),
     st.one_of(st.none(), st.integers(0, 2**31 - 1)),
     st.one_of(st.none(), st.just(0.0), st.floats(0, 1e9)),
 )
-outcome = st.tuples(st.integers(0, SLOTS - 1), st.integers(0, 1), answers, seen)
+outcome = st.tuples(st.integers(0, SLOTS - 1), st.integers(0, 1), responses, signals)
 
 
 @given(
@@ -54,91 +53,94 @@ outcome = st.tuples(st.integers(0, SLOTS - 1), st.integers(0, 1), answers, seen)
     st.integers(1, 3),
 )
 @settings(max_examples=examples(60), deadline=None)
-def test_every_scheduled_request_is_one_row_and_counted_once(outcomes: list, flushes: set[int], workers: int) -> None:
+def test_each_scheduled_request_is_one_row(outcomes: list, flushes: set[int], workers: int) -> None:
     with tempfile.TemporaryDirectory() as place:
         schedule = schedule_for(WORKLOAD, SLOTS / 100, 1)
-        crew = [
+        recorders = [
             RequestRecorder(
                 schedule, ["before", "after"], block=3, warmup_ns=100_000_000, directory=Path(place),
                 origin_ns=10**9, worker=worker, workers=workers,
             )
             for worker in range(workers)
         ]  # fmt: skip
-        for rows in crew:
-            rows.start_ns = 2 * 10**9
-        for number, (slot, arm, answer, shown) in enumerate(outcomes):
-            crew[slot % workers].settle(slot, arm, answer, shown)
+        for recorder in recorders:
+            recorder.start_ns = 2 * 10**9
+        for number, (slot, arm, response, shown) in enumerate(outcomes):
+            recorders[slot % workers].record(slot, arm, response, shown)
             if number in flushes:
-                crew[slot % workers].flush()
-        for rows in crew:
-            rows.end()
-            rows.flush()
-        parts = sorted(Path(place).iterdir())
-        table = pq.ParquetDataset(parts, schema=REQUESTS).read()
+                recorders[slot % workers].flush()
+        for recorder in recorders:
+            recorder.end()
+            recorder.flush()
+        table = pq.ParquetDataset(sorted(Path(place).iterdir()), schema=REQUESTS).read()
     assert table.schema.equals(REQUESTS)
-    found = {(row["slot"], ("before", "after").index(row["arm"])): row for row in table.to_pylist()}
-    assert len(found) == table.num_rows == 2 * SLOTS
+    rows = {(row["slot"], ("before", "after").index(row["arm"])): row for row in table.to_pylist()}
+    assert len(rows) == table.num_rows == 2 * SLOTS
     for worker, arm in itertools.product(range(workers), ("before", "after")):
-        counts = crew[worker].accounting()[arm]
-        errors = [row["error"] for row in found.values() if row["arm"] == arm and row["worker"] == worker]
+        counts = recorders[worker].accounting()[arm]
+        errors = [row["error"] for row in rows.values() if row["arm"] == arm and row["worker"] == worker]
         assert counts.exact and counts.scheduled == len(range(worker, SLOTS, workers))
         assert counts.completed == errors.count(None)
         assert counts.timed_out == errors.count("timeout")
         assert counts.dropped == errors.count("dropped")
-    expected = {(slot, arm): (answer, shown) for slot, arm, answer, shown in outcomes}
-    for (slot, arm), row in found.items():
+    expected = {(slot, arm): (response, shown) for slot, arm, response, shown in outcomes}
+    for (slot, arm), row in rows.items():
         assert row["block"] == 3 and row["worker"] == slot % workers
         assert row["due_ns"] == 10**9 + slot * 10_000_000
         assert row["phase"] == ("warmup" if slot < 10 else "measure")
         route = ROUTES[schedule.route[slot]]
         assert row["route"] == route.name
         assert row["key"] == (str(schedule.key[slot]) if route.keys else None)
-        answer, shown = expected.get((slot, arm), (HttpResponse(error="dropped"), Seen()))
-        assert (row["status"], row["error"], row["connection"]) == (answer.status, answer.error, answer.connection)
+        response, shown = expected.get((slot, arm), (HttpResponse(error="dropped"), ResponseSignals()))
+        assert (row["status"], row["error"], row["connection"]) == (
+            response.status,
+            response.error,
+            response.connection,
+        )
+        assert row["bytes"] == (None if response.status is None else response.size)
         assert (row["cache"], row["db_calls"]) == (shown.cache, shown.db_calls)
-        assert row["bytes"] == (answer.size if answer.status is not None else None)
         assert (row["age_s"] is None) == (shown.age_s is None)
         for name in ("sent_ns", "first_byte_ns", "done_ns"):
-            raw = getattr(answer, name)
+            raw = getattr(response, name)
             assert row[name] == (None if raw is None else raw - 10**9)
 
 
-def test_rows_are_written_while_others_settle_and_none_is_lost(tmp_path: Path) -> None:
-    routes = [Route(name="list", path="/l")]
-    schedule = schedule_for(WORKLOAD.model_copy(update={"rate": 100_000.0, "routes": routes}), 1, 1)
-    rows = RequestRecorder(schedule, ["before"], block=0, warmup_ns=0, directory=tmp_path)
+def test_no_row_is_lost_while_others_are_written(tmp_path: Path) -> None:
+    workload = WORKLOAD.model_copy(update={"rate": 50_000.0, "routes": [Route(name="list", path="/l")]})
+    schedule = schedule_for(workload, 1, 1)
+    recorder = RequestRecorder(schedule, ["before"], directory=tmp_path)
     over = threading.Event()
 
     def flush() -> None:
         while not over.is_set():
-            rows.flush()
+            recorder.flush()
 
     writers = [threading.Thread(target=flush) for _ in range(3)]
     for writer in writers:
         writer.start()
     for slot in range(len(schedule)):
-        rows.settle(slot, 0, HttpResponse(1, 2, 3, 200, None, [], b"", 1, slot), Seen())
+        recorder.record(slot, 0, HttpResponse(1, 2, 3, 200, None, [], b"", 1, slot), ResponseSignals())
     over.set()
     for writer in writers:
         writer.join()
-    rows.end()
-    rows.flush()
+    recorder.end()
+    recorder.flush()
     table = pq.ParquetDataset(sorted(tmp_path.iterdir()), schema=REQUESTS).read(["slot", "bytes"])
     assert sorted(table["slot"].to_pylist()) == list(range(len(schedule)))
     assert table["slot"].equals(table["bytes"])
-    assert rows.accounting()["before"].exact
+    assert recorder.accounting()["before"].exact
 
 
 @given(st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=200), st.floats(0, 1))
-def test_a_quantile_is_a_value_that_was_there(values: list[float], share: float) -> None:
-    found = quantile(values, share)
-    assert found in values
-    assert np.mean(np.array(values) <= found) >= share - 1e-9
+def test_a_quantile_is_one_of_the_values(values: list[float], q: float) -> None:
+    value = quantile(values, q)
+    assert value in values
+    assert np.mean(np.array(values) <= value) >= q - 1e-9
     assert quantile(values, 1.0) == max(values)
 
 
 def test_quantiles_by_hand() -> None:
     thousand = list(range(1, 1001))
-    assert [quantile(thousand, share) for share in (0.5, 0.99, 0.999)] == [500, 990, 999]
+    assert [quantile(thousand, q) for q in (0.5, 0.99, 0.999)] == [500, 990, 999]
     assert quantile([1.0, float("nan")], 0.5) == 1 and quantile([1.0, float("nan")], 0.9) == float("inf")
     assert quantile([], 0.5) == float("inf")
