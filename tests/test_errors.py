@@ -1,4 +1,4 @@
-"""The error tree: what it says, what it exits with, and that its drawing is true."""
+"""The error tree: messages, exit codes, and that its drawing in the docstring is true."""
 
 import inspect
 
@@ -10,7 +10,7 @@ from luckyhit.errors import CaseError, LuckyHitError, Problem, ServiceNotReady
 TREE = [value for value in vars(errors).values() if inspect.isclass(value) and issubclass(value, LuckyHitError)]
 
 
-def test_every_error_is_exported_and_drawn_under_its_parent_with_its_exit_code() -> None:
+def test_every_error_is_exported_and_drawn_with_its_exit_code() -> None:
     drawing = errors.__doc__ or ""
     for error in TREE:
         assert error.__name__ in errors.__all__
@@ -22,13 +22,11 @@ def test_every_error_is_exported_and_drawn_under_its_parent_with_its_exit_code()
 
 
 def test_a_hint_is_shown_as_what_to_do() -> None:
-    assert str(LuckyHitError("it broke", hint="mend it")) == "it broke\n  what to do: mend it"
+    assert str(LuckyHitError("it broke", hint="fix it")).splitlines() == ["it broke", "  what to do: fix it"]
 
 
 def test_a_target_error_shows_the_last_log_lines() -> None:
-    assert "    | ImportError: no module named shop" in str(
-        ServiceNotReady("never ready", log=["starting", "ImportError: no module named shop"])
-    )
+    assert "    | ImportError: shop" in str(ServiceNotReady("never ready", log=["starting", "ImportError: shop"]))
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -36,4 +34,5 @@ def test_a_case_error_lists_every_problem_with_its_place(count: int) -> None:
     problems = [Problem("shop.yml", line, "owner", "nothing", "a name") for line in range(1, count + 1)]
     text = str(CaseError(problems))
     assert text.startswith(f"{count} problem{'s' if count > 1 else ''} ")
-    assert all(f"shop.yml:{line}: owner: found nothing; expected a name" in text for line in range(1, count + 1))
+    assert text.splitlines()[1:] == [str(problem) for problem in problems]
+    assert all(f"shop.yml:{line}: owner: " in text for line in range(1, count + 1))

@@ -8,8 +8,8 @@ import pytest
 
 from luckyhit.errors import REFUSALS, TargetError, refusal_of
 from luckyhit.records import ACTION_IDS, GUARD_IDS, NOT_VISIBLE, NOTE_IDS, STEP_OUTCOMES, Guard, Note
-from luckyhit.records.vocabulary import ActionId, StepOutcome, id_of_title, outcome_of_words
-from luckyhit.text.messages import GUARD_TITLES, NOTES
+from luckyhit.records.vocabulary import ActionId, StepOutcome, Verdict, id_of_title, outcome_of_words
+from luckyhit.text.messages import GUARD_TITLES, NOTES, VERDICT_MEANINGS
 from luckyhit.text.wording import has, note, of_metric, text_of
 
 
@@ -24,6 +24,10 @@ def test_each_note_has_words_of_its_own() -> None:
     assert set(NOTE_IDS) >= NOT_VISIBLE
 
 
+def test_each_verdict_has_a_meaning() -> None:
+    assert set(VERDICT_MEANINGS) == set(get_args(Verdict))
+
+
 def test_each_id_stands_once_in_its_list() -> None:
     for ids, of in ((ACTION_IDS, ActionId), (STEP_OUTCOMES, StepOutcome)):
         assert ids == get_args(of) and len(set(ids)) == len(ids)
@@ -32,7 +36,7 @@ def test_each_id_stands_once_in_its_list() -> None:
 def test_a_guard_noted_by_its_title_is_read() -> None:
     for id in GUARD_IDS:
         assert id_of_title(id) == id
-    noted = {"name": "the probe's writes are seen", "ok": True, "detail": "seen"}
+    noted = {"name": GUARD_TITLES["the-probes-writes-are-seen"], "ok": True, "detail": "seen"}
     assert Guard.model_validate(noted) == Guard(id="the-probes-writes-are-seen", ok=True, detail="seen")
 
 
@@ -49,10 +53,14 @@ def test_a_note_keeps_its_facts_beside_its_words() -> None:
 
 
 def test_an_outcome_noted_in_words_is_read() -> None:
-    assert outcome_of_words("the run ended well") == "ended-well"
-    assert outcome_of_words("somebody changed x to 'A' meanwhile; it was left so") == "left-to-others"
-    assert outcome_of_words("3 keys put back by the probe itself") == "put-back-by-the-probe"
-    assert outcome_of_words("x put back to 'A'") is None
+    # As runs of earlier versions have it.
+    words = {
+        "the run ended well": "ended-well",
+        "somebody changed x to 'A' meanwhile; it was left so": "left-to-others",
+        "3 keys put back by the probe itself": "put-back-by-the-probe",
+        "x put back to 'A'": None,
+    }
+    assert {text: outcome_of_words(text) for text in words} == words
 
 
 @pytest.mark.parametrize(("status", "refused"), [(401, "credentials"), (403, "permission"), (404, None), (None, None)])

@@ -50,7 +50,7 @@ def test_a_case_is_found_by_name_by_file_and_by_path(project: Project, monkeypat
     ("wanted", "hint"),
     [("stale-prise", "Did you mean 'stale-price'?"), ("zzz", "The cases here: "), ("", "The cases here: ")],
 )
-def test_a_case_that_is_not_there_is_answered_with_those_that_are(project: Project, wanted: str, hint: str) -> None:
+def test_an_unknown_case_is_refused_with_the_known_ones(project: Project, wanted: str, hint: str) -> None:
     with pytest.raises(ArgumentError) as caught:
         project.case_file(wanted)
     assert hint in caught.value.hint and "lucky-hit" in caught.value.hint

@@ -11,7 +11,7 @@ import pytest
 from luckyhit import records
 from luckyhit.atomic import write_atomically
 from luckyhit.case_run import CaseRun
-from luckyhit.cli.runs import described
+from luckyhit.cli.commands import described
 from luckyhit.errors import ArgumentError, RunUnreadable
 from luckyhit.records import SCHEMA_VERSION
 from luckyhit.records.parquet import write_part
@@ -40,7 +40,7 @@ def test_a_new_run_holds_the_case_byte_for_byte(run: CaseRun) -> None:
     assert run.case.title
 
 
-def test_two_runs_in_the_same_second_get_directories_of_their_own(tmp_path: Path) -> None:
+def test_two_runs_in_a_second_get_two_directories(tmp_path: Path) -> None:
     ids = {CaseRun.create(tmp_path, CASE, now=NOW, manifest={}).id for _ in range(20)}
     assert len(ids) == 20
 
@@ -94,7 +94,7 @@ def test_a_truncated_part_is_named(run: CaseRun) -> None:
         run.requests()
 
 
-def test_a_foreign_directory_a_broken_and_a_newer_manifest_are_refused(run: CaseRun, tmp_path: Path) -> None:
+def test_foreign_broken_and_newer_runs_are_refused(run: CaseRun, tmp_path: Path) -> None:
     with pytest.raises(RunUnreadable, match="not a run directory"):
         CaseRun.open(tmp_path)
     write_atomically(

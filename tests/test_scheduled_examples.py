@@ -1,4 +1,5 @@
-"""docs/scheduled.md and its examples: what they say to run can be run, by the command line and the notebooks there are."""
+"""docs/scheduled.md and its examples: what they say to run can be run, by the command line and the notebooks there
+are."""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ from luckyhit.cli.app import chosen_verdicts
 from luckyhit.cli.tasks.case_tasks import duration
 from luckyhit.judge.context.earlier_baselines import FEWEST, MOST
 from luckyhit.project import Project
-from luckyhit.workflow.unattended.prune import age_of
+from luckyhit.workflow.unattended.prune import parse_age
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "docs" / "examples" / "scheduled"
@@ -42,7 +43,7 @@ def parsed(words: list[str]) -> dict[str, Any]:
     if values.get("timeout"):
         assert duration(values["timeout"], "--timeout") >= 600
     if values.get("older_than"):
-        assert age_of(values["older_than"]) > 0
+        assert parse_age(values["older_than"]) > 0
     if "case" in values:
         assert Project.find(ROOT).case_file(values["case"]).is_file()
     return values
@@ -219,7 +220,7 @@ def test_each_command_that_is_named_in_the_text_exists() -> None:
     assert options <= known
 
 
-def test_the_links_lead_somewhere_and_the_numbers_are_those_of_the_code() -> None:
+def test_links_and_numbers_of_the_examples_are_right() -> None:
     for link in re.findall(r"\]\(([^)]+)\)", PAGE):
         assert (ROOT / "docs" / link).exists(), link
     assert f"fewer than {FEWEST}" in PAGE and f"the newest {MOST} " in PAGE

@@ -12,7 +12,7 @@ __all__ = ["OpenedRun", "__version__", "open_run"]
 
 
 def __getattr__(name: str) -> Any:
-    # Imported when asked for: the load engine starts once for each block, and needs no frames.
+    # Imported at first use: the load engine starts once per block, and needs no frames.
     if name in ("OpenedRun", "open_run"):
         from luckyhit import api
 

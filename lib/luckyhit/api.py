@@ -1,13 +1,12 @@
-"""A run for questions of one's own: its frames, its case, its result.
+"""Open a run for your own analysis: its frames, its case, its result.
 
-    import luckyhit
+import luckyhit
 
-    run = luckyhit.open_run("stale-price")                 # the newest run of a case
-    measured = run.requests.query("phase == 'measure'")
-    measured.groupby(["stage", "arm", "cache"], observed=True).latency_ms.quantile([0.5, 0.99])
+run = luckyhit.open_run("stale-price")                 # the newest run of a case measured = run.requests.query("phase
+== 'measure'") measured.groupby(["stage", "arm", "cache"], observed=True).latency_ms.quantile([0.5, 0.99])
 
-A long run has more rows than a frame of all columns leaves room for: `run.frame("requests", [...], arms="after")` reads
-only what is asked for. Texts are categories, and whole numbers stay whole where some are missing.
+A long run may have too many rows for a frame with all columns: `run.frame("requests", [...], arms="after")` reads only
+a part. Texts are categories, and integers stay integers if some are missing.
 """
 
 from __future__ import annotations
@@ -46,9 +45,9 @@ _WHAT: dict[str, str] = {
     "writes": "what the freshness probe wrote",
     "reads": "what it read back",
     "counters": "what the cache counted, over time",
-    "events": "what the cache did with the probed keys, by its own word",
+    "events": "the cache's events of the probed keys",
     "blocks": "every finished block",
-    "journal": "what was going to be done to the target, and that it was",
+    "journal": "intended and confirmed actions on the target",
 }
 _SHOWN = 4
 
@@ -56,11 +55,11 @@ _SHOWN = 4
 def open_run(run: str | Path | None = None, *, case: str = "", runs_dir: str | Path = "") -> OpenedRun:
     """Open a run for reading.
 
-    `run`: its directory, its id, the end of its id, or the name of a case, for that case's newest run; nothing for the
-    newest of all (or of `case`). `runs_dir`: where runs are kept, where that is not `data/runs` of the project around
-    the working directory. Nothing is measured, judged or written.
+    `run`: its directory, its id, the end of its id, or the name of a case, for that case's newest run; by default the
+    newest of all (or of `case`). `runs_dir`: the folder of the runs, if it is not `data/runs` of the project around the
+    working directory. Nothing is measured, judged or written.
 
-    Raises ArgumentError where there is no such run, saying which there are, and RunUnreadable where it is none.
+    Raises ArgumentError if there is no such run, and RunUnreadable if it is not a run.
     """
     wanted = str(run or "").strip()
     as_path = Path(wanted).expanduser()
@@ -68,7 +67,7 @@ def open_run(run: str | Path | None = None, *, case: str = "", runs_dir: str | P
         return OpenedRun(CaseRun.open(as_path.resolve()))
     project = Project.find(runs_dir=str(runs_dir))
     known = list(runs(project.runs))
-    if wanted in {run.path.parent.name for run in known}:  # a folder of that name may well lie here, too
+    if wanted in {run.path.parent.name for run in known}:  # there may be a folder of that name, too
         wanted, case = "", wanted
     elif wanted and as_path.is_dir():
         return OpenedRun(CaseRun.open(as_path.resolve()))
@@ -79,11 +78,11 @@ def open_run(run: str | Path | None = None, *, case: str = "", runs_dir: str | P
 
 
 class OpenedRun:
-    """One run. Its frames are read when they are first asked for, and kept; the columns are those of
-    `luckyhit.records` and two that are computed: `columns` explains them."""
+    """One run. Its frames are read at first use, and kept; the columns are those of `luckyhit.records` and two computed
+    ones. `columns` explains them."""
 
     def __init__(self, run: CaseRun | None) -> None:
-        self._run = run  # None: of a notebook that has measured nothing yet
+        self._run = run  # None: in a notebook that has measured nothing yet
         self._frames: dict[Table, pd.DataFrame] = {}
 
     def __repr__(self) -> str:
@@ -105,7 +104,7 @@ class OpenedRun:
         also = "<p><code>.columns</code> explains the columns. "
         also += "Also <code>.case</code>, <code>.result</code>, <code>.manifest</code>; "
         also += "<code>.frame(table, columns, arms)</code> reads a part of a long table.</p>"
-        # Without these classes JupyterLab would set what stands between two dollar signs as a formula.
+        # Without these classes JupyterLab would render text between two dollar signs as a formula.
         return f"<div class='tex2jax_ignore mathjax_ignore'><p>{caption}</p>{table}{also}</div>"
 
     def _heading(self) -> str:
@@ -123,7 +122,7 @@ class OpenedRun:
         return "not judged yet" if result is None else f"{result.verdict}: {result.reason}"
 
     def _contents(self) -> list[tuple[str, str, str]]:
-        """(name, rows, what it holds) of every frame, from what the part files say of themselves."""
+        """(name, rows, contents) of every frame, from the metadata of the part files."""
         counts: dict[str, str] = {}
         for name in TABLES:
             bad = damaged_parts(self.path / name)
@@ -137,18 +136,18 @@ class OpenedRun:
 
     @property
     def columns(self) -> ColumnDocs:
-        """What each column of each table means, with its unit, and what null means in it."""
+        """The meaning of each column of each table, with its unit, and the meaning of null."""
         return ColumnDocs()
 
     @property
     def run(self) -> CaseRun:
-        """The run directory, with its parts. Raises ArgumentError for a notebook's book that has none yet."""
+        """The run directory. Raises ArgumentError in a notebook that has measured nothing yet."""
         if self._run is None:
             raise ArgumentError("nothing is measured yet", hint="Run the cell with `measure()` first.")
         return self._run
 
     def reopen(self, run: CaseRun) -> None:
-        """Go on with another run."""
+        """Continue with another run."""
         self._run = run
         self.measured()
 
@@ -163,12 +162,12 @@ class OpenedRun:
 
     @property
     def manifest(self) -> Manifest:
-        """Seed, revision, versions, host, timings, blocks: read anew each time, since a run may be going on."""
+        """Seed, revision, versions, host, timings, blocks; read again each time, since a run may be in progress."""
         return self.run.manifest
 
     @property
     def result(self) -> Result | None:
-        """What the judge said; None before it did. Raises RunUnreadable where it is damaged."""
+        """The judge's result; None if not judged yet. Raises RunUnreadable if it is damaged."""
         return self.run.result
 
     @property
@@ -193,20 +192,20 @@ class OpenedRun:
 
     @property
     def events(self) -> pd.DataFrame:
-        """What the cache did with the probed keys, by its own word."""
+        """The cache's events of the probed keys."""
         return self._frame("events")
 
     @property
     def blocks(self) -> pd.DataFrame:
-        """One row for every finished block: its stage, its arms, and what was noted of it."""
+        """One row for every finished block: its stage, its arms, and its facts."""
         import pandas as pd
 
         return pd.DataFrame([block.model_dump(exclude_unset=True) for block in self.manifest.blocks])
 
     @property
     def journal(self) -> pd.DataFrame:
-        """One row for every line of the journal: what was going to be done, and that it was. A line that can't be read
-        (the last one of a run that was killed) is left out."""
+        """One row for every line of the journal: intended and confirmed actions. Unreadable lines (the last one of a
+        killed run) are left out."""
         import pandas as pd
 
         path = self.path / JOURNAL
@@ -215,18 +214,18 @@ class OpenedRun:
     def frame(
         self, table: Table, columns: Sequence[str] | None = None, arms: str | Sequence[str] | None = None
     ) -> pd.DataFrame:
-        """Only these columns of a table, in this order, and only the rows of these arms (None: all), for a run that is
-        too long for all of them. `stage` and, of requests, `latency_ms` are columns as well. Read anew each time.
+        """Only these columns of a table, in this order, and only the rows of these arms (None: all), for long runs.
+        `stage` and, of requests, `latency_ms` are columns as well. Read again each time.
 
-        Raises ArgumentError for a table, a column or an arm that there is none of, RunUnreadable for damaged files.
+        Raises ArgumentError for an unknown table, column or arm, RunUnreadable for damaged files.
         """
-        _refuse_unknown("a run has no table", [table], TABLES)
+        _refuse_unknown("unknown table", [table], TABLES)
         schema = self.run.schema(table)
         known = [*schema.names, *([STAGE] if "block" in schema.names else []), *([LATENCY] * (table == "requests"))]
         wanted = known if columns is None else [columns] if isinstance(columns, str) else list(columns)
         only = [] if arms is None else [arms] if isinstance(arms, str) else list(arms)
-        _refuse_unknown(f"{table} has no column", wanted, known)
-        _refuse_unknown("a run has no arm", only, get_args(Arm))
+        _refuse_unknown(f"unknown column of {table}:", wanted, known)
+        _refuse_unknown("unknown arm", only, get_args(Arm))
         self._refuse_damaged(table)
         needed = {*wanted, *(["arm"] if only else []), *(["block"] if STAGE in wanted else [])}
         needed |= set(FROM_DUE) if LATENCY in wanted else set()
@@ -237,11 +236,11 @@ class OpenedRun:
             parts = [_part(_no_rows(schema, stored), wanted, only, stages)]
         whole = pa.concat_tables(parts).unify_dictionaries()
         del parts
-        # Each column of the table is given back once the frame has it.
+        # Each column of the table is freed once the frame has it.
         return whole.to_pandas(types_mapper=nullable_integers, split_blocks=True, self_destruct=True)
 
     def measured(self) -> None:
-        """Forget frames that were read before: the run has more rows now."""
+        """Discard the frames, since the run has more rows now."""
         self._frames.clear()
 
     def _frame(self, name: Table) -> pd.DataFrame:
@@ -257,7 +256,7 @@ class OpenedRun:
             raise RunUnreadable(
                 f"{len(bad)} of {len(part_files(self.path / table))} part files in {table} of run {self.run.id} can't "
                 f"be read: {', '.join(bad)}",
-                hint="Move what is damaged out of the run directory; the others can be read then.",
+                hint="Move the damaged files out of the run directory to read the others.",
             )
 
 
@@ -265,12 +264,12 @@ def _which_there_are(wanted: str, known: Sequence[Run], project: Project) -> str
     if not known:
         return "There are no runs yet: `luckyhit run CASE`."
     if wanted in {path.stem for path in project.case_files()}:
-        return f"That case was not run here yet: `luckyhit run {wanted}`."
+        return f"That case has no runs here yet: `luckyhit run {wanted}`."
     cases = sorted({run.path.parent.name for run in known})
     near = difflib.get_close_matches(wanted, [*cases, *(run.id for run in known)], n=1)
     newest = ", ".join(f"{run.id} ({run.path.parent.name})" for run in known[: -_SHOWN - 1 : -1])
     meant = f"Did you mean {near[0]!r}? " if near else ""
-    return f"{meant}There are runs of {', '.join(cases)}; the newest: {newest}."
+    return f"{meant}Cases with runs: {', '.join(cases)}. Newest runs: {newest}."
 
 
 def _refuse_unknown(kind: str, asked: Iterable[str], known: Sequence[str]) -> None:
@@ -278,11 +277,11 @@ def _refuse_unknown(kind: str, asked: Iterable[str], known: Sequence[str]) -> No
         if name not in known:
             near = difflib.get_close_matches(str(name), known, n=1)
             meant = f"Did you mean {near[0]!r}? " if near else ""
-            raise ArgumentError(f"{kind} {name!r}", hint=f"{meant}It has {', '.join(known)}.")
+            raise ArgumentError(f"{kind} {name!r}", hint=f"{meant}Choose from {', '.join(known)}.")
 
 
 def _part(part: pa.Table, wanted: list[str], arms: list[str], stages: dict[int, str]) -> pa.Table:
-    """One part file in the columns that were asked for, with those that are computed."""
+    """One part file in the requested columns, computed ones included."""
     if arms:
         part = part.filter(pc.is_in(part["arm"].cast(pa.string()), value_set=pa.array(arms, pa.string())))
     made: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""Files that are there as a whole or not at all, also after a crash."""
+"""Write files atomically: complete or not at all, also after a crash."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: Path, *, sync: bool = False) -> Iterator[Path]:
-    """A temporary name beside `path`: what the block writes there takes the place of `path` when the block has ended,
-    and is removed where it failed. `sync`: it is on the disk before it has its name."""
+    """A temporary path that replaces `path` at the end of the context, or is removed if it fails. `sync`: flush the
+    file to the disk before it is renamed."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     try:
         yield temporary
@@ -25,7 +25,7 @@ def replacing(path: Path, *, sync: bool = False) -> Iterator[Path]:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write `text`, flushed to the disk, as a whole or not at all. Folders that are missing are made."""
+    """Write `text` atomically and flushed to the disk. Missing folders are made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path, sync=True) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -1,7 +1,7 @@
-"""A run and its case, which is loaded once and passed on: what steps, judge and report take.
+"""A run with its case, which is loaded once: what steps, judge and report work on.
 
-What is written here passes the run's redactor first: no secret that the case names, and no path of this machine. Rows
-and logs do when a step has ended (`luckyhit.scrub.sweep`), so that nothing is scrubbed while something is timed.
+Everything written here passes the run's redactor first, which removes the secrets that the case names and the paths of
+this machine. Rows and logs are scrubbed when a step has ended (`luckyhit.scrub.sweep`), never while measuring.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class CaseRun(Run):
     def create(cls, runs_dir: Path, case_file: Path, *, now: datetime, manifest: dict[str, Any]) -> CaseRun:
         """Make the directory of a new run, with a copy of the case file in it."""
         name = case_file.stem
-        known = _secrets_of_file(case_file)  # before there is a directory: one without a manifest is no run yet
+        known = _secrets_of_file(case_file)  # before the directory exists: it is not a run without a manifest
         for _ in range(100):
             path = runs_dir / name / f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
             try:
@@ -74,26 +74,25 @@ class CaseRun(Run):
 
     @cached_property
     def case(self) -> Case:
-        """Variables in the paths of its requests are filled in with what the run noted."""
+        """Variables in the paths of its requests are filled in with the values recorded in the run."""
         variables: dict[str, str] = {}
         with suppress(RunUnreadable):
             variables = self.manifest.variables
         return load_case(self.path / "case.yml", variables=variables)
 
     def replace_case(self, text: str) -> None:
-        """Give the run another case file, since the numbers of its plan were sized; its checksum is noted anew."""
+        """Replace the run's case file, after `auto` has chosen numbers of its plan; update its checksum."""
         write_atomically(self.path / "case.yml", text)
         self.__dict__.pop("case", None)
         self.update(case_sha256=self.case_sha256)
 
     @cached_property
     def redactor(self) -> Redactor:
-        """Knows the secrets that the case names, and the folders of this run. It may learn more while the run goes
-        on."""
+        """Knows the secrets that the case names, and the folders of this run. It may learn more during the run."""
         return self.new_redactor()
 
     def new_redactor(self) -> Redactor:
-        """Knows them as they are set now."""
+        """With the secrets as they are set now."""
         try:
             known = known_secrets(self.case, public=self.manifest.variables)
         except (LuckyHitError, OSError):
@@ -105,12 +104,12 @@ class CaseRun(Run):
         write_atomically(self.path / "manifest.json", json.dumps(shown, indent=2, sort_keys=True) + "\n")
 
     def update(self, **fields: Any) -> None:
-        """Set fields of the manifest; what else stands in the file stays. Raises ValidationError for a field or a value
-        that no manifest has."""
+        """Set fields of the manifest; other fields are kept. Raises ValidationError for an unknown field or an invalid
+        value."""
         self._write_manifest({**self.document(), **written(fields)})
 
     def add_block(self, block: int, stage: Stage, arms: list[str], **facts: Any) -> None:
-        """Note a finished block: its number, its stage, the arms measured in it, and what is known of it."""
+        """Record a finished block: its number, its stage, its arms, and its facts."""
         document = self.document()
         noted = written_block({"block": block, "stage": stage, "arms": arms, **facts})
         self._write_manifest({**document, "blocks": [*document["blocks"], noted]})
@@ -127,15 +126,15 @@ class CaseRun(Run):
     def progress(
         self, text: str, *, done: float | None = None, total: float | None = None, stays: bool = False
     ) -> None:
-        """Append one line to `progress.jsonl`: what is being done, and how far (seconds of measuring). `stays`: it is
-        something to read, which stays on the console when the next thing is done."""
+        """Append one line to `progress.jsonl`: the current activity, and the seconds measured. `stays`: a message that
+        stays on the console."""
         event = {"at": time.time(), "text": self.redactor.text(text), "done": done, "total": total, "stays": stays}
         with (self.path / "progress.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(event) + "\n")
 
 
 def _secrets_of_file(case_file: Path) -> set[str]:
-    """What a case names as secret, also one that can't be read as a whole."""
+    """The secrets that a case names, also of an invalid case."""
     try:
         return known_secrets(load_case(case_file))
     except (LuckyHitError, OSError):

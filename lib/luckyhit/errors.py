@@ -1,27 +1,27 @@
-"""Every error Lucky Hit raises on purpose, as one tree.
+"""The tree of all errors that Lucky Hit raises itself.
 
-    LuckyHitError                    base: `message`, `hint` (what to do next), `exit_code`, `refusal` (of what)
-    ├── InputError                   2  what you gave can't be used; nothing was started
-    │   ├── CaseError                2  the case file: every problem at once, with file, line and field
-    │   └── ArgumentError            2  a command-line argument, a notebook parameter, a run that doesn't exist
+    LuckyHitError                    base: `message`, `hint` (what to do), `exit_code`, `refusal` (by the target)
+    ├── InputError                   2  invalid input; nothing was started
+    │   ├── CaseError                2  the case file is invalid: problems with file, line and field
+    │   └── ArgumentError            2  invalid command-line argument or notebook parameter, or no such run
     ├── GuardError                   3  a guard stopped the run before anything changed
     │   ├── TargetError              3  the service under test, or its cache, can't be used
-    │   │   ├── ServiceNotReady      3  it never answered its ready check; carries its last log lines
-    │   │   ├── ServiceStopped       3  it ended while it was needed; carries its last log lines
+    │   │   ├── ServiceNotReady      3  the service did not pass its ready check; has its last log lines
+    │   │   ├── ServiceStopped       3  the service exited while it was needed; has its last log lines
     │   │   ├── PortTaken            3  the port the case asks for is in use
-    │   │   ├── CacheUnreachable     3  the cache doesn't answer, or refuses the credentials
-    │   │   └── ResponseUnexpected   3  the route doesn't answer as the case expects
-    │   ├── ScopeRefused             3  a clear that would touch more than the case allows
+    │   │   ├── CacheUnreachable     3  the cache does not answer, or refuses the credentials
+    │   │   └── ResponseUnexpected   3  the route does not answer as the case expects
+    │   ├── ScopeRefused             3  a clear would touch more than the case allows
     │   └── TargetBusy               3  another run holds the target, or left a step open in its journal
     ├── NotEnoughData                4  the run ended without the data a verdict needs
-    │   ├── LimitExceeded            4  the target's users would have suffered: the load was stopped (target.limits)
-    │   ├── NoRoom                   4  the disk is full, or nothing may be written to the run's directory
-    │   └── RunUnreadable            4  a run directory that is damaged, foreign, or from a newer version
-    ├── ReportNotWritten             1  the report could not be written; what was measured is there
-    └── RollbackNotConfirmed         5  the change may still be in place: what to do by hand
+    │   ├── LimitExceeded            4  the load was stopped to protect the target's users (target.limits)
+    │   ├── NoRoom                   4  the disk is full, or the run's directory is not writable
+    │   └── RunUnreadable            4  the run directory is damaged, not a run, or from a newer version
+    ├── ReportNotWritten             1  the report could not be written; the measurements are kept
+    └── RollbackNotConfirmed         5  the change may still be in place; the hint says what to do
 
-The exit codes are the command line's contract. An error raised *after* the change was applied and rolled back
-is reported as `NotEnoughData`: exit code 3 promises that nothing was changed.
+The exit codes are the contract of the command line. An error *after* the change was applied and rolled back exits with
+4: exit code 3 promises that nothing was changed.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ __all__ = [
 
 
 RefusalId = Literal["credentials", "permission"]
-"""What the target refused: who we are, or what we may do."""
+"""What the target refused: the credentials, or the permission."""
 REFUSALS: tuple[RefusalId, ...] = get_args(RefusalId)
 
 
@@ -74,7 +74,7 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
 class LuckyHitError(Exception):
-    """Something Lucky Hit can explain. `str(error)` is the message, then the hint on a line of its own."""
+    """An error with a message and a hint; `str(error)` has both, on separate lines."""
 
     exit_code = 1
 
@@ -99,32 +99,32 @@ class LuckyHitError(Exception):
         self.args = (self.message,)
 
     def _render_traceback_(self) -> list[str]:
-        """What a notebook shows in place of a traceback, which would tell of our code and not of what was given."""
+        """Shown in a notebook in place of a traceback, which would be about our code and not about the input."""
         return f"{type(self).__name__}: {self}".splitlines()
 
 
 class InputError(LuckyHitError):
-    """What was given can't be used; nothing was started."""
+    """Invalid input; nothing was started."""
 
     exit_code = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with a case file: where it is, what was found, what would be right."""
+    """One problem in a case file: where it is, what is there, what was expected."""
 
     file: str
     line: int
     field: str
-    found: str
+    actual: str
     expected: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.field}: found {self.found}; expected {self.expected}"
+        return f"{self.file}:{self.line}: {self.field}: {self.actual}; expected {self.expected}"
 
 
 class CaseError(InputError):
-    """A case file that can't be used. `problems` has all of them, in the order of the file."""
+    """An invalid case file. `problems` are in the order of the file."""
 
     def __init__(self, problems: Sequence[Problem], *, hint: str = "") -> None:
         self.problems = tuple(problems)
@@ -134,7 +134,7 @@ class CaseError(InputError):
 
 
 class ArgumentError(InputError):
-    """A command-line argument, a notebook parameter, or a run that doesn't exist."""
+    """An invalid command-line argument or notebook parameter, or a run that doesn't exist."""
 
 
 class GuardError(LuckyHitError):
@@ -164,11 +164,11 @@ class TargetError(GuardError):
 
 
 class ServiceNotReady(TargetError):
-    """The service never answered its ready check."""
+    """The service did not pass its ready check."""
 
 
 class ServiceStopped(TargetError):
-    """The service ended while it was needed."""
+    """The service exited while it was needed."""
 
 
 class PortTaken(TargetError):
@@ -198,8 +198,8 @@ class NotEnoughData(LuckyHitError):
 
 
 class LimitExceeded(NotEnoughData):
-    """A limit of the target was exceeded while it was measured, and the load was stopped. `report`: the BlockReport of
-    that block (see luckyhit.load.block), whose rows are written."""
+    """A limit of the target was exceeded, and the load was stopped. `report`: the BlockReport of that block (see
+    luckyhit.load.block), whose rows are written."""
 
     def __init__(self, message: str, *, hint: str = "", report: Any = None) -> None:
         self.report = report
@@ -207,26 +207,26 @@ class LimitExceeded(NotEnoughData):
 
 
 class NoRoom(NotEnoughData):
-    """A file of the run could not be written: the disk is full, or nothing may be written there."""
+    """A file of the run could not be written: the disk is full, or the folder is not writable."""
 
     @classmethod
     def of(cls, error: OSError) -> NoRoom | None:
-        """What to say of an error of the system; None where it is another one."""
+        """The error for a full or unwritable disk; None for another OSError."""
         if error.errno not in _NO_ROOM:
             return None
         return cls(
             f"a file of the run could not be written: {os.strerror(error.errno)}",
-            hint="Make room in, or rights to, the folder of runs and that of temporary files, and start a new run. "
-            "What was written until then is there.",
+            hint="Free disk space or fix the permissions of the folders of runs and temporary files, then start a new "
+            "run. What was written so far is kept.",
         )
 
 
 class RunUnreadable(NotEnoughData):
-    """A run directory that is damaged, foreign, or from a newer version."""
+    """The run directory is damaged, not a run, or from a newer version."""
 
 
 class ReportNotWritten(LuckyHitError):
-    """The report could not be written (a full disk, missing rights). What was measured is in the run directory."""
+    """The report could not be written (full disk, missing permission). The measurements are in the run directory."""
 
 
 class RollbackNotConfirmed(LuckyHitError):

@@ -1,4 +1,4 @@
-"""The project folder: where cases, notebooks, runs and reports are, from whatever directory one starts in."""
+"""The project folder: where cases, notebooks, runs and reports are, found from any directory inside it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NOTEBOOKS = ("1-baseline", "2-change", "3-report")
 
 @dataclass(frozen=True)
 class Project:
-    """A folder with `notebooks/` and `data/cases/` in it. `runs` and `reports` may lie elsewhere."""
+    """A folder with `notebooks/` and `data/cases/`. `runs` and `reports` may be elsewhere."""
 
     root: Path
     runs: Path
@@ -25,22 +25,22 @@ class Project:
 
     @classmethod
     def find(cls, start: Path | None = None, *, runs_dir: str = "", reports_dir: str = "") -> Project:
-        """The project around `start` (default: the working directory), else the one this package lies in.
+        """The project around `start` (default: the working directory), else the one around this package.
 
-        Raises ArgumentError where there is none.
+        Raises ArgumentError if there is none.
         """
         start = (start or Path.cwd()).resolve()
         project = cls.around(start) or cls.around(Path(__file__).resolve().parents[2])
         if project is None:
             raise ArgumentError(
                 f"no Lucky Hit project in {start} or above it",
-                hint="Change into the folder that has notebooks/ and data/cases/ in it; `luckyhit new NAME` makes one.",
+                hint="Change into a folder with notebooks/ and data/cases/; `luckyhit new NAME` makes one.",
             )
         return project._with(runs_dir=runs_dir, reports_dir=reports_dir)
 
     @classmethod
     def around(cls, start: Path) -> Project | None:
-        """The project that `start` lies in; None where there is none."""
+        """The project around `start`; None if there is none."""
         for root in (start, *start.parents):
             if (root / "notebooks" / f"{NOTEBOOKS[0]}.ipynb").is_file() and (root / "data" / "cases").is_dir():
                 return cls.at(root)
@@ -48,7 +48,7 @@ class Project:
 
     @classmethod
     def at(cls, root: Path) -> Project:
-        """The project of that folder, whether or not it is made already."""
+        """The project of that folder, whether or not it exists."""
         return cls(root, root / "data" / "runs", root / "reports")
 
     def _with(self, *, runs_dir: str, reports_dir: str) -> Project:
@@ -70,10 +70,10 @@ class Project:
         return iter(sorted(self.cases.glob("*.yml")))
 
     def case_file(self, wanted: str) -> Path:
-        """A case by its file's path, or by its name in `data/cases`. Raises ArgumentError with the nearest name."""
+        """A case file by its path, or by its name in `data/cases`. Raises ArgumentError with the nearest name."""
         wanted = str(wanted).strip()
         if not wanted:
-            raise ArgumentError("no case was named", hint=f"The cases here: {self._case_names()}.")
+            raise ArgumentError("missing case name", hint=f"Cases here: {self._case_names()}.")
         as_path = Path(wanted).expanduser()
         looks_like_path = os.sep in wanted or as_path.suffix in (".yml", ".yaml")
         candidates = [as_path, self.cases / as_path.name] if looks_like_path else [self.cases / f"{wanted}.yml"]
@@ -83,18 +83,18 @@ class Project:
         names = [path.stem for path in self.case_files()]
         near = difflib.get_close_matches(as_path.stem, names, n=1)
         hint = f"Did you mean {near[0]!r}? " if near else ""
-        raise ArgumentError(f"no case file for {wanted!r}", hint=f"{hint}The cases here: {self._case_names()}.")
+        raise ArgumentError(f"no case file for {wanted!r}", hint=f"{hint}Cases here: {self._case_names()}.")
 
     def called(self, case_file: Path) -> str:
-        """What to call a case on the command line, in this folder, as a word for a shell: its name where it lies in
-        `data/cases`, else its path."""
+        """The name of a case on the command line in this folder, as a shell word: its name if it is in `data/cases`,
+        else its path."""
         if case_file.parent == self.cases.resolve():
             return shlex.quote(case_file.stem)
         return self.word(case_file, "CASE_FILE")
 
     def word(self, path: Path, otherwise: str) -> str:
-        """A path as a word for a shell, in this folder: relative to it, or to one's home. Any other tells of this
-        machine alone: the variable `otherwise` stands in its place."""
+        """A path as a shell word in this folder: relative to it, or to the home directory. Any other path is specific
+        to this machine, and replaced by the variable `otherwise`."""
         path = path.resolve()
         if path.is_relative_to(self.root.resolve()):
             return shlex.quote(str(path.relative_to(self.root.resolve())))

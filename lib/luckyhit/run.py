@@ -1,20 +1,19 @@
-"""A run: one execution of a case, and the directory that holds all it measured.
+"""A run: one execution of a case, and the directory with everything it measured.
 
     data/runs/<case>/<run>/
-        case.yml            the case as run, byte for byte; with the numbers of its plan, where that was `auto`
+        case.yml            the case as run, byte for byte; with `plan: auto`, its numbers are filled in
         manifest.json       schema version, seed, code revision, versions, host, design, blocks, timings
         journal.jsonl       what was changed, with its inverse (written by luckyhit.change)
-        progress.jsonl      what it was doing when
+        progress.jsonl      the activities of the run over time
         requests/*.parquet  writes/*.parquet  reads/*.parquet  counters/*.parquet
         events/*.parquet
         result.json         written by luckyhit.judge
         notebooks/*.ipynb   executed
 
-Files are append-only while measuring: each part file is written under a temporary name and then renamed, so
-whatever has its final name can be read, also after a crash. All that is derived can be made again from here,
-without the target.
+Files are append-only while measuring: each part file is written under a temporary name and then renamed, so that a file
+with its final name is complete, also after a crash. All derived files can be made again without the target.
 
-This module reads them; `luckyhit.case_run` knows the run's case, and writes.
+This module reads them; `luckyhit.case_run` writes, and knows the run's case.
 """
 
 from __future__ import annotations
@@ -44,14 +43,12 @@ if TYPE_CHECKING:
 _RUN_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
 
 
-_WITHOUT = (
-    "`luckyhit judge DIR` gives the numbers of a directory with nothing but case.yml and requests/*.parquet in it."
-)
+_WITHOUT = "`luckyhit judge DIR` also judges a directory with only case.yml and requests/*.parquet."
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One run directory. `name` is the case's name, `id` the run's. Two are equal that are of one directory."""
+    """One run directory. `name` is the case's name, `id` the run's. Runs of the same directory are equal."""
 
     path: Path
 
@@ -63,11 +60,13 @@ class Run:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """An existing run. Raises RunUnreadable for what is not a run, or comes from a newer version."""
+        """An existing run. Raises RunUnreadable if it is not a run, or from a newer version."""
         run = cls(Path(path))
         version = run.manifest.schema_
         if version is None:
-            raise RunUnreadable(f"{path} has no schema version in its manifest", hint="Is it a run directory?")
+            raise RunUnreadable(
+                f"the manifest of {path} has no schema version", hint="Check that it is a run directory."
+            )
         if version > SCHEMA_VERSION:
             raise RunUnreadable(
                 f"{path} was written by a newer version (schema {version}, this one reads {SCHEMA_VERSION})",
@@ -81,8 +80,8 @@ class Run:
 
     @property
     def called(self) -> str:
-        """What to call it on this machine's command line, as a word for a shell: its id where a command looks for runs
-        by itself, else its directory."""
+        """Its name on the command line of this machine, as a shell word: its id if a command finds it by that, else its
+        directory."""
         with suppress(ArgumentError):
             if self.path.resolve().is_relative_to(Project.find().runs.resolve()):
                 return self.id
@@ -94,7 +93,7 @@ class Run:
 
     @property
     def date(self) -> str:
-        """ISO 8601; empty where the manifest doesn't tell."""
+        """ISO 8601; empty if the manifest lacks it."""
         return self.manifest.started[:10]
 
     @property
@@ -108,25 +107,25 @@ class Run:
 
     @property
     def manifest(self) -> Manifest:
-        """`manifest.json` as far as it can be read, anew each time (three notebooks write to it, one after the other).
-        Raises RunUnreadable where there is none, or it is no JSON object."""
+        """`manifest.json` as far as it can be read; read again each time, since three notebooks write to it. Raises
+        RunUnreadable if it is missing or not a JSON object."""
         return self.load_manifest()[0]
 
     def load_manifest(self) -> tuple[Manifest, list[UnreadPart]]:
-        """The same, and what of it can't be read."""
+        """The same, and its unreadable parts."""
         return load_manifest(self.document())
 
     def document(self) -> dict[str, Any]:
-        """`manifest.json` as it stands there. Raises RunUnreadable."""
+        """`manifest.json` as it is. Raises RunUnreadable."""
         try:
             text = (self.path / "manifest.json").read_text(encoding="utf-8")
             manifest = json.loads(text)
-            if "\\ud" in text.lower():  # perhaps half of a character, which could not be written anywhere
+            if "\\ud" in text.lower():  # perhaps a lone surrogate, which can't be written
                 manifest = json.loads(json.dumps(manifest, ensure_ascii=False).encode("utf-8", "replace"))
         except FileNotFoundError:
             raise RunUnreadable(
                 f"{self.path} is not a run directory: it has no manifest.json",
-                hint=f"`luckyhit runs` lists the runs there are. {_WITHOUT}",
+                hint=f"`luckyhit runs` lists all runs. {_WITHOUT}",
             ) from None
         except (OSError, ValueError, RecursionError) as error:
             raise RunUnreadable(f"manifest.json of {self.path} can't be read: {error}", hint=_WITHOUT) from None
@@ -139,25 +138,23 @@ class Run:
         return self.manifest.numbers(stage)
 
     def table(self, table: Table, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """All rows of one table, in the columns of `luckyhit.records`, or in these of them; no rows where nothing was
-        written.
+        """All rows of one table, in all its columns or in these; no rows if nothing was written.
 
-        Raises RunUnreadable where a part file is damaged.
+        Raises RunUnreadable if a part file is damaged.
         """
         parts = list(self.parts(table, columns))
         whole = pa.concat_tables(parts) if parts else SCHEMAS[table].empty_table()
         if columns is not None:
             whole = whole.select([name for name in whole.schema.names if name in columns])
         del parts
-        # Each column of the table is given back once the frame has it.
+        # Each column of the table is freed once the frame has it.
         return whole.to_pandas(types_mapper=nullable_integers, split_blocks=True, self_destruct=True)
 
     def parts(self, table: Table, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-        """The part files of one table, one after the other, for what is too long to be held as a whole; the next one is
-        read meanwhile.
+        """The part files of one table, one after the other, for long runs; the next one is read ahead.
 
-        `columns`: only these; damage in others goes unseen then, and repeated texts stay in their dictionary. Raises
-        RunUnreadable where a part file is damaged.
+        `columns`: only these; damage in others is not noticed, and texts stay dictionary-encoded. Raises RunUnreadable
+        if a part file is damaged.
         """
         return one_ahead(read_parts(self.path / table, table, columns, self._owner))
 
@@ -166,12 +163,12 @@ class Run:
         return SCHEMAS[table]
 
     def length(self, table: Table) -> int:
-        """How many rows the part files of one table say they have; those that can't be read say nothing."""
+        """Number of rows by the metadata of the part files; unreadable files count 0."""
         return row_count(self.path / table)
 
     @property
     def _owner(self) -> str:
-        """The run that part files have to belong to; empty where no manifest tells."""
+        """The id of the run that part files have to belong to; empty without a manifest."""
         try:
             return self.manifest.run
         except RunUnreadable:
@@ -190,8 +187,8 @@ class Run:
         return self.table("counters")
 
     def counters_by_block(self) -> pd.DataFrame:
-        """The counters with the number of their `block`, which the names of the part files tell; parts that tell none
-        are left out. Raises RunUnreadable where a part file is damaged."""
+        """The counters with the number of their `block`, from the names of the part files; files without a number are
+        left out. Raises RunUnreadable if a part file is damaged."""
         return counters_by_block(self.path / "counters")
 
     def events(self) -> pd.DataFrame:
@@ -199,7 +196,7 @@ class Run:
 
     @property
     def result(self) -> Result | None:
-        """`result.json`, or None where the run was not judged yet."""
+        """`result.json`, or None if the run is not judged yet."""
         try:
             text = (self.path / "result.json").read_text(encoding="utf-8")
         except FileNotFoundError:
@@ -213,14 +210,14 @@ class Run:
 
 
 def runs(runs_dir: Path) -> Iterator[Run]:
-    """All runs under `runs_dir`, oldest first; directories that don't look like a run are passed over."""
+    """All runs under `runs_dir`, oldest first; directories that don't look like a run are skipped."""
     paths = (path for path in runs_dir.glob("*/*") if path.is_dir() and _RUN_ID.fullmatch(path.name))
     for path in sorted(paths, key=lambda path: path.name):
         yield Run(path)
 
 
 def find_run(runs_dir: Path, wanted: str) -> Run:
-    """A run by its directory, its id, the end of its id, or `latest` (`latest:CASE` for one case's)."""
+    """A run by its directory, its id, the end of its id, or `latest` (`latest:CASE` for one case)."""
     as_path = Path(wanted)
     if as_path.is_dir():
         return Run.open(as_path.resolve())
@@ -233,6 +230,6 @@ def find_run(runs_dir: Path, wanted: str) -> Run:
     if len(matches) != 1:
         raise ArgumentError(
             f"{'no run' if not matches else f'{len(matches)} runs'} called {wanted!r} under {runs_dir}",
-            hint="`luckyhit runs` lists the runs there are.",
+            hint="`luckyhit runs` lists all runs.",
         )
     return Run.open(matches[0].path)

@@ -11,13 +11,11 @@ from numbered import numbered_case
 from ruamel.yaml import YAML
 
 from luckyhit.case.checks.cross_field import _CHECKS, rules
-from luckyhit.case.docs.case_reference import REFERENCE_FILE, SCHEMA_FILE, reference_markdown
-from luckyhit.case.docs.schema import json_schema, schema_text
+from luckyhit.case.docs.case_reference import REFERENCE_FILE, SCHEMA_FILE, json_schema, reference_markdown, schema_text
 from luckyhit.case.docs.template import new_case
 from luckyhit.case.load import parse_case
 from luckyhit.case.model import Case
-from luckyhit.case.part import Part
-from luckyhit.case.reading.salvage import parts_in
+from luckyhit.case.part import Part, parts_in
 from luckyhit.errors import ArgumentError
 
 PARTS = parts_in(Case)
@@ -38,14 +36,14 @@ def test_every_field_is_described(part: type[Part]) -> None:
 
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.__name__)
-def test_every_field_stands_in_the_reference(part: type[Part]) -> None:
+def test_every_field_is_in_the_reference(part: type[Part]) -> None:
     text = REFERENCE_FILE.read_text(encoding="utf-8")
     for name, field in part.model_fields.items():
         rows = [row for row in text.splitlines() if f"{name}` |" in row and (field.description or "") in row]
         assert rows, f"{part.__name__}.{name} is missing from docs/case-file.md: {RENEW}"
 
 
-def test_every_rule_is_said_in_a_sentence() -> None:
+def test_every_check_has_a_rule_in_the_reference() -> None:
     assert len(rules()) == len(_CHECKS)
     assert all(rule.endswith(".") for rule in rules())
 
@@ -83,14 +81,14 @@ def test_the_schema_shows_mistakes_while_writing() -> None:
         assert list(validator.iter_errors(as_editors_read_it(text.replace(old, new, 1)))), new
 
 
-def test_defaults_are_shown_as_one_would_write_them() -> None:
+def test_defaults_are_shown_as_written_in_a_case() -> None:
     plan = json_schema()["$defs"]["Plan"]["properties"]
     assert plan["block"]["default"] == "7s"
     assert json_schema()["$defs"]["Cache"]["properties"]["largest_share"]["default"] == "50 %"
 
 
 @pytest.mark.parametrize("name", ["slow-basket", "a", "9lives"])
-def test_a_new_case_is_right_as_it_stands(name: str) -> None:
+def test_a_new_case_is_valid(name: str) -> None:
     text = new_case(name)
     case = parse_case(text)
     assert text.splitlines()[0] == "# yaml-language-server: $schema=case.schema.json"
@@ -108,6 +106,6 @@ def test_a_new_case_comments_on_each_section() -> None:
 
 
 @pytest.mark.parametrize("name", ["", "Slow", "a b", "../x", "a/b", "a\n", "-x", "x" * 61, "é"])
-def test_a_name_that_makes_no_file_name_is_refused(name: str) -> None:
+def test_an_invalid_case_name_is_refused(name: str) -> None:
     with pytest.raises(ArgumentError):
         new_case(name)

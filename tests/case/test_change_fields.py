@@ -1,4 +1,4 @@
-"""What a case may say of its change, its limits and what it purges; and what is said where that can't be."""
+"""The change, the limits and the purges of a case: what is valid, and which field is named otherwise."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ def document(**parts: Any) -> dict[str, Any]:
 
 def live(**parts: Any) -> dict[str, Any]:
     """A case about a service that runs already."""
-    found = document(target=LIVE_TARGET, design="crossover", change=BY_HTTP)
-    found["cache"] = {"clear": ["item:{id}"], "url_env": "SHOP_CACHE"}
-    found["plan"] = {"baseline": "10s", "block": "10s", "blocks": 4}
-    return {**found, **parts}
+    data = document(target=LIVE_TARGET, design="crossover", change=BY_HTTP)
+    data["cache"] = {"clear": ["item:{id}"], "url_env": "SHOP_CACHE"}
+    data["plan"] = {"baseline": "10s", "block": "10s", "blocks": 4}
+    return {**data, **parts}
 
 
 def problems(parts: dict[str, Any]) -> dict[str, str]:
@@ -73,7 +73,7 @@ def problems(parts: dict[str, Any]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("change", [BY_HTTP, BY_COMMAND, BY_SETTING, BY_REVISION], ids=lambda change: change["kind"])
-def test_every_kind_can_be_made_on_a_service_that_the_run_starts(change: dict[str, Any]) -> None:
+def test_every_kind_fits_a_service_that_the_run_starts(change: dict[str, Any]) -> None:
     parts = document(change=change)
     del parts["target"]["start"]["env"]["CACHE_TTL_SECONDS"]
     assert problems(parts) == {}
@@ -81,7 +81,7 @@ def test_every_kind_can_be_made_on_a_service_that_the_run_starts(change: dict[st
 
 
 @pytest.mark.parametrize("change", [BY_HTTP, BY_COMMAND, BY_SETTING, BY_SQL], ids=lambda change: change["kind"])
-def test_a_live_service_is_changed_only_where_it_is_allowed_and_named(change: dict[str, Any]) -> None:
+def test_a_live_service_is_changed_only_if_allowed(change: dict[str, Any]) -> None:
     assert problems(live(change=change)) == {}
     observed = {"url": "http://shop.test"}
     assert "allow_change: true" in problems(live(change=change, target=observed))["target.allow_change"]
@@ -93,13 +93,13 @@ def test_a_revision_of_a_live_service_can_not_be_changed() -> None:
     assert list(problems(live(change=BY_REVISION))) == ["change.kind"]
 
 
-def test_one_database_can_not_be_changed_for_one_of_two_arms() -> None:
+def test_a_change_by_sql_needs_one_stack() -> None:
     parts = document(change=BY_SQL)
     del parts["target"]["start"]["env"]["CACHE_TTL_SECONDS"]
     assert list(problems(parts)) == ["design"]
 
 
-def test_only_what_runs_elsewhere_has_to_allow_a_change() -> None:
+def test_allow_change_is_for_live_services_only() -> None:
     parts = document()
     parts["target"]["allow_change"] = True
     parts["target"]["environment"] = "staging"
@@ -132,14 +132,14 @@ def test_a_wrong_change_is_located(change: dict[str, Any], field: str, expected:
     assert list(found) == [field] and expected in found[field], found
 
 
-def test_what_a_live_service_does_not_have_is_not_filled_in() -> None:
+def test_placeholders_of_a_stack_need_a_started_service() -> None:
     change = {**BY_COMMAND, "apply": ["flag", "{port}", "{base_url}"], "restart": True}
     assert set(problems(live(change=change))) == {"change.apply", "change.restart"}
 
 
-def test_what_makes_somebody_elses_cache_evict_is_refused() -> None:
+def test_eviction_settings_of_a_shared_cache_are_refused() -> None:
     change = {**BY_SETTING, "name": "maxmemory", "after": "100mb"}
-    assert "can't be put back" in problems(live(change=change))["change.name"]
+    assert list(problems(live(change=change))) == ["change.name"]
     parts = live(change=change)
     parts["cache"]["dedicated"] = True
     assert problems(parts) == {}
@@ -148,7 +148,7 @@ def test_what_makes_somebody_elses_cache_evict_is_refused() -> None:
 # Limits
 
 
-def test_a_live_service_has_limits_without_a_word() -> None:
+def test_a_live_service_has_default_limits() -> None:
     target = Case.model_validate(live()).target
     assert target.ceilings == LIVE
     assert target.ceilings.watched == {"error_rate": 0.1, "p99_ms": 2000.0, "window_s": 5.0, "fewest": 50}
@@ -157,8 +157,7 @@ def test_a_live_service_has_limits_without_a_word() -> None:
 
 
 def test_a_load_above_the_limits_is_refused() -> None:
-    found = problems(live(workload={**live()["workload"], "rate": "101/s"}))
-    assert list(found) == ["workload.rate"] and "100/s at most (the default for a url" in found["workload.rate"]
+    assert list(problems(live(workload={**live()["workload"], "rate": "101/s"}))) == ["workload.rate"]
     target = {**LIVE_TARGET, "limits": {"rate": "200/s", "p99": "1s"}}
     assert problems(live(target=target, workload={**live()["workload"], "rate": "101/s"})) == {}
     ramp = {**live()["workload"], "stages": [{"rate": "10/s", "to": "150/s", "lasts": "10s"}]}
@@ -166,11 +165,10 @@ def test_a_load_above_the_limits_is_refused() -> None:
     assert list(problems(live(workload=ramp))) == ["workload.rate"]
 
 
-def test_a_run_above_the_limits_is_refused_with_every_wash_out() -> None:
+def test_the_duration_limit_includes_wash_outs() -> None:
     plan = {"baseline": "10s", "block": "20s", "blocks": 16}
     assert problems(live(plan={**plan, "washout": "0s"})) == {}
-    found = problems(live(plan={**plan, "washout": "60s"}))
-    assert list(found) == ["plan.blocks"] and "wash-outs included" in found["plan.blocks"]
+    assert list(problems(live(plan={**plan, "washout": "60s"}))) == ["plan.blocks"]
     assert problems(live(plan={**plan, "washout": "60s"}, target={**LIVE_TARGET, "limits": {"duration": "2h"}})) == {}
 
 
@@ -183,7 +181,7 @@ def purging(**purge: Any) -> dict[str, Any]:
 
 def test_a_purge_alone_is_enough_to_clear() -> None:
     assert problems(purging(path="/items/{key}", keys={"first": 1, "last": 500})) == {}
-    assert "templates of the keys" in problems(live(cache={}))["cache.clear"]
+    assert "cache.clear" in problems(live(cache={}))
 
 
 @pytest.mark.parametrize(
@@ -198,7 +196,7 @@ def test_a_purge_alone_is_enough_to_clear() -> None:
         ({"path": "/x", "method": "BAN", "headers": {"X-Ban": ".*"}}, "cache.purge[0].path"),
     ],
 )
-def test_a_purge_that_is_wrong_or_takes_everything_is_refused(purge: dict[str, Any], field: str) -> None:
+def test_an_invalid_or_unlimited_purge_is_refused(purge: dict[str, Any], field: str) -> None:
     assert list(problems(purging(**purge))) == [field]
 
 

@@ -78,28 +78,28 @@ def new(*words: str) -> Path:
     return Path(done.stdout.splitlines()[-1])
 
 
-def test_there_is_one_for_each_usual_framework() -> None:
+def test_examples_exist_for_common_frameworks() -> None:
     assert examples() == ["django", "fastapi", "flask"] and set(WRITTEN) == set(examples())
 
 
 @pytest.mark.parametrize("name", ["", *WRITTEN])
-def test_it_loads_without_a_problem_under_its_name(name: str) -> None:
+def test_an_example_loads_under_its_name(name: str) -> None:
     text = new_case("slow-basket", name)
     case = parse_case(text)
-    assert case.target.start is not None and case.freshness is not None and case.tells_password
+    assert case.target.start is not None and case.freshness is not None and case.passes_password
     assert "slow-basket" in text.splitlines()[2] and "check slow-basket" in text
     assert text.count("NAME") == text.count("${NAME}")
 
 
 @pytest.mark.parametrize("name", WRITTEN)
-def test_its_templates_match_the_keys_of_the_framework_and_no_others(name: str) -> None:
+def test_templates_match_only_keys_of_the_framework(name: str) -> None:
     patterns = [key_pattern(template) for template in parse_case(new_case("x", name)).cache.clear]
     matched = [key for key in (*WRITTEN[name], *OTHERS) if any(pattern.match(key.encode()) for pattern in patterns)]
     assert matched == WRITTEN[name]
 
 
 @pytest.mark.parametrize(("name", "near"), [("djnago", "django"), ("Flask", "flask"), ("rails", ""), ("../x", "")])
-def test_an_example_that_there_is_not_is_answered_with_those_that_are(name: str, near: str, folder: Path) -> None:
+def test_an_unknown_example_is_refused(name: str, near: str, folder: Path) -> None:
     for ask in (lambda: example(name), lambda: new("shop", "--example", name)):
         with pytest.raises(ArgumentError) as caught:
             ask()
@@ -108,7 +108,7 @@ def test_an_example_that_there_is_not_is_answered_with_those_that_are(name: str,
     assert list(folder.iterdir()) == []  # nothing was made
 
 
-def test_a_real_service_answers_as_its_example_says(folder: Path) -> None:
+def test_a_real_service_fits_its_example(folder: Path) -> None:
     (folder / "shop").mkdir()
     (folder / "shop" / "main.py").write_text(SHOP)
     (folder / "venv" / "bin").mkdir(parents=True)
@@ -121,7 +121,7 @@ def test_a_real_service_answers_as_its_example_says(folder: Path) -> None:
     assert {"target-reachable", "expected-response", "freshness-probe"} <= {guard.id for guard in guards}
 
 
-def test_outside_of_a_project_the_folder_becomes_one(folder: Path) -> None:
+def test_new_makes_a_folder_a_project(folder: Path) -> None:
     (folder / "notebooks").mkdir()
     (folder / "notebooks" / "3-report.ipynb").write_text("mine")
     path = new("slow-basket")
@@ -134,7 +134,7 @@ def test_outside_of_a_project_the_folder_becomes_one(folder: Path) -> None:
     os.chdir(inside)
     assert new("second") == folder / "data" / "cases" / "second.yml"
     assert sorted(inside.iterdir()) == [project.notebook(name) for name in NOTEBOOKS]
-    with pytest.raises(ArgumentError, match="exists already"):
+    with pytest.raises(ArgumentError, match="already exists"):
         new("second")
 
 

@@ -36,9 +36,9 @@ def check(text: str) -> None:
         for problem in error.problems:
             assert 1 <= problem.line <= count
             assert problem.field
-            assert problem.found
+            assert problem.actual
             assert problem.expected
-            assert problem.found.isprintable()
+            assert problem.actual.isprintable()
             assert problem.field.isprintable()
         str(error).encode()
     else:

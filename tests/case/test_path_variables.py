@@ -55,7 +55,7 @@ def test_paths_of_requests_are_filled_in_when_the_case_is_loaded(write: Any) -> 
     assert filled.target.start is not None and filled.target.start.command[-1] == "${SHOP_HOME}/x"
 
 
-def test_each_that_is_not_set_is_named_with_its_field(write: Any) -> None:
+def test_unset_variables_are_named_with_their_fields(write: Any) -> None:
     case = load_case(write(in_paths))
     with pytest.raises(ArgumentError) as caught:
         refuse_unset(case, {"SHOP_TOKEN": "x", "SHOP_VENV": "x"})
@@ -63,7 +63,7 @@ def test_each_that_is_not_set_is_named_with_its_field(write: Any) -> None:
     assert "SHOP_HOME" in caught.value.message and "SHOP_TOKEN" not in caught.value.message
 
 
-def test_what_stands_in_a_path_is_shown_and_other_secrets_are_not(write: Any, tmp_path: Path) -> None:
+def test_values_in_paths_are_public_other_secrets_are_not(write: Any, tmp_path: Path) -> None:
     case = load_case(write(in_paths))
     environ = {
         "REGION": "moon-base-7", "SHOP_HOME": "/opt/no/such/shop", "SHOP_TOKEN": "abcd1234", "SHOP_VENV": str(tmp_path)
@@ -89,7 +89,7 @@ def test_a_variable_that_holds_a_secret_is_refused(write: Any, where: str) -> No
 
 
 @pytest.mark.parametrize("value", ["a b", "{key}", "é", "x#y", "a\nb", "a?b"])
-def test_a_value_that_can_be_no_part_of_a_path_is_refused(write: Any, value: str) -> None:
+def test_a_value_that_fits_no_path_is_refused(write: Any, value: str) -> None:
     case = load_case(write(in_paths))
     with pytest.raises(ArgumentError, match="REGION"):
         noted_variables(case, {"REGION": value})
@@ -104,13 +104,13 @@ def test_a_run_keeps_the_values_it_was_measured_with(write: Any, tmp_path: Path)
     assert CaseRun(run.path).case.workload.routes[0].path.startswith("/eu-1/")
 
 
-def test_in_other_fields_it_is_a_brace_like_any_other(write: Any) -> None:
+def test_variables_are_not_filled_in_in_other_fields(write: Any) -> None:
     with pytest.raises(CaseError, match=r"workload\.routes"):
         load_case(write(lambda case: case["workload"]["routes"][0].update(headers={"X-Region": "${REGION}"})))
 
 
 @given(st.text(st.sampled_from("$${}AB_x{}"), max_size=30), st.text(max_size=5))
-def test_a_value_is_never_looked_at_again(text: str, value: str) -> None:
+def test_a_filled_in_value_is_not_parsed_again(text: str, value: str) -> None:
     values = dict.fromkeys(("A", "B", "AB", "_", "A_", "B_", "AA", "BB"), value)
     filled = fill_variables(text, values)
     assert (filled == text) or set(variable_names(text)) & set(values)

@@ -55,7 +55,7 @@ def test_doubled_braces_are_one_brace() -> None:
     assert fill_text("{{{key}}}", {"key": 5}) == "{5}"
 
 
-def test_values_are_not_looked_at_again() -> None:
+def test_filled_in_values_are_not_parsed_again() -> None:
     assert fill_text("{a}{b}", {"a": "{b}", "b": "}}"}) == "{b}}}"
 
 
@@ -65,15 +65,15 @@ def test_a_stray_brace_is_refused(template: str) -> None:
         fill_text(template, {"a": 1})
 
 
-def test_an_unknown_name_is_refused_and_the_known_ones_told() -> None:
-    with pytest.raises(PlaceholderError, match=r"\{key\} or \{number\}, since .* \{kye\}"):
+def test_an_unknown_placeholder_is_refused() -> None:
+    with pytest.raises(PlaceholderError, match=r"\{key\} or \{number\}, not \{kye\}"):
         fill([{"x": "/items/{kye}"}], {"key": 1, "number": 2})
     with pytest.raises(PlaceholderError, match="no placeholder"):
         fill_text("{x}", {})
 
 
 @given(json_values)
-def test_what_is_escaped_comes_back_as_it_was(value: Any) -> None:
+def test_escaped_texts_fill_in_to_themselves(value: Any) -> None:
     assert fill(escaped(value), {}) == value
 
 
@@ -86,7 +86,7 @@ def test_filling_in_joins_literals_and_values(parts: list[tuple[str, str]]) -> N
 
 
 @given(st.text("{}ab", max_size=12))
-def test_a_template_is_read_or_refused_and_nothing_in_between(template: str) -> None:
+def test_a_template_is_parsed_or_refused(template: str) -> None:
     try:
         parts = parse_template(template)
     except PlaceholderError:
@@ -110,7 +110,7 @@ def matches_slowly(template: str, key: bytes) -> bool:
 
 @given(key_templates, keys)
 @settings(max_examples=examples(500))
-def test_a_key_pattern_matches_what_its_definition_says(template: str, key: bytes) -> None:
+def test_a_key_pattern_matches_its_definition(template: str, key: bytes) -> None:
     assert bool(key_pattern(template).search(key)) == matches_slowly(template, key)
 
 
@@ -156,7 +156,7 @@ def server() -> Iterator[redis.Redis]:
 
 @given(template=key_templates, candidates=st.lists(keys, max_size=4), filled=st.lists(texts, max_size=3))
 @settings(max_examples=examples(150), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-def test_the_glob_finds_every_key_that_the_pattern_matches(
+def test_the_glob_matches_all_keys_of_the_pattern(
     server: redis.Redis, template: str, candidates: list[bytes], filled: list[str]
 ) -> None:
     candidates += [fill_text(template, dict.fromkeys(placeholder_names(template), value)).encode() for value in filled]

@@ -1,4 +1,4 @@
-"""Secrets written in clear: refused wherever they stand, never repeated, and told where they belong."""
+"""Secrets written in clear: refused in every field, never repeated, with the place where they belong."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_a_change_is_no_place_for_a_secret() -> None:
         f"title: [{GITHUB}\n",
     ],
 )
-def test_what_is_wrong_for_another_reason_is_not_repeated_either(text: str) -> None:
+def test_a_secret_in_another_problem_is_not_repeated(text: str) -> None:
     with pytest.raises(CaseError) as caught:
         parse_case(text)
     assert PASSWORD not in str(caught.value)
@@ -128,7 +128,7 @@ def test_what_is_wrong_for_another_reason_is_not_repeated_either(text: str) -> N
         ("pass_env: []", "pass_env: [DB_PASSWORD, API_TOKEN]"),
     ],
 )  # fmt: skip
-def test_what_only_looks_like_a_secret_is_fine(old: str, new: str) -> None:
+def test_lookalikes_of_secrets_are_accepted(old: str, new: str) -> None:
     parse_case(edited(old, new))
 
 
@@ -147,7 +147,7 @@ def test_headers_that_carry_secrets() -> None:
     assert not any(map(is_secret_header, ["Accept", "Cache-Control", "X-Request-Id"]))
 
 
-def test_a_kind_is_told_and_never_the_value() -> None:
+def test_the_kind_of_a_secret_is_named_never_its_value() -> None:
     for text in (AWS, GITHUB, OPENAI, SLACK, JWT, PEM, f"x://u:{PASSWORD}@h", f"api_key={HEX}"):
         kind = find_secret(f"see {text} there")
         assert kind is not None
@@ -161,11 +161,13 @@ FIELDS = [number for number, line in enumerate(GOOD.splitlines()) if ":" in line
 @given(
     st.sampled_from(FIELDS),
     st.sampled_from([AWS, GITHUB, OPENAI, SLACK, JWT]),
-    st.sampled_from(["{}", "'{}'", "[{}]", "{{{}: x}}", "{{x: {}}}", "x {} y", "&a {}", "!{} x", "*{}", "'{{{}}}'", "{{{{{}}}}}", "|\n        {}", "{}\n  {}: {}"]),
+    st.sampled_from(["{}", "'{}'", "[{}]", "{{{}: x}}", "{{x: {}}}", "x {} y", "&a {}", "!{} x", "*{}", "'{{{}}}'", "{{{{{}}}}}", "|\n "
+    "       {}", "{}\n "
+    " {}: {}"]),
     st.sampled_from(["", "\n\ttab", "\nplan: {}", "\nunknown: 1"]),
 )  # fmt: skip
 @settings(max_examples=examples(150), deadline=None)
-def test_no_message_ever_has_a_well_known_secret_in_it(at: int, secret: str, form: str, more: str) -> None:
+def test_no_message_contains_a_known_secret(at: int, secret: str, form: str, more: str) -> None:
     lines = GOOD.splitlines()
     lines[at] = lines[at].partition(":")[0] + ": " + form.replace("{}", secret)
     with pytest.raises(CaseError) as caught:
@@ -176,11 +178,11 @@ def test_no_message_ever_has_a_well_known_secret_in_it(at: int, secret: str, for
 
 @given(st.text("abcXYZ019 !?'é\\", min_size=4, max_size=100).filter(lambda text: text.strip() and text == text.strip()))
 @settings(max_examples=examples(80), deadline=None)
-def test_no_message_has_a_password_in_it_that_stands_elsewhere_too(password: str) -> None:
+def test_no_message_contains_a_password_repeated_elsewhere(password: str) -> None:
     quoted = "'" + password.replace("'", "''") + "'"
     text = edited(ENV, f"DB_PASSWORD: ''\n      SHOP_PASSWORD: {quoted}\n")
     text = text.replace("name: CACHE_TTL_SECONDS", "name: DB_PASSWORD").replace('before: "60"', f"before: {quoted}")
     with pytest.raises(CaseError) as caught:
         parse_case(text)
     assert password not in str(caught.value)
-    assert password not in "".join(p.found + p.expected for p in caught.value.problems)
+    assert password not in "".join(p.actual + p.expected for p in caught.value.problems)

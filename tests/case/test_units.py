@@ -1,4 +1,4 @@
-"""Quantities are read with their unit, written as they can be read again, and refused with the right form."""
+"""Quantities are read with their unit, and written so that they can be read again."""
 
 from __future__ import annotations
 
@@ -25,26 +25,18 @@ def test_durations(text: str, seconds: float) -> None:
     assert parse_duration(text) == seconds
 
 
-@pytest.mark.parametrize(
-    ("value", "right"),
-    [(5, "5s or 5ms"), (0.5, "0.5s or 0.5ms"), ("5", "5s or 5ms"), ("5 sec", "that is 5s"), ("7 minutes", "that is 7m"),
-     ("20 msec", "that is 20ms"), ("1 Hour", "that is 1h"), ("5 days", "300ms or 5s"), (None, "300ms or 5s"), (True, "300ms"),
-     (float("nan"), "300ms"), ("1e3s", "300ms"), ("１s", "300ms or 5s"), ("1s1s", "300ms or 5s")],
-)  # fmt: skip
-def test_what_is_no_duration(value: object, right: str) -> None:
-    with pytest.raises(ValueError, match=right):
+@pytest.mark.parametrize("value", [5, 0.5, "5", "5 sec", "25h", None, True, float("nan"), "1e3s", "１s", "1s1s"])
+def test_an_invalid_duration_is_refused(value: object) -> None:
+    with pytest.raises(ValueError):
         parse_duration(value)
 
 
 def test_rates_and_shares() -> None:
     assert (parse_rate("30/m"), parse_rate("150 / s")) == (0.5, 150)
     assert parse_share("2.5%") == 0.025
-    with pytest.raises(ValueError, match="that is 150/s"):
-        parse_rate("150 rps")
-    with pytest.raises(ValueError, match=r"that is 5 % or 0\.05 %"):
-        parse_share(0.05)
-    with pytest.raises(ValueError, match="that is 5 %"):
-        parse_share("5 percent")
+    for parse, value in ((parse_rate, "150 rps"), (parse_rate, "200000/s"), (parse_share, 0.05), (parse_share, "5")):
+        with pytest.raises(ValueError):
+            parse(value)
 
 
 def test_amounts_carry_their_unit() -> None:
@@ -58,13 +50,13 @@ def test_amounts_carry_their_unit() -> None:
 
 
 @given(numbers, st.sampled_from(["ms", "s", "m", "h"]))
-def test_durations_are_written_as_they_can_be_read(number: str, unit: str) -> None:
+def test_durations_can_be_read_as_written(number: str, unit: str) -> None:
     seconds = parse_duration(number + unit)
     assert parse_duration(format_duration(seconds)) == pytest.approx(seconds, rel=1e-9)
 
 
 @given(numbers)
-def test_rates_shares_and_amounts_are_written_as_they_can_be_read(number: str) -> None:
+def test_rates_shares_and_amounts_can_be_read_as_written(number: str) -> None:
     for unit in ("/s", "/m"):
         assert parse_rate(format_rate(parse_rate(number + unit))) == parse_rate(number + unit)
     assert parse_share(format_share(parse_share(number + "%"))) == pytest.approx(parse_share(number + "%"), rel=1e-9)

@@ -39,7 +39,7 @@ def test_a_value_is_secret_by_what_it_is_for(case_file: Path) -> None:
     assert secrets(case, SHOP_REGION="moon-base-7") == {"moon-base-7"}
 
 
-def test_what_the_case_says_itself_is_public_unless_it_is_called_a_secret(case_file: Path) -> None:
+def test_a_value_written_in_the_case_is_public(case_file: Path) -> None:
     case = load_case(case_file)
     assert "catalogue" in case.model_dump_json()
     assert secrets(case, SHOP_REGION="catalogue") == set()
@@ -54,7 +54,7 @@ def test_what_the_case_says_itself_is_public_unless_it_is_called_a_secret(case_f
         ("redis://cache/0?password=abcd-efg", {"redis://cache/0?password=abcd-efg", "abcd-efg"}),
     ],
 )
-def test_of_a_url_its_credentials_are(url: str, found: set[str], case_file: Path) -> None:
+def test_credentials_of_a_url_are_secret(url: str, found: set[str], case_file: Path) -> None:
     assert secrets(load_case(case_file), SHOP_CACHE=url) == found
 
 
@@ -63,7 +63,7 @@ def test_a_case_that_quotes_a_secret_is_refused_with_its_line(written: str, case
     lines = case_file.read_text().splitlines()
     case_file.write_text("\n".join([*lines, f"# {written}", ""]))
     case = load_case(case_file)
-    with pytest.raises(ArgumentError, match=rf"mine.yml:{len(lines) + 1}: the value of SHOP_TOKEN") as caught:
+    with pytest.raises(ArgumentError, match=rf"mine.yml:{len(lines) + 1}: .*SHOP_TOKEN") as caught:
         refuse_quoted(case_file, case, {"SHOP_TOKEN": "c4nary+1/x"})
     assert "c4nary" not in str(caught.value)
     refuse_quoted(case_file, case, {"SHOP_TOKEN": "another-one", "SHOP_REGION": "c4nary+1/x"})

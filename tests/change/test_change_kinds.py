@@ -33,7 +33,7 @@ from luckyhit.errors import GuardError, RollbackNotConfirmed, TargetError
 from luckyhit.system import Stack
 
 ROOT = Path(__file__).parents[2]
-OWNED = [kind for kind, model in MODELS.items() if model.of_a_start or model.nothing]
+OWNED = [kind for kind, model in MODELS.items() if model.needs_start or model.nothing]
 """Made by starting the run's own service; all others are made on a service and a cache that somebody else runs."""
 LIVE = [kind for kind in MODELS if kind not in OWNED]
 live_kinds = pytest.mark.parametrize("world", LIVE, indirect=True)

@@ -11,7 +11,7 @@ import redis
 from served import ServedCache, permission_guard
 
 from luckyhit.caches.redis.permissions.setting_values import expected_value
-from luckyhit.case.changes.cache_setting import SettingChange
+from luckyhit.case.changes.cache_setting import CacheSettingChange
 from luckyhit.case.model import Case
 from luckyhit.change.permissions.permission_findings import Findings
 from luckyhit.records import Guard
@@ -38,7 +38,7 @@ slowlog-log-slower-than slowlog-max-len
 
 def check(cache: ServedCache, **change: Any) -> Guard:
     findings = Findings("change")
-    cache.checks.setting(SettingChange.model_validate(CHANGE | change), findings)
+    cache.checks.setting(CacheSettingChange.model_validate(CHANGE | change), findings)
     return findings.guard()
 
 

@@ -180,7 +180,7 @@ def assert_race_is_caught(measured, cache):
             assert cache.pttl(name) > 0
 
 
-def test_a_delete_before_the_commit_is_undone_by_a_read_between_them(threaded, small_database, cache):
+def test_a_read_undoes_a_delete_before_the_commit(threaded, small_database, cache):
     """DEL, pause, commit, answer. Nobody reads a warm key in the pause, so its next read misses: all fresh. A read
     that is sent in the pause finds no entry, reads the old row and stores it for the whole TTL: nothing comes behind
     the commit to delete it, so every later read is stale."""

@@ -84,7 +84,7 @@ def test_a_page_that_is_just_being_stored_is_deleted_after_it(redis_url):
     run(redis_url, scenario, single_flight=True)
 
 
-def test_a_load_that_fails_fails_for_all_who_wait_and_for_nobody_after(redis_url):
+def test_a_failed_load_fails_for_all_who_wait(redis_url):
     async def scenario(pages, loader, redis):
         async def failing():
             await loader()
@@ -148,7 +148,7 @@ def test_the_race_is_as_wide_as_the_load_pauses(redis_url, store_guard, seen):
     run(redis_url, scenario, store_guard=store_guard, load_pause_s=0.2)
 
 
-def test_a_page_in_memory_outlives_the_update_of_another_process_only(redis_url):
+def test_a_page_in_memory_outlives_updates_of_others(redis_url):
     async def scenario(ours, loader, redis):
         loader.may_answer.set()
         theirs = PageCache(redis, ttl_s=60, single_flight=True, local_ttl_s=60)
@@ -177,7 +177,7 @@ def test_a_page_in_memory_expires(redis_url):
     run(redis_url, scenario, local_ttl_s=0.05)
 
 
-def test_what_an_update_deletes_while_it_is_read_is_not_kept_in_memory(redis_url):
+def test_a_page_deleted_while_loading_is_not_kept(redis_url):
     class HeldUp:
         """Redis, whose answers to GET wait on their way back."""
 
@@ -242,7 +242,7 @@ def test_an_absence_that_another_version_cached_is_no_answer(redis_url):
     run(redis_url, scenario)
 
 
-def test_who_asks_after_the_creation_does_not_join_a_load_that_found_nothing(redis_url):
+def test_a_read_after_the_creation_joins_no_older_load(redis_url):
     async def scenario(pages, loader, redis):
         loader.value = None
         early = asyncio.create_task(pages.fetch(KEY, loader))

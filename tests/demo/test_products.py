@@ -72,7 +72,7 @@ def test_a_product_id_that_fits_no_label_is_refused(service):
     assert service.http.put("/products/100000", json=NEW).status_code == 422
 
 
-def test_a_removal_takes_history_and_reviews_along_and_empties_the_pages_that_recommend_it(service):
+def test_a_removal_takes_history_reviews_and_pages_along(service):
     page = service.http.get("/products/2").json()
     gone = page["others_liked"][0]["id"]
     assert service.http.delete(f"/products/{gone}").status_code == 204

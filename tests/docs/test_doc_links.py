@@ -39,7 +39,7 @@ def test_a_link_that_leads_nowhere_would_be_noticed() -> None:
     assert "the-one-change-how-it-is-made-and-proven-to-be-gone" in anchors(ROOT / "docs" / "change.md")
 
 
-def test_the_readme_is_short_and_begins_with_what_it_is_a_picture_and_two_commands() -> None:
+def test_the_readme_is_short_and_begins_with_the_essentials() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 150
     assert text.index("make demo") < text.index("make test") < text.index("docs/report.png") < text.index("## ")

@@ -74,7 +74,7 @@ def test_a_message_that_nobody_says_would_be_noticed() -> None:
     assert not is_quoted_right("…")
 
 
-def test_the_list_of_guards_is_complete_and_has_none_that_there_is_not() -> None:
+def test_the_list_of_guards_is_complete() -> None:
     told = TROUBLE[TROUBLE.index("## INVALID: a guard failed") : TROUBLE.index("Where a guard fails, don't read")]
     listed = {name for row in re.findall(r"^\| (`.+?) \|", told, re.M) for name in re.findall(r"`([^`]+)`", row)}
     own = told[told.index("`luckyhit check` has some of its own") :].partition(":")[2]
@@ -86,7 +86,7 @@ def test_the_page_of_commands_is_up_to_date() -> None:
     assert COMMANDS_FILE.read_text(encoding="utf-8") == commands_markdown(), renew
 
 
-def test_every_metric_column_and_signal_stands_in_the_page_about_measuring() -> None:
+def test_metrics_columns_and_signals_are_documented() -> None:
     for name in METRICS:
         assert f"`{name}`" in MEASUREMENT
     for source in signal_table.CACHE_SOURCES:

@@ -38,12 +38,12 @@ def test_a_misspelt_parameter_stops_plain_papermill_too(workspace, variant) -> N
         capture_output=True, text=True, cwd=workspace.folder, timeout=100,
     )  # fmt: skip
     assert done.returncode != 0
-    assert "Did you mean 'case'?" in done.stderr
+    assert "'csae'" in done.stderr and "'case'" in done.stderr
     assert workspace.run_dirs() == []
 
 
 @pytest.mark.slow  # in JupyterLab the baseline is, and those of `luckyhit run` are looked at in the same way
-def test_by_hand_each_output_is_a_figure_with_alt_text_a_table_or_a_sentence(workspace, variant) -> None:
+def test_each_output_is_a_figure_a_table_or_a_sentence(workspace, variant) -> None:
     """As in JupyterLab: no papermill, the defaults of the cells, with the first parameters edited by hand."""
     case = variant("stale-price")
     for name in ("1-baseline", "2-change", "3-report"):

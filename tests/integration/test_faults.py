@@ -26,85 +26,43 @@ def incomplete_report(workspace) -> str:
 
 
 def test_a_misspelt_case_is_refused_with_the_nearest_name(workspace) -> None:
-    done = workspace.run("stale-prise")
+    done = workspace.run_here("stale-prise")
     assert done.returncode == 2
-    assert "Did you mean 'stale-price'?" in done.stderr
+    assert "'stale-price'" in done.stderr
     assert workspace.run_dirs() == []
 
 
 def test_a_misspelt_parameter_is_refused_before_a_kernel_starts(workspace) -> None:
     done = workspace.run_here("placebo", "-p", "report_dir=elsewhere")
     assert done.returncode == 2
-    assert "Did you mean 'reports_dir'?" in done.stderr
+    assert "'reports_dir'" in done.stderr
     assert workspace.run_dirs() == []
 
 
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        (b"title: [unclosed", "YAML"),
-        (b"!!python/object/apply:os.system ['true']", "python/object"),
-        (b"a: &a [x]\nb: [*a, *a]\n", "anchor"),
-        (b"\xff\xfe\x00", "UTF-8"),
-        (b"title: Old price\n", "rollback"),
-    ],
-    ids=["not YAML", "an object", "an alias", "not UTF-8", "nearly empty"],
-)
-def test_a_case_file_that_cannot_be_used_is_refused(content: bytes, said: str, workspace) -> None:
+@pytest.mark.parametrize("content", [b"title: [unclosed", b"\xff\xfe\x00", b"title: Old price\n"])
+def test_an_invalid_case_file_is_refused(content: bytes, workspace) -> None:
     path = workspace.folder / "broken.yml"
     path.write_bytes(content)
     done = workspace.run_here(str(path))
     assert done.returncode == 2
-    assert said in done.stderr and "broken.yml:1" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert "broken.yml:1" in done.stderr and "Traceback" not in done.stderr
     assert workspace.run_dirs() == []
 
 
-def test_a_huge_case_file_is_refused_unread(workspace) -> None:
-    path = workspace.folder / "huge.yml"
-    with path.open("wb") as file:
-        file.truncate(100_000_000)
-    done = workspace.run_here(str(path))
-    assert done.returncode == 2 and "256,000 bytes at most" in done.stderr
-
-
-def test_a_service_that_never_gets_ready_shows_its_last_log_lines(workspace, variant) -> None:
+def test_a_service_that_is_never_ready_shows_its_log(workspace, variant) -> None:
     def never_ready(case: dict) -> None:
-        code = "import time; print('waiting for the moon', flush=True); time.sleep(600)"
+        code = "import time; print('waiting', 'in vain', flush=True); time.sleep(600)"
         case["target"]["start"]["command"] = ["{python}", "-c", code, "{port}"]
         case["target"]["start"]["ready_within"] = "2s"
 
     done = workspace.run_here(variant(edit=never_ready))
     assert done.returncode == 3
-    assert "waiting for the moon" in done.stderr
+    assert "waiting in vain" in done.stderr
     assert "INCOMPLETE" in incomplete_report(workspace)
     assert ended_cleanly(workspace)
 
 
-def test_a_service_that_ends_at_once_is_not_waited_for(workspace, variant) -> None:
-    def broken(case: dict) -> None:
-        case["target"]["start"]["command"] = ["{python}", "-c", "raise SystemExit('no module named shop')", "{port}"]
-        case["target"]["start"]["ready_within"] = "100s"
-
-    done = workspace.run_here(variant(edit=broken))
-    assert done.returncode == 3
-    assert "no module named shop" in done.stderr
-
-
-def test_a_port_that_is_taken_is_named(workspace, variant) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-
-        def fixed(case: dict) -> None:
-            case["target"]["start"]["port"] = port
-            case["design"] = "crossover"
-
-        done = workspace.run_here(variant(edit=fixed))
-    assert done.returncode == 3
-    assert str(port) in done.stderr
-
-
-def test_a_cache_that_does_not_answer_is_named_without_its_password(workspace, variant) -> None:
+def test_an_unreachable_cache_is_named_without_password(workspace, variant) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
 
@@ -123,17 +81,8 @@ def test_a_cache_that_does_not_answer_is_named_without_its_password(workspace, v
             assert b"s3cr3t-canary" not in path.read_bytes(), path
 
 
-def test_a_variable_that_is_not_set_is_named(workspace, variant) -> None:
-    def external(case: dict) -> None:
-        case["cache"]["url_env"] = "SHOP_CACHE_URL_THAT_NOBODY_SET"
-        case["design"] = "crossover"
-
-    done = workspace.run_here(variant(edit=external))
-    assert done.returncode in (2, 3)
-    assert "SHOP_CACHE_URL_THAT_NOBODY_SET" in done.stderr
-
-
-def test_a_route_that_answers_500_stops_the_run_before_it_measures(workspace, variant) -> None:
+@pytest.mark.slow  # the check of such a route is tested with `luckyhit check`
+def test_a_route_that_answers_500_stops_the_run(workspace, variant) -> None:
     def failing(case: dict) -> None:
         code = (
             "import http.server as h\n"
@@ -152,36 +101,34 @@ def test_a_route_that_answers_500_stops_the_run_before_it_measures(workspace, va
     assert ended_cleanly(workspace)
 
 
+ABSENT = {
+    "keys": {"first": 300, "last": 400},
+    "create": {"path": "/products/{key}", "body": {"price_cents": "{version}"}, "status": 201},
+    "remove": {"path": "/products/{key}"},
+}
+
+
 @pytest.mark.parametrize(
-    ("edit", "said"),
+    ("edit", "named"),
     [
-        ({"reads": [{"path": "/products/{key}", "version": "$.price"}]}, "no $.price"),
-        ({"keys": {"first": 5001, "last": 5100}}, "answered 404"),
-        ({"first_version": 3}, "not below the probe's first version"),
-        (
-            {
-                "absent": {
-                    "keys": {"first": 300, "last": 400},
-                    "create": {"path": "/products/{key}", "body": {"price_cents": "{version}"}, "status": 201},
-                    "remove": {"path": "/products/{key}"},
-                }
-            },
-            "key 300 of freshness.absent.keys has to be absent",
-        ),
+        ({"reads": [{"path": "/products/{key}", "version": "$.price"}]}, "$.price"),
+        pytest.param({"keys": {"first": 5001, "last": 5100}}, "404", marks=pytest.mark.slow),
+        pytest.param({"first_version": 3}, "first_version", marks=pytest.mark.slow),
+        pytest.param({"absent": ABSENT}, "freshness.absent.keys", marks=pytest.mark.slow),
     ],
-    ids=["no such field", "no such keys", "values above the versions", "real data where nothing should be"],
+    ids=["no such field", "no such keys", "values above the versions", "data where nothing should be"],
 )
-def test_a_probe_that_cannot_work_is_found_by_a_check_which_writes_nothing(edit, said, workspace, variant) -> None:
+def test_a_probe_that_cannot_work_is_found_by_the_check(edit, named, workspace, variant) -> None:
     def probe(case: dict) -> None:
         case["freshness"].update(edit)
 
     done = workspace.here("check", variant("stale-price", edit=probe))
     assert done.returncode == 3
-    assert said in " ".join(done.stdout.split())
+    assert named in done.stdout
     assert ended_cleanly(workspace)
 
 
-def test_a_service_that_ends_while_it_is_measured_is_not_taken_for_a_slow_one(workspace, variant) -> None:
+def test_a_service_that_exits_is_not_taken_for_a_slow_one(workspace, variant) -> None:
     def mortal(case: dict) -> None:
         code = (
             "import http.server as h, os\n"
@@ -301,4 +248,4 @@ def test_the_command_explains_itself(workspace) -> None:
     assert workspace.command("--help").returncode == 0
     assert workspace.here("run").returncode == 2
     assert workspace.here("run", "placebo", "--fail-on", "hutr").returncode == 2
-    assert workspace.here("judge", "nothing-of-the-kind").returncode == 2
+    assert workspace.here("judge", "no-such-run").returncode == 2

@@ -13,8 +13,8 @@ import pytest
 from luckyhit.case_run import CaseRun
 from luckyhit.records import READS, REQUESTS, WRITES, Guard
 from luckyhit.records.parquet import write_part
-from luckyhit.workflow import interim
-from luckyhit.workflow.interim import blocks_to_add, seen_enough
+from luckyhit.workflow import planning
+from luckyhit.workflow.planning import blocks_to_add, seen_enough
 
 CASE = (Path(__file__).parents[2] / "data" / "cases" / "placebo.yml").read_text()
 ALONE = Guard(id="declared-difference-only", ok=True, detail="one environment variable differs")
@@ -107,7 +107,7 @@ def test_a_decided_run_gets_no_block_more(tmp_path: Path, calm: Any) -> None:
 
 def open_goal(monkeypatch: pytest.MonkeyPatch, expected: float | None) -> None:
     """The judge finds one goal open, which is forecast to need `expected` times its pairs."""
-    really = interim.judge
+    really = planning.judge
 
     def judged(*args: Any, **named: Any) -> Any:
         result = really(*args, **named)
@@ -117,4 +117,4 @@ def open_goal(monkeypatch: pytest.MonkeyPatch, expected: float | None) -> None:
         metric = metric.model_copy(update={"verdict": "INCONCLUSIVE", "expected_pairs": pairs})
         return result.model_copy(update={"verdict": "INCONCLUSIVE", "metrics": {**result.metrics, name: metric}})
 
-    monkeypatch.setattr(interim, "judge", judged)
+    monkeypatch.setattr(planning, "judge", judged)

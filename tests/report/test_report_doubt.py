@@ -14,7 +14,7 @@ from luckyhit.report.figures import hit_ratio, latency_split
 from luckyhit.report.junit import junit
 from luckyhit.report.page import render
 from luckyhit.report.recorded import Recorded, recorded
-from luckyhit.report.run_outcome import Told
+from luckyhit.report.run_outcome import RunOutcome
 from luckyhit.report.tables.baseline_rows import baseline
 from luckyhit.report.tables.finding_sentences import finding_lines
 from luckyhit.report.tables.metric_rows import NOT_VISIBLE, key_numbers, metrics
@@ -76,7 +76,7 @@ def test_figures_leave_the_arm_out(lied) -> None:
 
 def test_other_outputs_have_no_hit_ratio_of_it_either(lied) -> None:
     run, result, _ = lied
-    told = Told(run.name, run=run.id, result=result)
+    told = RunOutcome(run.name, run=run.id, result=result)
     assert NOT_VISIBLE in summary(told)
     assert "100 %" not in junit(told).partition("hit_ratio")[2].partition("testcase")[0]
 

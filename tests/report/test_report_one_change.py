@@ -1,4 +1,5 @@
-"""The one change on the page, of every kind: its values, its diff, what is sent for it; as text, and without secrets."""
+"""The one change on the page, of every kind: its values, its diff, what is sent for it; as text, and without
+secrets."""
 
 from __future__ import annotations
 
@@ -77,10 +78,10 @@ def test_secrets_from_the_environment_appear_by_name_only(monkeypatch) -> None:
     target = HTTP.target.model_copy(update={"headers_env": {"Authorization": "FLAG_TOKEN"}})
     rows = dict(change(HTTP.model_copy(update={"target": target})))
     assert rows["Headers sent with each"] == "Authorization (from $FLAG_TOKEN)"
-    assert rows["To take it back"] == "DELETE /flags/x"
-    assert rows["To see it"] == "GET /flags, where $.x tells the state (within 10s)"
+    assert rows["To revert it"] == "DELETE /flags/x"
+    assert rows["To see it"] == "GET /flags, where $.x is the state (within 10s)"
     rows = dict(change(COMMAND))
-    assert rows["Variables handed on"] == "$FLAG_TOKEN" and "restarted" in rows["After each"]
+    assert rows["Variables passed on"] == "$FLAG_TOKEN" and "restarted" in rows["After each"]
     assert "hunter2" not in tables.change(COMMAND)._repr_html_()
 
 
@@ -113,7 +114,7 @@ def test_the_page_shows_a_revisions_diff_as_text(copied, tmp_path) -> None:
 
 
 @pytest.mark.usefixtures("plain_figures")
-@pytest.mark.parametrize(("case", "said"), [(HTTP, "To take it back DELETE /flags/x"), (COMMAND, "flag on 'a b'")])
+@pytest.mark.parametrize(("case", "said"), [(HTTP, "To revert it DELETE /flags/x"), (COMMAND, "flag on 'a b'")])
 def test_the_page_shows_what_is_sent_or_run(case: Case, said: str, copied, tmp_path) -> None:
     run, result = copied
     page = Page(page_of(run, replace(recorded(run, result), case=case), tmp_path))

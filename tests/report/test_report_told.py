@@ -23,7 +23,7 @@ from luckyhit.judge.context.earlier_baselines import with_earlier
 from luckyhit.records import Guard, Metric, Note, Result, Rollback
 from luckyhit.report.ci_summary import summary
 from luckyhit.report.junit import junit
-from luckyhit.report.run_outcome import Told, publish, told_of_error, told_of_run
+from luckyhit.report.run_outcome import RunOutcome, outcome_of_error, outcome_of_run, publish
 from luckyhit.text.wording import note
 from tier import examples
 
@@ -48,7 +48,7 @@ def a_result(verdict: str = "HELPED", **fields) -> Result:
 
 
 def test_a_goal_that_got_worse_fails_one_that_cannot_be_told_is_skipped_with_the_reason() -> None:
-    suite = checked(junit(Told("stale-price", run="r", result=a_result("HURT"))))
+    suite = checked(junit(RunOutcome("stale-price", run="r", result=a_result("HURT"))))
     assert outcomes(suite, "goal") == {
         "stale_reads": "passed", "hit_ratio": "failure", "latency_p99_ms": "skipped", "db_calls": "passed",
     }  # fmt: skip
@@ -62,7 +62,9 @@ def test_a_goal_that_got_worse_fails_one_that_cannot_be_told_is_skipped_with_the
 
 def test_of_an_invalid_run_the_guard_fails_and_every_goal_is_an_error() -> None:
     guards = [Guard(id="engine-trustworthy", ok=False, detail="it added 9 ms", remedy="Free a core.")]
-    suite = checked(junit(Told("c", run="r", result=a_result("INVALID", reason="the engine was slow", guards=guards))))
+    suite = checked(
+        junit(RunOutcome("c", run="r", result=a_result("INVALID", reason="the engine was slow", guards=guards)))
+    )
     assert set(outcomes(suite, "goal").values()) == {"error"}
     assert outcomes(suite, "guard") == {"engine trustworthy": "failure"}
     assert {error.attrib["message"] for error in suite.iter("error")} == {"not to be relied on: the engine was slow"}
@@ -71,7 +73,7 @@ def test_of_an_invalid_run_the_guard_fails_and_every_goal_is_an_error() -> None:
 
 @pytest.mark.parametrize("result", [None, a_result()])
 def test_a_run_that_ended_early_is_an_error_whatever_its_records_show(result) -> None:
-    told = Told("c", run="r", result=result, incomplete="the time limit was reached", hint="Give it more.")
+    told = RunOutcome("c", run="r", result=result, incomplete="the time limit was reached", hint="Give it more.")
     suite = checked(junit(told))
     assert outcomes(suite, "run") == {"the run got to its end": "error"}
     assert suite.find("properties/property[@name='verdict']").attrib["value"] == "INCOMPLETE"
@@ -85,7 +87,9 @@ def test_the_summary_says_verdict_sentence_goals_failed_guards_and_where_the_rep
     guards.append(Guard(id="accounting-exact", ok=True, detail="all counted"))
     result = a_result("INVALID", guards=guards, rollback=Rollback(detail="the flag still shows on"))
     text = summary(
-        Told("stale-price", run="20261123-021530-0a1b", title="Old prices", result=result, report="reports/x.html")
+        RunOutcome(
+            "stale-price", run="20261123-021530-0a1b", title="Old prices", result=result, report="reports/x.html"
+        )
     )
     assert text.startswith("## Lucky Hit: INVALID (stale-price)\n\nOld prices\n\n**INVALID.** Stale reads fell.\n")
     assert "| Stale reads | 90 % | 0 % |" in text and "not to be relied on" in text
@@ -123,7 +127,7 @@ def test_whatever_the_texts_hold_the_xml_is_valid_and_the_markdown_stays_text(ca
     # A model refuses half characters from outside; records read from damaged files can hold them all the same.
     guard = Guard.model_construct(id="purges", ok=False, detail=detail, remedy="")
     result = a_result().model_copy(update={"reason": reason, "guards": [guard], "metrics": {"hit_ratio": metric}})
-    told = Told(case or "c", run="r", title=case, result=result)
+    told = RunOutcome(case or "c", run="r", title=case, result=result)
     assert outcomes(checked(junit(told)), "guard") == {"purges": "failure"}
     text = summary(told)
     assert not re.search(r"(?<!\\)<|(?<!\\)!\[", text.replace("\\\\", ""))
@@ -144,7 +148,7 @@ def test_secrets_and_folders_of_this_machine_are_scrubbed(new_run, tmp_path: Pat
     monkeypatch.setenv("SHOP_TOKEN", "hunter2-hunter2")
     leak = f"token hunter2-hunter2 in {run.path} and {tmp_path / 'reports' / 'x.html'}"
     result = judged(run).model_copy(update={"reason": leak, "guards": [Guard(id="directories", ok=False, detail=leak)]})
-    told = told_of_run(run, result, tmp_path / "reports", report=tmp_path / "reports" / "x.html", hint=leak)
+    told = outcome_of_run(run, result, tmp_path / "reports", report=tmp_path / "reports" / "x.html", hint=leak)
     for text in (summary(told), junit(told)):
         assert "hunter2" not in text and str(tmp_path) not in text
         assert "reports/x.html" in text
@@ -152,7 +156,7 @@ def test_secrets_and_folders_of_this_machine_are_scrubbed(new_run, tmp_path: Pat
 
 def test_the_observed_run_shows_its_earlier_ones_in_the_summary(new_run, tmp_path: Path) -> None:
     run = new_run(stages=("baseline",), manifest=OBSERVED, probes=0, rate=40)
-    text = summary(told_of_run(run, with_earlier(run, judged(run)), tmp_path / "reports"))
+    text = summary(outcome_of_run(run, with_earlier(run, judged(run)), tmp_path / "reports"))
     assert "### Beside earlier baselines" in text and "| Hit ratio |" in text
 
 
@@ -162,10 +166,10 @@ def test_an_error_before_there_is_a_run_is_told_too(tmp_path: Path, monkeypatch)
     monkeypatch.setenv("SHOP_TOKEN", "hunter2-hunter2")
     with pytest.raises(CaseError) as caught:
         load_case(case)
-    told = told_of_error(case, caught.value, [tmp_path])
+    told = outcome_of_error(case, caught.value, [tmp_path])
     assert outcomes(checked(junit(told)), "run") == {"the run got to its end": "error"}
     assert "mine.yml:1: title" in summary(told).replace("\\", "") and str(tmp_path) not in summary(told)
-    told = told_of_error(case, ArgumentError("bad hunter2-hunter2", hint="Look."), [tmp_path])
+    told = outcome_of_error(case, ArgumentError("bad hunter2-hunter2", hint="Look."), [tmp_path])
     assert "hunter2" not in summary(told) and "No run was made." in summary(told)
 
 
@@ -199,5 +203,5 @@ def test_a_dash_prints_and_a_folder_is_refused_with_what_to_do(tmp_path: Path, c
 
 
 def test_both_files_are_the_same_each_time() -> None:
-    told = Told("c", run="r", result=a_result())
+    told = RunOutcome("c", run="r", result=a_result())
     assert junit(told) == junit(replace(told)) and summary(told) == summary(replace(told))

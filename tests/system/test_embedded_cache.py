@@ -121,7 +121,7 @@ def test_a_password_is_used_where_the_service_can_know_it(make_stack, env: dict[
 def test_a_change_may_tell_the_password_too(make_stack) -> None:
     change = {"kind": "env", "what": "Cache.", "name": "URL", "before": None, "after": "{cache_url}", "smallest": "-"}
     stack: Stack = make_stack("fine", start={"env": {"PORT": "{cache_port}"}}, change=change)
-    assert stack.case.tells_password
+    assert stack.case.passes_password
 
 
 def test_the_cache_ends_with_its_owner(owner: Callable[..., Owner]) -> None:

@@ -126,7 +126,6 @@ def test_a_service_of_the_runs_own(check: Any, project: Project) -> None:
         "expected-response", "keys-outside-cache-clear", "goals-undecidable",
     ]  # fmt: skip
     assert all(guard.ok for guard in guards)
-    assert guards[0].detail == "prices.yml has no problem."
     assert sorted(path.name for path in project.root.iterdir()) == ["prices.yml", "service.py"]
 
 
@@ -140,11 +139,11 @@ def test_a_service_of_the_runs_own(check: Any, project: Project) -> None:
         ({"error_rate": {"want": "no-worse", "margin": "1 %", "at_most": "0.01 %"}}, "goals-undecidable"),
     ],
 )
-def test_what_the_plan_can_not_decide_is_a_note(check: Any, goals: dict[str, Any], name: str) -> None:
+def test_goals_that_the_plan_can_not_decide_are_a_note(check: Any, goals: dict[str, Any], name: str) -> None:
     guards = check(goals=goals, plan={"blocks": 20})
     assert guards[-1].id == name
     assert all(guard.ok for guard in guards)
-    assert as_text(guards).splitlines()[-1] == "Nothing was changed."
+    assert as_text(guards).splitlines()[-1] == NOTHING_CHANGED
 
 
 def test_a_ceiling_that_holds_no_plan_is_an_argument_error(check: Any) -> None:
@@ -200,15 +199,15 @@ def storing(project: Project, check: Callable[..., list[Guard]]) -> Callable[...
     ],
     ids=["fits", "stored when asked twice", "a colon less", "another prefix", "never expires, and near", "data"],
 )
-def test_keys_that_reads_store_are_held_against_the_clear(service: Any, ok: bool | None, storing: Any) -> None:
+def test_keys_that_reads_store_are_compared_with_the_clear(service: Any, ok: bool | None, storing: Any) -> None:
     guards = storing(**service)
-    told = guards.get("cache-clear-names-what-is-stored")
-    assert (None if told is None else told.ok) is ok
+    guard = guards.get("cache-clear-names-what-is-stored")
+    assert (None if guard is None else guard.ok) is ok
     assert ok is not None or guards["keys-outside-cache-clear"].ok
-    assert ok is not False or ("product:{id}" in told.detail and "product:" in told.detail)
+    assert ok is not False or ("product:{id}" in guard.detail and "product:" in guard.detail)
 
 
-def test_a_misspelt_variable_is_found_before_anything_is_measured(storing: Any) -> None:
+def test_a_misspelt_variable_is_found_by_the_check(storing: Any) -> None:
     change = document()["change"]
     guards = storing(target={"config": "/config"}, change=change)
     assert guards["declared-difference-only"].ok and "ttl_s" in guards["declared-difference-only"].detail
@@ -257,27 +256,25 @@ def test_a_service_that_runs_already(check: Any, live: Any) -> None:
     before = {key: client.dump(key) for key in client.scan_iter()}
     guards = named(check(**parts))
     assert all(guard.ok for guard in guards.values())
-    assert "`luckyhit run prices.yml --environment staging`" in guards["what-is-allowed"].detail
-    assert "No run holds" in guards["no-other-run"].detail
-    assert "backing up and restoring" in guards["cache-rights"].detail
+    assert guards.keys() >= {"no-other-run", "cache-rights", "change"}
+    assert "--environment staging" in guards["what-is-allowed"].detail
     scope = guards["scope-of-the-clear"].detail
-    assert "20 of 41 keys are in scope now (49 %)" in scope and "'product:0', 'product:1'" in scope
-    assert "shows 'old', as before the change" in guards["change"].detail
-    assert "OPTIONS names PUT" in guards["change"].detail
+    assert "20 of 41" in scope and "49 %" in scope and "'product:0', 'product:1'" in scope
+    assert "'old'" in guards["change"].detail and "PUT" in guards["change"].detail
     assert (
         set(service.methods) == {"GET", "OPTIONS"} and {key: client.dump(key) for key in client.scan_iter()} == before
     )
 
 
-def test_everything_that_is_wrong_is_said_in_one_go(check: Any, live: Any) -> None:
+def test_all_failed_guards_are_reported_at_once(check: Any, live: Any) -> None:
     service, client, parts = live
     service.flag = "new"
     client.set("product:1", "x")
     expected = {"result": "The new price.", "response": {"status": 200, "fields": ["$.prise"]}}
     guards = named(check(**parts, expected=expected))
-    assert not guards["change"].ok and "in place already" in guards["change"].detail
-    assert not guards["scope-of-the-clear"].ok and "at most 50 % are allowed" in guards["scope-of-the-clear"].detail
-    assert not guards["expected-response"].ok and "$.prise" in guards["expected-response"].detail
+    failed = {id for id, guard in guards.items() if not guard.ok}
+    assert failed >= {"change", "scope-of-the-clear", "expected-response"}
+    assert "50 %" in guards["scope-of-the-clear"].detail and "$.prise" in guards["expected-response"].detail
     assert all(guard.remedy for guard in guards.values() if not guard.ok)
 
 
@@ -288,17 +285,17 @@ def test_an_observed_service_needs_no_rights_to_change(check: Any, live: Any) ->
     observed = {"target": {"url": parts["target"]["url"]}, "change": {"kind": "none", "what": "Nothing."}}
     guards = named(check(**{**parts, **observed, "environ": environ}))
     assert all(guard.ok for guard in guards.values()) and "scope-of-the-clear" not in guards
-    assert "only observed" in guards["what-is-allowed"].detail and "pw" not in str(guards)
+    assert "what-is-allowed" in guards and "pw" not in str(guards)
 
 
 def test_a_service_that_does_not_come_up(check: Any) -> None:
     start = {"command": ["{python}", "service.py", "{port}", "broken"], "env": {"CACHE": "{cache_url}"}}
     guards = named(check(target={"start": start}, noticed="TODO: the page", assumptions=["TODO: one cache", "Two."]))
-    assert "2 of its texts still say TODO" in guards["inputs-validated"].detail
-    assert not guards["target-reachable"].ok and "| no module named till" in guards["target-reachable"].detail
+    assert "2 texts" in guards["inputs-validated"].detail and "TODO" in guards["inputs-validated"].detail
+    assert not guards["target-reachable"].ok and "| no module" in guards["target-reachable"].detail
     assert guards["directories"].ok
     guards = named(check(target={"start": start | {"command": ["pyhton", "{port}"]}}))
-    assert "'pyhton' (target.start.command) was not found on PATH" in guards["target-reachable"].detail
+    assert "'pyhton' (target.start.command)" in guards["target-reachable"].detail
 
 
 def test_a_cache_that_is_away(check: Any, live: Any) -> None:
@@ -363,7 +360,7 @@ def test_a_fault_that_a_goal_covers_is_a_note(check_faulty: Any, answers: dict[s
     assert "GET /list/1?page=2" in guards[PREFLIGHT_MET_FAULT].detail
     lines = as_text(guards.values()).splitlines()
     assert [line.split()[0] for line in lines if PREFLIGHT_MET_FAULT in line] == ["note"]
-    assert lines[-1] == "Nothing was changed."
+    assert lines[-1] == NOTHING_CHANGED
 
 
 def test_a_fault_that_no_goal_covers_stops_the_run(check_faulty: Any) -> None:
@@ -377,7 +374,7 @@ def test_a_service_that_answers_nothing_right_stops_the_run(check_faulty: Any) -
     assert len(set(service.paths("GET"))) > 2  # other keys were asked for as well, before it was called down
 
 
-def test_a_fault_of_the_only_route_is_a_note_where_another_key_is_right(check_faulty: Any) -> None:
+def test_a_fault_of_one_key_of_the_only_route_is_a_note(check_faulty: Any) -> None:
     guards, _ = check_faulty(WRONG_PAGE, pages=(2,))
     assert guards["expected-response"].ok and PREFLIGHT_MET_FAULT in guards
 
@@ -405,23 +402,24 @@ def test_the_list_can_be_read_at_a_hundred_columns() -> None:
     long = "ACL SETUSER shop +unlink +pttl +dump +restore ~catalogue:v2:product:?* ~catalogue:v2:list:?* ~other:?*"
     text = as_text(
         [
-            Guard(id="inputs-validated", ok=True, detail="prices.yml has no problem."),
+            Guard(id="inputs-validated", ok=True, detail="valid"),
             Guard(id="directories", ok=True, detail=f"{'x' * 72} 10 %"),
             Guard(id="cache-rights", ok=False, detail="word " * 40, remedy=f"Grant it with: `{long}`, then again."),
-            Guard(id="target-reachable", ok=False, detail="It ended.\n| line one of its log\n| line two"),
+            Guard(id="target-reachable", ok=False, detail="It ended.\n| line one\n| line two"),
         ]
     )
     lines = text.splitlines()
-    assert lines[0] == "ok    inputs validated  prices.yml has no problem."
-    assert lines[3].startswith("FAIL  cache rights      word word")
+    assert lines[0] == "ok    inputs validated  valid"
+    assert lines[3].startswith("FAIL  cache rights      word")
     assert any(f"`{long}`" in line for line in lines)  # a command to copy is whole
     assert all(len(line) <= 100 for line in lines if long not in line)
     assert any(line.strip() == "10 %" for line in lines)  # a number stays with its sign
-    assert "\n" + " " * 24 + "| line one of its log\n" + " " * 24 + "| line two\n" in text
-    assert lines[-1] == "2 of 4 would stop the run. Nothing was changed."
-    assert as_text([]).strip() == "Nothing was changed."
+    assert [line.strip() for line in lines if "| " in line] == ["| line one", "| line two"]
+    assert lines[-1].startswith("2 of 4 ") and lines[-1].endswith(NOTHING_CHANGED)
+    assert as_text([]).strip() == NOTHING_CHANGED
 
 
+NOTHING_CHANGED = "Nothing was changed."
 WORD = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="`|"), min_size=1, max_size=30)
 SHORT: tuple[GuardId, ...] = ("change", "purges", "directories", "cache-rights")
 

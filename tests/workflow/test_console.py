@@ -19,37 +19,35 @@ from luckyhit.workflow.workbook import PARAMETERS
 CASE = Path(__file__).parents[2] / "data" / "cases" / "placebo.yml"
 
 
+def measured(seconds: int) -> str:
+    return f" ({seconds} of 40 s measured)"
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> CaseRun:
     return CaseRun.create(tmp_path, CASE, now=datetime(2026, 11, 23, tzinfo=UTC), manifest={})
 
 
-def test_off_a_terminal_progress_is_plain_dated_lines_one_for_each_new_thing(
-    run: CaseRun, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_progress_is_dated_lines_without_a_terminal(run: CaseRun, capsys: pytest.CaptureFixture[str]) -> None:
     with follow(run) as show:
         show("run 1")
-        run.progress("starting the service", done=0, total=40)
+        run.progress("starting", done=0, total=40)
         for second in range(5):
             run.progress("measuring", done=second, total=40)
         run.progress("rolling back", done=5, total=40)
     lines = capsys.readouterr().err.splitlines()
     assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", line) for line in lines)
-    assert [line[20:] for line in lines] == [
-        "run 1",
-        "starting the service (0 of 40 s measured)",
-        "measuring (0 of 40 s measured)",
-        "rolling back (5 of 40 s measured)",
-    ]
+    texts = [line[20:] for line in lines]
+    assert texts == ["run 1", f"starting{measured(0)}", f"measuring{measured(0)}", f"rolling back{measured(5)}"]
 
 
-def test_what_is_there_to_be_read_is_a_line_of_its_own(run: CaseRun, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_message_stays_as_a_line_of_its_own(run: CaseRun, capsys: pytest.CaptureFixture[str]) -> None:
     with follow(run):
         run.progress("measuring", done=1, total=40)
-        run.progress("hit ratio: about 300 pairs", stays=True)
+        run.progress("hit ratio: 300", stays=True)
         run.progress("measuring", done=2, total=40)
     lines = [line[20:] for line in capsys.readouterr().err.splitlines()]
-    assert lines == ["measuring (1 of 40 s measured)", "hit ratio: about 300 pairs"]
+    assert lines == [f"measuring{measured(1)}", "hit ratio: 300"]
 
 
 @pytest.mark.parametrize("columns", [100, 0])
@@ -92,8 +90,8 @@ def test_quiet_is_quiet(run: CaseRun, capsys: pytest.CaptureFixture[str]) -> Non
     assert capsys.readouterr().err == ""
 
 
-def test_a_parameter_that_no_notebook_has_is_refused_with_the_nearest() -> None:
+def test_an_unknown_parameter_is_refused_with_the_nearest() -> None:
     refuse_unknown(PARAMETERS, PARAMETERS)
-    with pytest.raises(ArgumentError, match="no parameter 'csae'") as caught:
+    with pytest.raises(ArgumentError, match="'csae' .*'case'") as caught:
         refuse_unknown(["csae"], PARAMETERS)
-    assert "Did you mean 'case'?" in caught.value.hint and "runs_dir" in caught.value.hint
+    assert "runs_dir" in caught.value.hint

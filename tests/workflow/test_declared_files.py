@@ -48,8 +48,7 @@ def test_a_run_keeps_what_it_sends_when_the_file_changes(project: Project) -> No
     (project.root / "keys.txt").unlink()
     kept = inputs_of(run)
     assert kept is not None and [table.keys for table in kept.keys.values()] == [("red", "blue")]
-    (note,) = run.manifest.inputs
-    assert note.startswith("1 of the lines of keys.txt")
+    assert len(run.manifest.inputs) == 1 and "keys.txt" in run.manifest.inputs[0]
 
 
 def live_replay(project: Project, **replay: object) -> Path:

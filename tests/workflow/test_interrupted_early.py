@@ -15,7 +15,7 @@ from luckyhit.workflow.unattended.ending import INTERRUPTED
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interruption_while_the_run_is_made_still_ends_with_a_report(
+def test_a_run_interrupted_while_it_is_made_has_a_report(
     number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = Project.find(runs_dir=str(tmp_path / "runs"), reports_dir=str(tmp_path / "reports"))

@@ -23,11 +23,11 @@ def test_the_longest_run_counts_its_wash_outs_and_timeouts(design: str, blocks: 
     assert longest_seconds(case) == pytest.approx(load_s + waits_s)
 
 
-def test_a_second_baseline_in_one_run_is_refused_before_anything_starts(tmp_path: Path) -> None:
+def test_a_second_baseline_in_a_run_is_refused(tmp_path: Path) -> None:
     case_file = Path(__file__).parents[2] / "data" / "cases" / "placebo.yml"
     run = CaseRun.create(tmp_path / "runs", case_file, now=datetime(2026, 11, 23), manifest={})
     run.add_block(0, "baseline", ["before"], pair=0)
     project = Project.find(runs_dir=str(tmp_path / "runs"), reports_dir=str(tmp_path / "reports"))
-    with pytest.raises(NotEnoughData, match="has its baseline already"):
+    with pytest.raises(NotEnoughData, match="already has a baseline"):
         measure_baseline(run, project, lambda *_: None)
     assert not (run.path / "journal.jsonl").exists()

@@ -84,17 +84,13 @@ def test_where_nothing_is_told_one_stretch_has_to_do(
     assert (washed.settled, washed.stretches, washed.ratios) == (None, 1, ())
 
 
-def test_windows_are_in_the_order_of_time_whatever_the_order_of_the_parts(
-    run: CaseRun, served: Callable[..., Callable[[float], int]]
-) -> None:
+def test_windows_are_in_the_order_of_time(run: CaseRun, served: Callable[..., Callable[[float], int]]) -> None:
     block = served(lambda second: 0.0 if second < 3 else 1.0)(6.0)
     seen = windows_of(hits_of(run, block), 6.0)
     assert [hits for hits, _ in seen] == [0, 0, 0, 100, 100, 100] and {told for _, told in seen} == {100}
 
 
-def test_thousands_of_requests_in_two_seconds_are_no_ground_to_stop(
-    run: CaseRun, served: Callable[..., Callable[[float], int]]
-) -> None:
+def test_two_seconds_are_too_short_to_stop(run: CaseRun, served: Callable[..., Callable[[float], int]]) -> None:
     filling = served(lambda second: 0.8 * (1 - np.exp(-second / 12)), rate=1000)
     washed = wash_out(run, filling, stretch_s=2.0, longest_s=16.0)
     assert (washed.settled, washed.seconds) == (False, 16.0)
@@ -102,7 +98,7 @@ def test_thousands_of_requests_in_two_seconds_are_no_ground_to_stop(
     assert washed.settled is True and 6.0 <= washed.seconds < 16.0
 
 
-def test_where_too_few_requests_came_it_is_neither_still_nor_moving(
+def test_too_few_requests_are_neither_still_nor_moving(
     run: CaseRun, served: Callable[..., Callable[[float], int]]
 ) -> None:
     washed = wash_out(run, served(lambda second: 0.5, rate=10), stretch_s=2.0, longest_s=6.0)
@@ -110,7 +106,7 @@ def test_where_too_few_requests_came_it_is_neither_still_nor_moving(
 
 
 @pytest.mark.parametrize(("fills_in_s", "most_early"), [(2.0, 0), (10.0, 3), (20.0, 4)])
-def test_it_seldom_stops_far_below_the_level_that_is_reached_at_last(
+def test_it_seldom_stops_far_below_the_final_level(
     fills_in_s: float, most_early: int, monkeypatch: pytest.MonkeyPatch, run: CaseRun
 ) -> None:
     """10 points below is far. 100 requests a second, 30 s, 40 caches that fill up; 2 of 40 are early at 20 s."""

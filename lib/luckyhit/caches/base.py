@@ -20,7 +20,7 @@ from luckyhit.caches.key_shapes import LearnedShapes, Shape
 from luckyhit.caches.scope import ClearPace, Listing, Progress, RemovalCounts, Scope
 from luckyhit.case import Case
 from luckyhit.case.cache_spec import Cache as CacheSpec
-from luckyhit.case.changes import SettingChange
+from luckyhit.case.changes import CacheSettingChange
 from luckyhit.records import Arm, StepOutcome
 
 NOTIFY = "notify"
@@ -242,7 +242,7 @@ class PermissionChecks(Protocol):
     def scope(self, spec: CacheSpec, findings: CheckFindings) -> float:
         """Returns roughly the bytes of a backup of the keys in scope."""
 
-    def setting(self, change: SettingChange, findings: CheckFindings) -> None: ...
+    def setting(self, change: CacheSettingChange, findings: CheckFindings) -> None: ...
 
 
 class AnyCache(Protocol):

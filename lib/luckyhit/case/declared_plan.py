@@ -1,4 +1,4 @@
-"""How long a case is measured: declared, or left to be sized within a ceiling (`plan: auto`)."""
+"""How long a case is measured: declared, or planned within a time limit (`plan: auto`)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ AUTO = "auto"
 USUAL_CEILING_S = 120.0
 MOST_BLOCKS = 200
 SIZED = ("baseline", "block", "blocks", "after_rollback")
-"""What `auto` sizes, each where it is left out; `freshness.rate` as well."""
+"""The fields that `auto` fills in where they are left out; `freshness.rate` as well."""
 _NOT_EARLY = design_ids(lambda design: not design.may_stop_early)
 _WASHED_OUT = design_ids(lambda design: design.washes_out)
 
@@ -24,14 +24,14 @@ class Plan(Part):
 
     auto: bool = Field(
         default=False,
-        description="Size what is left out of `baseline`, `block`, `blocks`, `after_rollback` and `freshness.rate`: "
-        "before the run from the goals, after its baseline from what that showed (see docs/power.md). The run's copy "
-        "of the case has the numbers in it.",
+        description="Choose what is left out of `baseline`, `block`, `blocks`, `after_rollback` and `freshness.rate`: "
+        "before the run from the goals, and after its baseline from the measured noise (see docs/power.md). The run's "
+        "copy of the case has the numbers.",
     )
     at_most: Duration | None = Field(
         default=None,
-        description="auto: how long the load lasts at most, warm-ups included (wash-outs come on top). Left out: 120s, "
-        "so that a run takes about three minutes.",
+        description="auto: the maximum duration of load, warm-ups included (wash-outs come on top). Default: 120s, so "
+        "that a run takes about three minutes.",
     )
     baseline: Duration = Field(default=10.0, description="Measured part of the baseline.")
     warmup: Duration = Field(default=2.0, description="Warm-up at the start of each block.")
@@ -41,20 +41,19 @@ class Plan(Part):
     )
     stop_early: bool | None = Field(
         default=None,
-        description="End the comparison after the first block (pair of blocks, where arms take turns) at which every "
-        "goal is decided. Side by side, where a quarter of `blocks` more, or a minute of blocks, is expected to "
-        "decide what is open at the end, they are added; else `blocks` is the most there will be. Intervals hold for "
-        f"all these looks together, and are wider for it. Default: yes, except for {_NOT_EARLY}, "
-        "where nothing can be told until the end.",
+        description="End the comparison after the first block (pair of blocks, if arms take turns) at which every goal "
+        "is decided. Side by side, up to a quarter of `blocks`, or a minute of blocks, are added at the end if they "
+        "are expected to decide the open goals; otherwise `blocks` is the maximum. Intervals hold for all these looks "
+        f"together, and are wider for it. Default: yes, except for {_NOT_EARLY}, where nothing is known until the end.",
     )
     washout: Bound = Field(
         default=30.0,
-        description=f"{_WASHED_OUT}, and a service that runs already: how long to wait at most, before each block, "
-        "until the hit ratio no longer moves. `0s`: the warm-up has to do.",
+        description=f"{_WASHED_OUT}, and a running service: the maximum time to wait before each block until the hit "
+        "ratio no longer moves. `0s`: only the warm-up.",
     )
     after_rollback: Duration = Field(default=5.0, description="Measured part of the last block, after the rollback.")
     error_rate: Annotated[float, Field(gt=0, lt=0.5)] = Field(
-        default=0.01, description="The chance of a false verdict that is acceptable, over all goals together."
+        default=0.01, description="The acceptable probability of a false verdict, over all goals together."
     )
 
     @model_validator(mode="before")
@@ -64,16 +63,16 @@ class Plan(Part):
 
     @property
     def left_out(self) -> tuple[str, ...]:
-        """The fields of SIZED that `auto` has to size, in that order; none without `auto`."""
+        """The fields of SIZED that `auto` has to fill in, in that order; none without `auto`."""
         return tuple(name for name in SIZED if name not in self.model_fields_set) if self.auto else ()
 
     @property
     def ceiling(self) -> float:
-        """Seconds of load at most, of a plan that is sized."""
+        """Maximum seconds of load of a plan with `auto`."""
         return USUAL_CEILING_S if self.at_most is None else self.at_most
 
     def seconds(self, blocks: int) -> float:
-        """Seconds of load in a run with so many blocks of the change in all, warm-ups included."""
+        """Seconds of load in a run with this number of blocks of the change, warm-ups included."""
         return self.warmup + self.baseline + blocks * (self.warmup + self.block) + self.warmup + self.after_rollback
 
 

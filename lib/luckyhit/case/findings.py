@@ -1,4 +1,4 @@
-"""What a check found: where in the case, what stands there, what would be right. The loader adds file and line."""
+"""A finding of a check: where in the case, what is there, what was expected. The loader adds file and line."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from luckyhit.scrub.secrets import find_secret
 
 FieldPath = tuple[str | int, ...]
 SHOWN_CHARACTERS = 80
-NOT_SHOWN = "a value that is not shown here"
+NOT_SHOWN = "a value that is not shown, since it looks like a secret"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing wrong at `path`. `line` is set only where the path alone doesn't tell it."""
+    """One problem at `path`. `line` is set only where it can't be looked up by the path."""
 
     path: FieldPath
-    found: str
+    actual: str
     expected: str
     line: int | None = None
 
@@ -34,7 +34,7 @@ def field_name(path: FieldPath) -> str:
 
 
 def plain_name(part: str) -> str:
-    """A key as it can stand in a message: short, printable, never a secret."""
+    """A key for a message: short, printable, never a secret."""
     if find_secret(part):
         return "(not shown)"
     if len(part) <= 40 and part.isprintable() and part:
@@ -43,7 +43,7 @@ def plain_name(part: str) -> str:
 
 
 def shown(value: Any, *, limit: int = SHOWN_CHARACTERS) -> str:
-    """`value` as it was found, in at most `limit` characters, and never a secret."""
+    """`value` for a message, in at most `limit` characters, and never a secret."""
     if value is None:
         return "nothing"
     if isinstance(value, bool):
@@ -59,21 +59,9 @@ def shown(value: Any, *, limit: int = SHOWN_CHARACTERS) -> str:
 
 
 def plain_text(text: str) -> str:
-    """`text` without quotes around it, as short and as harmless."""
+    """The same for a text, without quotes around it."""
     return NOT_SHOWN if find_secret(text) else shown(text)[1:-1]
 
 
 def _printable(value: Any) -> bool:
     return not isinstance(value, str) or value.replace("\n", "").isprintable()
-
-
-class FieldAbsent(Exception):
-    """A check asked a salvaged part for a field that wasn't right."""
-
-
-def get(part: Any, name: str) -> Any:
-    """A field of a salvaged part, or None where it has a problem of its own."""
-    try:
-        return getattr(part, name)
-    except FieldAbsent:
-        return None

@@ -1,4 +1,4 @@
-"""The freshness probe of a case: how to write a version, where to read it back, for which keys, how long to look."""
+"""The freshness probe of a case: how to write a version, where to read it back, for which keys, for how long."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from luckyhit.case.values.units import Bound, Duration, Rate
 Prestate = Literal["warm", "cold", "in-flight", "absent", "refused"]
 Mode = Literal["once", "burst"]
 EXPOSED: tuple[Prestate, ...] = ("warm", "in-flight", "absent")
-"""Prestates with something old that a cache may hold. Keys that nobody had read (cold) are a control, and a write that
-is refused makes nothing old."""
+"""Initial cache states in which a cache may hold something old. Cold keys are a control, and a refused write makes
+nothing old."""
 
 
 class Refusal(Part):
-    """A refusal that depends on the state of the thing: no error, and no acknowledgement either."""
+    """A refusal that depends on the state of the data: neither an error nor an acknowledgement."""
 
-    status: list[HttpStatus] = Field(min_length=1, description="The statuses of 4xx that say so, such as `[409]`.")
+    status: list[HttpStatus] = Field(min_length=1, description="The 4xx statuses that mean a refusal, such as `[409]`.")
 
 
 class VersionWrite(Part):
-    """How the probe writes a version: through the service (`path`), or round it (`command`, or `sql`)."""
+    """How the probe writes a version: through the service (`path`), or around it (`command` or `sql`)."""
 
     method: Method = Field(default="PUT", description="The HTTP method.")
     path: WritePath | None = Field(default=None, description="The path. `{key}` and `{version}` are filled in.")
@@ -51,23 +51,23 @@ class VersionWrite(Part):
         description="Request headers, filled in like the path (no secrets: see `target.headers_env`).",
     )
     status: Statuses = Field(
-        default=200, description="The status of an accepted write, or a list of those that say so: `[200, 201]`."
+        default=200, description="The status of an accepted write, or a list of statuses: `[200, 201]`."
     )
     refused: Refusal | None = Field(
         default=None,
-        description="What the service answers where the state of the thing does not allow the write (with `path`). "
-        "Such a probe is left out and counted.",
+        description="How the service answers if the state of the data does not allow the write (with `path`). Such a "
+        "probe is left out and counted.",
     )
     command: list[CommandText] | None = Field(
         default=None,
         min_length=1,
-        description="A write that goes round the service: program and arguments. `{key}`, `{version}`, and what "
-        "`target.start.command` knows are filled in. Exit status 0: it was written.",
+        description="A write around the service: program and arguments. `{key}`, `{version}` and the placeholders of "
+        "`target.start.command` are filled in. Exit status 0 means success.",
     )
     sql: Statement | None = Field(
         default=None,
-        description="A write that goes round the service: one statement with `:key` and `:version` in it, committed by "
-        "itself. It has to change one row or more. Needs SQLAlchemy (`pip install 'luckyhit[sql]'`).",
+        description="A write around the service: one statement with `:key` and `:version`, in a transaction of its "
+        "own. It has to change at least one row. Needs SQLAlchemy (`pip install 'luckyhit[sql]'`).",
     )
     database: CommandText | None = Field(
         default=None,
@@ -84,47 +84,46 @@ class VersionWrite(Part):
 
 
 class VersionRead(Part):
-    """Where the probe reads the version back. One of `version`, `header` and `regex`, or a regex for the header."""
+    """Where the probe reads the version back: by `version`, `header` or `regex`, or by a regex for the header."""
 
-    name: Name = Field(default="read", description="A short name, used in tables: `detail`, `list`, `search`.")
+    name: Name = Field(default="read", description="A short name for tables: `detail`, `list`, `search`.")
     path: ReadPath = Field(description="The path; `{key}` is filled in (here, or in `version` or `regex`).")
     version: VersionPath | None = Field(
         default=None,
-        description="Where the version stands in the JSON answer: a JSONPath (RFC 9535) such as `$.price_cents` or "
-        "`$.items[?@.id == {key}].price_cents`. It has to lead to one whole number.",
+        description="The version in the JSON response: a JSONPath (RFC 9535) such as `$.price_cents` or "
+        "`$.items[?@.id == {key}].price_cents`. It has to give one whole number.",
     )
-    header: HeaderName | None = Field(default=None, description="The response header that holds the version.")
+    header: HeaderName | None = Field(default=None, description="The response header with the version.")
     regex: VersionPattern | None = Field(
         default=None,
-        description="A regular expression for the answer's text (or for the header's value); its one group is the "
+        description="A regular expression for the response's text (or for the header's value) with one group, the "
         "version. `{key}` stands for the key.",
     )
 
 
 class Variant(Part):
-    """One way of asking: a cache may keep an answer for each, by the request headers that `Vary` names."""
+    """One variant of a request: a cache may store a response for each, by the request headers in `Vary`."""
 
-    name: Name = Field(description="A short name, used in tables: `plain`, `german`.")
+    name: Name = Field(description="A short name for tables: `plain`, `german`.")
     headers: dict[HeaderName, HeaderValue] = Field(
         default_factory=dict,
-        description="Request headers; they replace those that every request has (no secrets: see "
-        "`target.headers_env`).",
+        description="Request headers; they replace the common ones (no secrets: see `target.headers_env`).",
     )
 
 
 class ProbeKeys(Part):
-    """Keys reserved for the probe."""
+    """A range of keys that are reserved for the probe."""
 
     first: Key = Field(description="The first reserved key, a whole number.")
-    last: Key = Field(description="The last reserved key; it counts too.")
+    last: Key = Field(description="The last reserved key, included.")
 
 
 class SharedKeys(ProbeKeys):
-    """Keys that exist, and that the probe writes to and puts back."""
+    """Existing keys that the probe writes to and restores."""
 
     shared: bool = Field(
         default=False,
-        description="True where the workload reads these keys as well. Nothing else may ever write them.",
+        description="True if the workload reads these keys too. Nothing else may write them.",
     )
 
 
@@ -137,20 +136,20 @@ class Removal(Part):
 
     @property
     def statuses(self) -> list[int]:
-        """Every status that says that a removal was accepted."""
+        """The statuses of an accepted removal."""
         return each_status(self.status)
 
 
 class Absent(Part):
-    """Keys that do not exist yet: read (nothing there), created, read again, removed. Finds cached absence."""
+    """Keys that don't exist yet: read, created, read again, removed. Finds cached absence."""
 
-    keys: ProbeKeys = Field(description="Keys under which there is nothing.")
-    create: VersionWrite = Field(description="How to create one, with its first version.")
+    keys: ProbeKeys = Field(description="Keys that don't exist.")
+    create: VersionWrite = Field(description="How to create one with its first version.")
     remove: Removal = Field(description="How to remove it again.")
 
 
 class Freshness(Part):
-    """The probe that writes versions and looks when readers see them."""
+    """The probe that writes versions and measures when readers see them."""
 
     write: VersionWrite = Field(description="How to write a version.")
     reads: list[VersionRead] = Field(
@@ -158,51 +157,49 @@ class Freshness(Part):
     )
     variants: list[Variant] = Field(
         default=[],
-        description="The variants to ask for, in turn: a read before a write and those behind it are of the same one. "
-        "Left out: what the workload's clients send, by the GET routes of `workload.routes` with the path of a read.",
+        description="The variants to request, in turn: the reads before and after a write use the same one. Default: "
+        "what the workload sends, by the GET routes of `workload.routes` with the path of a read.",
     )
-    keys: SharedKeys = Field(description="Keys that exist and that only the probe uses; the workload must not.")
-    within: Bound = Field(
-        description="Declared bound: staleness up to this after a write is acceptable (`0s`: none is)."
-    )
+    keys: SharedKeys = Field(description="Existing keys that only the probe uses, not the workload.")
+    within: Bound = Field(description="The acceptable staleness after a write (`0s`: none).")
     horizon: Duration = Field(default=2.0, description="The longest delay between a write and its read.")
     rate: Rate | None = Field(
         default=None,
-        description="Probes per second. Left out: as many as fit into 2 % of the workload's requests; with "
-        "`plan: auto` what the goals need, up to three tenths of them.",
+        description="Probes per second. Default: as many as fit into 2 % of the workload's requests; with `plan: auto` "
+        "what the goals need, up to 30 % of them.",
     )
     modes: list[Mode] = Field(
         default=["once", "burst"],
         min_length=1,
         description="once: one read of a freshly written key after a preset delay (the freshness curve). burst: poll "
-        "one key until it is lastingly fresh (staleness windows); one probe in ten.",
+        "one key until it stays fresh (staleness windows); one probe in ten.",
     )
     prestates: list[Literal["warm", "cold", "in-flight"]] = Field(
         default=["warm", "cold", "in-flight"],
         min_length=1,
-        description="What a key has behind it when it is written. warm: it was just read. cold: nobody read it in this "
-        "block (a control: an old copy can't be there). in-flight: a read is under way. Beside warm, the others take "
-        "one probe in ten each.",
+        description="The initial cache state of a key when it is written. warm: it was just read. cold: it was not "
+        "read in this block (a control, since there can't be an old copy). in-flight: a read is in progress. Each "
+        "state other than warm gets one probe in ten.",
     )
     absent: Absent | None = Field(
-        default=None, description="Keys that are created by the probe: finds an absence that stays cached."
+        default=None, description="Keys that the probe creates: finds an absence that stays cached."
     )
     refused: VersionWrite | None = Field(
         default=None,
-        description="A write that the service has to reject, `status` being the rejection: its value must never be "
-        "seen.",
+        description="A write that the service has to reject with `status`; its value must never be read.",
     )
     first_version: Annotated[int, Field(ge=1, le=10**15)] = Field(
-        default=1_000_000, description="The probe counts up from here: above every value that its keys hold."
+        default=1_000_000,
+        description="The first version, which has to be greater than every value of the keys; the probe counts up.",
     )
     cache_keys: list[KeyedTemplate] | None = Field(
         default=None,
-        description="The cache's keys of one probed key, with `{key}` in them: what happens to them is watched. Left "
-        "out: what reads of probed keys store in a cache of the run's own; else the templates of `cache.clear` that "
-        "have one name in braces, with the key in its place.",
+        description="Templates with `{key}` for the cache keys of a probed key, whose events are watched. Default: "
+        "what reads of probed keys store in the run's own cache; in other caches the templates of `cache.clear` with "
+        "one placeholder.",
     )
     watch_cache: bool = Field(
         default=True,
-        description="Watch the cache's keyspace events around each probed write, where permissions allow; the server's "
-        "setting (`notify-keyspace-events`) is put back after each block.",
+        description="Watch the cache's keyspace events of the probed keys, if permissions allow; the server's setting "
+        "(`notify-keyspace-events`) is restored after each block.",
     )

@@ -1,6 +1,7 @@
-"""The strict loader: a case file is either right, or refused with everything that is wrong with it at once.
+"""Load a case file strictly: it is valid, or refused with its problems, each with line and field.
 
-Secrets written in clear in a case file: where they stand, and the place where they belong.
+Problems come in two rounds: what is wrong with single fields, all at once; then what doesn't fit together. Secrets
+written in clear are refused too, with the place where they belong.
 """
 
 from __future__ import annotations
@@ -20,8 +21,7 @@ from luckyhit.case.checks.cross_field import findings_in
 from luckyhit.case.findings import FieldPath, Finding, field_name, plain_name
 from luckyhit.case.model import Case
 from luckyhit.case.reading.document import Document, read_document
-from luckyhit.case.reading.explain import explain
-from luckyhit.case.reading.salvage import salvage
+from luckyhit.case.reading.validation_findings import findings_of
 from luckyhit.case.values.path_variables import fill_requested
 from luckyhit.errors import CaseError, Problem
 from luckyhit.scrub.secrets import find_secret, is_literal, is_secret_header, is_secret_name
@@ -32,14 +32,14 @@ MOST_PROBLEMS = 200
 
 
 def load_case(path: Path, *, variables: Mapping[str, str] = MappingProxyType({})) -> Case:
-    """The case in a file. Raises CaseError with every problem there is, sorted by line. `variables`: what `${NAME}` in
-    the paths of requests stands for; those that are not among them stay as they are written."""
+    """The case in a file. Raises CaseError with its problems, sorted by line. `variables`: values of `${NAME}` in the
+    paths of requests; other variables are left as they are."""
     path = Path(path)
     return parse_case(_read(path), file=str(path), variables=variables)
 
 
 def parse_case(text: str, *, file: str = "case.yml", variables: Mapping[str, str] = MappingProxyType({})) -> Case:
-    """The case in a text. Raises CaseError; `file` is the name that its problems carry."""
+    """The case in a text. Raises CaseError; `file` is the file name in its problems."""
     document = read_document(text)
     fill_requested(document.data, variables)
     case: Case | None = None
@@ -49,7 +49,12 @@ def parse_case(text: str, *, file: str = "case.yml", variables: Mapping[str, str
         try:
             case = Case.model_validate(document.data)
         except ValidationError as error:
-            findings += _further(error, document, {finding.path for finding in findings})
+            reported = {finding.path for finding in findings}
+            findings += [
+                finding
+                for finding in findings_of(error, document.data)
+                if finding.path not in reported or finding.path not in document.lines
+            ]
         else:
             reported = {finding.path for finding in findings}
             findings += [finding for finding in findings_in(case) if finding.path not in reported]
@@ -59,35 +64,22 @@ def parse_case(text: str, *, file: str = "case.yml", variables: Mapping[str, str
     return case
 
 
-def _further(error: ValidationError, document: Document, reported: set[Any]) -> Iterator[Finding]:
-    """What is wrong with the data. A field that was reported already is not reported for its consequences too."""
-    refused = set()
-    for finding in explain(error, document.data):
-        refused.add(finding.path)
-        if finding.path not in reported or finding.path not in document.lines:
-            yield finding
-    if isinstance(document.data, dict):
-        for finding in findings_in(salvage(Case, document.data)):
-            if finding.path not in reported | refused:
-                yield finding
-
-
 def _case_error(findings: list[Finding], document: Document, text: str, file: str) -> CaseError:
     last = max(1, len(text.splitlines()))
     problems: dict[Problem, None] = {}
     for finding in findings:
         line = document.line(finding.path) if finding.line is None else finding.line
         where = max(1, min(line, last))
-        problems[Problem(file, where, field_name(finding.path), finding.found, finding.expected)] = None
+        problems[Problem(file, where, field_name(finding.path), finding.actual, finding.expected)] = None
     ordered = sorted(problems, key=lambda problem: problem.line)
     hint = "docs/case-file.md describes each field."
     if len(ordered) > MOST_PROBLEMS:
-        hint = f"There are {len(ordered) - MOST_PROBLEMS} more; these come first. {hint}"
+        hint = f"{len(ordered) - MOST_PROBLEMS} more problems are not shown. {hint}"
     return CaseError(ordered[:MOST_PROBLEMS], hint=hint)
 
 
 def _read(path: Path) -> str:
-    """The file's text. Its size and kind are looked at before it is read: a pipe could block, a device never end."""
+    """The file's text. Its size and type are checked first: a pipe could block, a device never end."""
 
     def refused(value: str, expected: str, line: int = 1) -> CaseError:
         return CaseError([Problem(str(path), line, "(file)", value, expected)])
@@ -99,23 +91,23 @@ def _read(path: Path) -> str:
         if not stat.S_ISREG(about.st_mode):
             raise refused("a pipe, socket or device", "a regular file")
         if about.st_size > LARGEST_BYTES:
-            raise refused(f"{about.st_size:,} bytes", f"{LARGEST_BYTES:,} bytes at most")
+            raise refused(f"{about.st_size:,} bytes", f"at most {LARGEST_BYTES:,} bytes")
         with path.open("rb") as file:
             content = file.read(LARGEST_BYTES + 1)
     except FileNotFoundError:
-        raise refused("no such file", "a case file (`luckyhit new NAME` writes one to start from)") from None
+        raise refused("no such file", "a case file (`luckyhit new NAME` writes one)") from None
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else "unknown reason"
-        raise refused(f"a file that can't be read: {reason}", "a file that can be read") from None
+        raise refused(f"unreadable file: {reason}", "a readable file") from None
     except ValueError:
-        raise refused("a file name with a NUL in it", "a file name without it") from None
+        raise refused("a file name with a NUL character", "a file name without it") from None
     if len(content) > LARGEST_BYTES:
-        raise refused("a file that grew while it was read", f"{LARGEST_BYTES:,} bytes at most")
+        raise refused("a file that grew while it was read", f"at most {LARGEST_BYTES:,} bytes")
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise refused(f"the byte 0x{content[error.start]:02x}, which is no UTF-8", "text in UTF-8", line) from None
+        raise refused(f"the byte 0x{content[error.start]:02x}, which is not UTF-8", "text in UTF-8", line) from None
 
 
 _NAMES_ONLY = {"headers_env", "pass_env", "url_env"}
@@ -123,8 +115,8 @@ _ASSIGNMENT = re.compile(r"-{0,2}([A-Za-z_][\w.-]*)=(.*)", re.DOTALL)
 
 
 def without_values(finding: Finding, values: Iterable[str]) -> Finding:
-    """A finding of any kind, with none of these secret values in what it says."""
-    shown_value, expected = finding.found, finding.expected
+    """A finding with these secret values hidden."""
+    shown_value, expected = finding.actual, finding.expected
     for value in values:
         # A long one may have been cut, a strange one written with escapes.
         for spelling in {value, repr(value)[1:-1][:60], ascii(value)[1:-1][:60]}:
@@ -134,7 +126,7 @@ def without_values(finding: Finding, values: Iterable[str]) -> Finding:
                 shown_value, expected = (
                     text.replace(repr(spelling), "(not shown)") for text in (shown_value, expected)
                 )
-    return replace(finding, found=shown_value, expected=expected)
+    return replace(finding, actual=shown_value, expected=expected)
 
 
 def values_at(document: Document, findings: Iterable[Finding]) -> set[str]:
@@ -148,7 +140,7 @@ def values_at(document: Document, findings: Iterable[Finding]) -> set[str]:
 
 
 def disclosed_in(document: Document, text: str) -> Iterator[Finding]:
-    """Each secret in a case file, comments included. No finding has the secret's value in it."""
+    """Each secret in a case file, comments included. No finding contains the value of a secret."""
     covered: set[int] = set()
     for finding in _in_value(document.data, ()):
         first, last = document.lines.get(finding.path, (0, 0))
@@ -181,7 +173,7 @@ def _in_mapping(mapping: dict[str, Any], path: FieldPath) -> Iterator[Finding]:
     if path == ("change",) and is_secret_name(str(mapping.get("name", ""))):
         for name in ("before", "after"):
             if _is_scalar(mapping.get(name)) and is_literal(_text(mapping[name])):
-                yield Finding((*path, name), "a secret, written in clear", "a variable that holds no secret")
+                yield Finding((*path, name), "a secret, written in clear", "a variable that is not a secret")
 
 
 def _holds_secret(name: str, path: FieldPath) -> bool:
@@ -225,11 +217,11 @@ def _text(value: Any) -> str:
 
 
 def _where(path: FieldPath) -> str:
-    """The place for a secret, next to where this one stood: a name of an environment variable, never the value."""
+    """The place for this secret: the name of an environment variable, never the value."""
     if path[:2] == ("target", "start"):
-        return "no secret here: set it in the shell, and name its variable in target.start.pass_env"
+        return "no secret here: export it, and name its variable in target.start.pass_env"
     if path[:1] == ("cache",):
-        return "no secret here: set the URL in the shell, and name its variable in cache.url_env"
+        return "no secret here: export the URL, and name its variable in cache.url_env"
     if "headers" in path or path[:1] in (("target",), ("workload",), ("freshness",)):
-        return "no secret here: set it in the shell, and name its variable in target.headers_env (or start.pass_env)"
-    return "no secret here: say {name} or ... in its place (values come from pass_env, headers_env or url_env)"
+        return "no secret here: export it, and name its variable in target.headers_env (or start.pass_env)"
+    return "no secret here: write {name} or ... instead (values come from pass_env, headers_env or url_env)"

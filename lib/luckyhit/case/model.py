@@ -1,6 +1,6 @@
-"""The case: everything an engineer declares about one misbehaving cache, before anything is measured.
+"""The case: everything an engineer declares about one misbehaving cache before measuring.
 
-Every field has a description; the case-file reference and the JSON Schema are generated from this module.
+The reference of the case file and the JSON Schema are generated from the descriptions of the fields.
 """
 
 from __future__ import annotations
@@ -25,78 +25,78 @@ from luckyhit.records import GoalName
 
 
 class Owner(Part):
-    """Who answers for this case."""
+    """Who is responsible for this case."""
 
-    name: Line = Field(description="The person or team that decides what happens with the result.")
-    contact: Line = Field(description="Where they can be reached: an address or a channel.")
+    name: Line = Field(description="The person or team that decides what to do with the result.")
+    contact: Line = Field(description="How to reach them: an address or a channel.")
 
 
 class Expected(Part):
-    """What should happen once the cache behaves."""
+    """What should happen when the cache works correctly."""
 
     result: Text = Field(description="What the user should see, in one or two sentences.")
-    response: Response = Field(description="What a right answer of the route looks like.")
+    response: Response = Field(description="What a correct response of the route looks like.")
 
 
 class RollbackPlan(Part):
-    """How to get back, written down before anything changes."""
+    """How to roll back, written down before anything changes."""
 
-    note: Text = Field(description="What to do to undo the change, in words another engineer can follow.")
-    notice: Text = Field(description="How one would notice that the change has to be rolled back.")
+    note: Text = Field(description="How to undo the change, in words that another engineer can follow.")
+    notice: Text = Field(description="How to notice that the change has to be rolled back.")
 
 
 class Goal(Part):
-    """What one metric has to do for the change to be a success."""
+    """What one metric has to do for the change to count as a success."""
 
     want: Literal["better", "no-worse"] = Field(
-        description="better: it has to improve; no-worse: it may get worse by the margin at most."
+        description="better: it has to improve; no-worse: it may get worse by at most the margin."
     )
     margin: Quantity = Field(
-        description="The difference that matters. For shares (hit ratio, error rate, stale reads) in percentage "
-        "points (`2 %`); for latencies relative to before (`10 %`) or absolute (`5ms`); for database calls "
-        "relative (`10 %`) or in calls per request (`0.2`)."
+        description="The smallest difference that matters: for proportions (hit ratio, error rate, stale reads) in "
+        "percentage points (`2 %`); for latencies relative to before (`10 %`) or absolute (`5ms`); for database "
+        "calls relative (`10 %`) or in calls per request (`0.2`)."
     )
     at_most: Quantity | None = Field(
-        default=None, description="A hard limit for the after arm, whatever the before arm did (never relative)."
+        default=None, description="A hard limit for the after arm, whatever the before arm shows (never relative)."
     )
 
 
 class Case(Part):
     """One case file."""
 
-    # Its fields are right by themselves; what has to hold between them is checked by the loader.
+    # The loader checks what has to hold between the fields.
 
-    title: Line = Field(description="What is wrong, in one line, as the user would say it.")
-    owner: Owner = Field(description="Who answers for this case.")
+    title: Line = Field(description="What is wrong, in one line, in the words of a user.")
+    owner: Owner = Field(description="Who is responsible for this case.")
     route: Line = Field(description="The route in question, for example `GET /products/{id}`.")
-    input: Text = Field(description="The expected input of that route.")
+    input: Text = Field(description="The usual input of the route.")
     suspect: Text = Field(description="The slow query or the failing command.")
-    noticed: Text = Field(description="The exact place where the user notices.")
-    expected: Expected = Field(description="What should happen once the cache behaves.")
-    hypothesis: Text = Field(description="Why it happens, as far as one believes now.")
-    failure_mode: Text = Field(description="What goes wrong if the change is wrong, and how far that reaches.")
-    assumptions: list[Text] = Field(min_length=1, description="What is taken for granted, one sentence each.")
+    noticed: Text = Field(description="Where exactly the user notices it.")
+    expected: Expected = Field(description="What should happen when the cache works correctly.")
+    hypothesis: Text = Field(description="Why it happens, as far as is known now.")
+    failure_mode: Text = Field(description="What goes wrong if the change is wrong, and who is affected.")
+    assumptions: list[Text] = Field(min_length=1, description="Assumptions, one sentence each.")
     change: Change = Field(description="The one change.")
     cache: Cache = Field(
         default_factory=Cache,
-        description="The cache, and the keys that may be cleared. Left out where the service caches inside its own "
-        "processes: these are started anew before each block.",
+        description="The cache, and the keys that may be cleared. Leave it out if the service caches only in its own "
+        "processes, which are restarted before each block.",
     )
-    rollback: RollbackPlan = Field(description="How to get back.")
+    rollback: RollbackPlan = Field(description="How to roll back.")
     target: Target = Field(description="The system under test.")
     workload: Workload = Field(description="The requests.")
     freshness: Freshness | None = Field(
         default=None,
-        description="The freshness probe. Without it, stale reads are not visible, and the report says so.",
+        description="The freshness probe. Without it, stale reads are not visible.",
     )
     goals: dict[GoalName, Goal] = Field(
-        min_length=1, description="What has to improve, and what may not get worse, with the margin that matters."
+        min_length=1, description="What has to improve, and what must not get worse, with the margins that matter."
     )
     controls: dict[GoalName, Quantity] = Field(
         default_factory=dict,
-        description="Negative controls: metrics that the change can't touch, each with the margin "
-        "beyond which it counts as moved (`status.latency_p50_ms: 20 %`). Where one moves, the arms differed by more "
-        "than the change, and the run is INVALID. Of what requests show; named as goals are.",
+        description="Negative controls: metrics of requests that the change can't affect, named like goals, each with "
+        "the margin beyond which it counts as moved (`status.latency_p50_ms: 20 %`). If one moves, the arms differed "
+        "by more than the change, and the run is INVALID.",
     )
     design: DesignId = Field(
         default=DEFAULT_DESIGN,
@@ -104,13 +104,13 @@ class Case(Part):
     )
     plan: Plan = Field(
         default_factory=Plan,
-        description="How long to measure. `auto`: sized within a time ceiling.",
+        description="How long to measure. `auto`: planned within a time limit.",
         json_schema_extra=either_way,
     )
 
     @property
     def start_names(self) -> set[str]:
-        """The placeholders in what the service is started with, in either arm."""
+        """The placeholders in what the service is started with, in both arms."""
         start = self.target.start
         if start is None:
             return set()
@@ -119,8 +119,8 @@ class Case(Part):
 
     @property
     def caches_inside(self) -> bool:
-        """Whether the only cache is inside the service's own processes: the run starts the service, nothing in the
-        case names another cache, and nothing is to be cleared."""
+        """Whether the only cache is in the service's own processes: the run starts the service, the case names no other
+        cache, and nothing is to be cleared."""
         if self.target.start is None or self.cache.url_env is not None or self.cache.clear:
             return False
         texts = [text for fact in self.target.facts.values() for text in fact]
@@ -138,12 +138,12 @@ class Case(Part):
         return self.plan.stop_early
 
     @property
-    def tells_password(self) -> bool:
-        """Whether the service is told the password of a cache of the run's own: by `{cache_url}` or
-        `{cache_password}` in what it is started with. One that takes host and port alone gets a cache without."""
+    def passes_password(self) -> bool:
+        """Whether the service gets the password of the run's own cache, by `{cache_url}` or `{cache_password}`. A
+        service that takes only host and port gets a cache without a password."""
         return bool({"cache_url", "cache_password"} & self.start_names)
 
 
 def _names_in(texts: list[str]) -> set[str]:
-    """The placeholders in some texts, those of `${NAME}` left out."""
+    """The placeholders in these texts, without `${NAME}`."""
     return {name for text in texts for name in placeholder_names(without_variables(text))}

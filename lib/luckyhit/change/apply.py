@@ -77,14 +77,14 @@ def roll_back(stack: Stack, journal: Journal) -> Rollback:
     try:
         step = _open_step(APPLY, stack, journal)
     except LuckyHitError as error:
-        if not change.of_a_start:
+        if not change.needs_start:
             raise RollbackNotConfirmed(
                 f"the inverse of the change can't be read: {error.message}",
                 hint=f"{error.hint} {stack.case.rollback.note}",
             ) from None
         step = None
     outcome: dict[str, Any] = {"how": "restarted without the change"}
-    if change.of_a_start:
+    if change.needs_start:
         stack.restart(kind.settings("before"))
         detail = f"The service was restarted without the change ({change.what})."
     elif step is None:
@@ -182,7 +182,7 @@ def _set(stack: Stack, arm: Arm, journal: Journal) -> None:
     facts = kind.apply()
     if kind.restarts:
         _restart(stack, arm, journal)
-    if stack.case.change.of_a_start:
+    if stack.case.change.needs_start:
         facts["processes"] = processes.of_stack(stack)
     journal.confirm(number, {**facts, **kind.verify(arm)})
 
@@ -201,7 +201,7 @@ def _restart(stack: Stack, arm: Arm, journal: Journal) -> None:
 def _intend_apply(stack: Stack, journal: Journal, inverse: Mapping[str, Any]) -> int:
     change = stack.case.change
     detail = {**_about(stack), "change": change.kind, "what": change.what}
-    if change.of_a_start:
+    if change.needs_start:
         detail["settings"] = asdict(settings_of(stack, "after"))
     return journal.intend(APPLY, detail, inverse)
 

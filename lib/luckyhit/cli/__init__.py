@@ -1,8 +1,8 @@
-"""The command line: `luckyhit check | run | new | visibility | load | judge | report | revert | runs`.
+"""The command line: `luckyhit check | run | new | judge | report | revert | runs | visibility | load`.
 
 Exit codes: 0 finished, whatever the verdict (`--fail-on` turns chosen verdicts into 1) · 1 a chosen verdict, or a
-defect · 2 invalid case or arguments · 3 a guard stopped it before anything changed · 4 not enough data (also: the time
-limit of `--timeout`, rolled back) · 5 rollback not confirmed · 130 interrupted (Ctrl-C or SIGTERM), rolled back.
+defect · 2 invalid case or arguments · 3 a guard stopped the run before anything changed · 4 not enough data (also:
+stopped by `--timeout`) · 5 rollback not confirmed · 130 interrupted (Ctrl-C or SIGTERM), rolled back.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from __future__ import annotations
 import sys
 from typing import NoReturn
 
-# The commands stand in the help in this order.
-from luckyhit.cli import cases, new, visibility, load_command, judging, runs  # isort: skip
+# The help lists the commands in this order.
+from luckyhit.cli import commands, visibility, load_command  # isort: skip
 from luckyhit.cli.app import app
 from luckyhit.errors import CaseError, LuckyHitError
 
-__all__ = ["app", "cases", "judging", "load_command", "main", "new", "runs", "visibility"]
+__all__ = ["app", "commands", "load_command", "main", "visibility"]
 
 
 def main() -> NoReturn:
-    """Entry point. Errors of the tree end as their message, what to do next, and their exit code."""
+    """Entry point. An error of Lucky Hit's own prints its message and what to do, and sets the exit code."""
     try:
         app(standalone_mode=True)
     except CaseError as error:

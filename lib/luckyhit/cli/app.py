@@ -1,33 +1,45 @@
-"""The application itself, and the arguments and options that several commands share."""
+"""The Typer application, and the arguments and options that several commands share."""
 
 from __future__ import annotations
 
 import json
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from luckyhit.errors import ArgumentError
+from luckyhit.text.messages import VERDICT_MEANINGS
+
+if TYPE_CHECKING:
+    from luckyhit.records import Result
 
 app = typer.Typer(
-    help="Was it a fix, or a lucky cache hit? Measure one change to a cache, and say which.",
+    help="Was it a fix, or a lucky cache hit? Measure one change to a cache and judge it.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-CaseArgument = Annotated[str, typer.Argument(metavar="CASE", help="Name of a case in data/cases, or its file.")]
-RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Run directory, id, end of an id, or `latest`.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
-RunsOption = Annotated[str, typer.Option("--runs-dir", help="Where runs are kept. Default: data/runs.")]
-ReportsOption = Annotated[str, typer.Option("--reports-dir", help="Where reports go. Default: reports.")]
+CaseArgument = Annotated[
+    str, typer.Argument(metavar="CASE", help="Name of a case in data/cases, or the path of a case file.")
+]
+RunArgument = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run's directory, its id, the end of its id, or `latest`.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+RunsOption = Annotated[str, typer.Option("--runs-dir", help="Folder of the runs. Default: data/runs.")]
+ReportsOption = Annotated[str, typer.Option("--reports-dir", help="Folder of the reports. Default: reports.")]
 SummaryOption = Annotated[
-    str, typer.Option("--summary", metavar="FILE", help="Write a summary in Markdown, for a CI page; - prints it.")
+    str,
+    typer.Option("--summary", metavar="FILE", help="Write a Markdown summary for a CI page; - writes it to stdout."),
 ]
 JunitOption = Annotated[
-    str, typer.Option("--junit", metavar="FILE", help="Write JUnit XML: one test case for each goal and guard.")
+    str,
+    typer.Option(
+        "--junit", metavar="FILE", help="Write JUnit XML, one test case per goal and guard; - writes it to stdout."
+    ),
 ]
 
 
@@ -41,23 +53,31 @@ class FailOn(StrEnum):
 
 
 def chosen_verdicts(value: str) -> set[str]:
-    """What `--fail-on` names. Raises ArgumentError for what is no verdict."""
+    """The verdicts that `--fail-on` names. Raises ArgumentError for an unknown one."""
     names = {name.strip().lower() for name in value.split(",") if name.strip()}
     known = {verdict.value for verdict in FailOn}
     if names - known:
         raise ArgumentError(
-            f"--fail-on knows no {', '.join(sorted(names - known))!r}",
-            hint=f"There are: {', '.join(sorted(known))}.",
+            f"unknown verdict for --fail-on: {', '.join(map(repr, sorted(names - known)))}",
+            hint=f"Choose from {', '.join(sorted(known))}.",
         )
     return names
 
 
-def refuse_crowded(summary: str, junit: str, *, as_json: bool) -> None:
-    """Raise ArgumentError where two of them want standard output."""
-    wanting = ["--json"] if as_json else []
-    wanting += [f"{name} -" for name, where in (("--summary", summary), ("--junit", junit)) if where == "-"]
-    if len(wanting) > 1:
-        raise ArgumentError(f"{' and '.join(wanting)} both print", hint="Give all but one of them a file.")
+def refuse_two_on_stdout(summary: str, junit: str, *, as_json: bool) -> None:
+    """Raise ArgumentError if more than one of them would be written to standard output."""
+    on_stdout = ["--json"] if as_json else []
+    on_stdout += [f"{name} -" for name, where in (("--summary", summary), ("--junit", junit)) if where == "-"]
+    if len(on_stdout) > 1:
+        raise ArgumentError(
+            f"only one of {', '.join(on_stdout)} can write to stdout", hint="Give the others a file name."
+        )
+
+
+def print_verdict(result: Result) -> None:
+    """Print the verdict with its reason, and what such a verdict means."""
+    print(f"{result.verdict}: {result.reason}")
+    print(f"  {result.verdict} means: {VERDICT_MEANINGS[result.verdict]}.")
 
 
 def print_json(value: Any) -> None:

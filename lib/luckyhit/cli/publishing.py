@@ -1,6 +1,6 @@
-"""What a run came to: its first lines for the terminal, `--summary` and `--junit` for other machines.
+"""Publish a run's outcome: the lines below the verdict on the terminal, `--summary` and `--junit`.
 
-It takes judge and report along, a second to import.
+Imports judge and report, which takes a second.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from luckyhit.project import Project
 from luckyhit.records import Result
 from luckyhit.report.ci_summary import summary as as_markdown
 from luckyhit.report.junit import junit as as_xml
-from luckyhit.report.run_outcome import Told, lines_of, publish, told_of_error, told_of_run
-from luckyhit.workflow.unattended.ending import Outcome
+from luckyhit.report.run_outcome import RunOutcome, lines_of, outcome_of_error, outcome_of_run, publish
+from luckyhit.workflow.unattended.ending import RunEnding
 
 
 def publish_error(case_file: Path, error: LuckyHitError, project: Project, *, summary: str, junit: str) -> None:
-    """Where nothing could be measured: whoever waits for the file has to learn that. Raises ReportNotWritten."""
-    write_told(told_of_error(case_file, error, [project.runs, project.reports]), summary=summary, junit=junit)
+    """Write the files for a run that could not start. Raises ReportNotWritten."""
+    write_outcome(outcome_of_error(case_file, error, [project.runs, project.reports]), summary=summary, junit=junit)
 
 
-def publish_outcome(outcome: Outcome, project: Project, *, summary: str, junit: str) -> None:
-    """How a run ended, whole or not, where that was asked for. Raises ReportNotWritten."""
+def publish_outcome(outcome: RunEnding, project: Project, *, summary: str, junit: str) -> None:
+    """Write the files for a run that ended. Raises ReportNotWritten."""
     if not summary and not junit:
         return
-    told = told_of_run(
+    outcome_facts = outcome_of_run(
         outcome.run,
         outcome.result,
         project.reports,
@@ -35,11 +35,11 @@ def publish_outcome(outcome: Outcome, project: Project, *, summary: str, junit: 
         report=outcome.report,
         seconds=outcome.seconds,
     )
-    write_told(told, summary=summary, junit=junit)
+    write_outcome(outcome_facts, summary=summary, junit=junit)
 
 
-def write_told(outcome: Told, *, summary: str, junit: str) -> None:
-    """Write what was asked for; an empty name asks for nothing. Raises ReportNotWritten."""
+def write_outcome(outcome: RunOutcome, *, summary: str, junit: str) -> None:
+    """Write the summary and the JUnit file; an empty name writes none. Raises ReportNotWritten."""
     if summary:
         publish(as_markdown(outcome), summary)
     if junit:
@@ -47,5 +47,5 @@ def write_told(outcome: Told, *, summary: str, junit: str) -> None:
 
 
 def first_lines(result: Result) -> str:
-    """What stands below the verdict on the terminal."""
+    """The lines below the verdict on the terminal."""
     return "\n".join(lines_of(result))

@@ -1,4 +1,4 @@
-"""What one record is: the columns of every file in a run directory, and the shape of `result.json`.
+"""The files of a run directory: columns of the tables, manifest, journal, `result.json`; ids and metrics.
 
 File format history (`SCHEMA_VERSION`):
     1  first version
@@ -18,8 +18,8 @@ from luckyhit.records.finding import (
     RunFinding,
     UnexpectedAnswer,
 )
-from luckyhit.records.goal_names import GoalName, kind_of, metric_of_goal, route_of_goal
 from luckyhit.records.lenient import UnreadPart
+from luckyhit.records.manifest import Repeat
 from luckyhit.records.metrics import (
     FAULTS,
     LATENCIES,
@@ -30,13 +30,16 @@ from luckyhit.records.metrics import (
     STALE_READS,
     Estimator,
     EventMetric,
+    GoalName,
     MetricKind,
     MetricName,
     ProbeReads,
     ValueKind,
+    kind_of,
+    metric_of_goal,
     nearest_rank,
+    route_of_goal,
 )
-from luckyhit.records.repeat import Repeat
 from luckyhit.records.result import (
     Accounting,
     Beside,

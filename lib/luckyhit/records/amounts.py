@@ -1,4 +1,4 @@
-"""The units of metrics, and the units in which margins and limits are written: one row each."""
+"""The units of metrics, and those of margins and limits, a row each."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ Unit = Literal["share", "ms", "bytes/request", "calls/request"]
 
 @dataclass(frozen=True, slots=True)
 class AmountKind:
-    """One way to write a margin or a limit. `words`: what it is, `example`: as it is written. `scales`: what a number
-    with each suffix is multiplied with; an empty suffix is a bare number. `suffix`: the one that is written back, with
-    the space before it. `most`: the largest amount, `most_words`: the same as one would write it. `step`: what a margin
-    is widened by where the plan gives too little."""
+    """A unit of margins and limits. `words`, `example`: for messages. `scales`: the factor of each suffix; an empty
+    suffix is a bare number. `suffix`: the one used for output, with a leading space if any. `most`: the largest amount,
+    `most_words`: for messages. `step`: by which a suggested margin is widened."""
 
     words: str
     example: str
@@ -42,11 +41,11 @@ AMOUNTS: dict[MarginUnit, AmountKind] = {
         {"ms": 1.0, "s": 1e3, "m": 6e4, "h": 3.6e6},
         "ms",
         86_400_000.0,
-        "a duration of 24h at most",
+        "a duration of at most 24h",
         1.0,
     ),
     "bytes": AmountKind(
-        "a size", "500B", {"B": 1.0, "kB": 1e3, "MB": 1e6}, "B", 1e12, "a size of 1,000,000MB at most", 100.0
+        "a size", "500B", {"B": 1.0, "kB": 1e3, "MB": 1e6}, "B", 1e12, "a size of at most 1,000,000MB", 100.0
     ),
     "calls": AmountKind(
         "a bare number of database calls", "0.2", {"": 1.0}, "", 1e300, "a smaller number of database calls", 0.1
@@ -57,8 +56,8 @@ AMOUNTS: dict[MarginUnit, AmountKind] = {
 
 @dataclass(frozen=True, slots=True)
 class UnitKind:
-    """One unit of metrics. `amount`: the unit of a margin that is not relative. `suffix`: what stands behind a number.
-    `in_name`: the name of the metric holds the unit, so that a difference needs no more than a number and the name."""
+    """A unit of metrics. `amount`: the unit of an absolute margin. `suffix`: after a number. `in_name`: the metric's
+    name contains the unit, so that a difference is a number and the name."""
 
     amount: MarginUnit
     suffix: str

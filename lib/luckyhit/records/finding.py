@@ -1,26 +1,29 @@
-"""What a run shows beside its metrics: findings, doubts, and answers that were not as expected beforehand.
-
-What a reader has to know beside the verdict, or beside one number.
-"""
+"""What a run shows beside its metrics: findings, doubts about the cache status, unexpected answers, and notes."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from luckyhit.records.file_record import FileRecord
-from luckyhit.records.goal_names import GoalName
+from luckyhit.records.metrics import GoalName
 from luckyhit.records.vocabulary import Arm, NoteId
 
+
+class FileRecord(BaseModel):
+    """A record without unknown fields, never changed after it is made."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+
 PREFLIGHT_MET_FAULT = "preflight-met-fault"
-"""Id of a note of `luckyhit check`, and of a finding: before anything was measured, a route gave an answer that the
-case does not expect, and a goal covers it."""
+"""Id of a note of `luckyhit check`, and of a finding: before measuring, a route gave an unexpected answer, and a goal
+covers it."""
 
 
 class UnexpectedAnswer(FileRecord):
-    """An answer that was not as expected, without secrets: `request` is its line, `wrong` half a sentence, `body` how
-    it begins."""
+    """An unexpected answer, without secrets: `request` is the request line, `wrong` half a sentence, `body` its
+    beginning."""
 
     arm: Arm
     route: str
@@ -31,7 +34,7 @@ class UnexpectedAnswer(FileRecord):
 
 
 class Preflight(FileRecord):
-    """What asking each safe route once came to, before anything was measured; `preflight` in the manifest."""
+    """The answers of each safe route before measuring; `preflight` in the manifest."""
 
     id: str = PREFLIGHT_MET_FAULT
     asked: int = Field(default=0, ge=0)
@@ -46,17 +49,17 @@ class CountOf(FileRecord):
 
 
 class RunFinding(FileRecord):
-    """Something that a run shows beside its metrics, with its counts in each arm (null: not visible there). The ids are
-    those of `luckyhit.judge.findings.FINDERS`; `luckyhit.report.tables.finding_sentences` words them."""
+    """Something that a run shows beside its metrics, with its counts in each arm (null: not visible). The ids are those
+    of `luckyhit.judge.findings.FINDERS`; `luckyhit.report.tables.finding_sentences` words them."""
 
     id: str
     before: CountOf | None = None
     after: CountOf | None = None
     facts: dict[str, float | int | str | bool | None] = Field(
-        default={}, description="numbers and names that belong to it; units are in the names"
+        default={}, description="its numbers and names, with units in the names"
     )
     examples: list[dict[str, float | int | str | bool | None]] = Field(
-        default=[], description="rows that show it, a few at most"
+        default=[], description="a few rows that show it"
     )
 
 
@@ -66,7 +69,7 @@ DoubtId = Literal[
 
 
 class Doubt(FileRecord):
-    """What shows that the cache status of one arm can't be believed: `count` of `of` answers do (see
+    """Evidence that the cache status of one arm can't be trusted: `count` of `of` responses (see
     `luckyhit.judge.belief`)."""
 
     id: DoubtId
@@ -81,11 +84,11 @@ Fact = float | int | str | bool | list[str] | None
 
 
 class Note(FileRecord):
-    """One note: what it is about, the facts in it, and its words (see `luckyhit.text.wording`)."""
+    """One note: its id, its facts, and its text (see `luckyhit.text.wording`)."""
 
     id: NoteId
-    metric: GoalName | None = Field(default=None, description="in the result's own notes: the metric that it is of")
+    metric: GoalName | None = Field(default=None, description="in the notes of the result: its metric")
     facts: dict[str, Fact] = Field(
-        default={}, description="numbers and names that belong to it; units are in the names, or in the text"
+        default={}, description="its numbers and names, with units in the names or in the text"
     )
     text: str = Field(description="a sentence or two")

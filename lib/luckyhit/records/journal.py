@@ -1,7 +1,7 @@
-"""What `journal.jsonl` holds: every step that a run took on a target, with what was confirmed and undone of it.
+"""Read `journal.jsonl`: every step that a run took on a target, and what was confirmed and undone.
 
-One parser, and it is lenient: of a damaged file it gives what can be read, and names the lines that can't. Who undoes
-steps has to refuse such a file (`luckyhit.change.journal`, which writes it as well); a report shows what there is.
+The parser is lenient: it returns what can be read of a damaged file, and the lines that can't. Undoing refuses such a
+file (`luckyhit.change.journal`, which also writes it); a report shows what there is.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from luckyhit.records.vocabulary import STEP_OUTCOMES, StepOutcome, outcome_of_w
 
 JOURNAL = "journal.jsonl"
 AT_REST = "at_rest"
-"""Confirmed of a step that stays open only so that the run's next notebook could still undo it."""
+"""Marks a step that is open only so that the run's next notebook can still undo it."""
 
 
 @dataclass(frozen=True)
 class JournalNote:
-    """A confirmation of a step, or its undoing. `at`: seconds since 1970, None where that is no number."""
+    """A confirmation of a step, or its undoing. `at`: seconds since 1970, None if it is not a number."""
 
     at: float | None
     detail: Mapping[str, Any]
@@ -31,8 +31,7 @@ class JournalNote:
 class Step:
     """One journalled step: the intent, each confirmation of it (a restart confirms again), each undoing.
 
-    It is open while something of it may be left on the target: from its intent on, until it was confirmed (a step
-    without an inverse) or undone (a step with one)."""
+    It is open from its intent until it is undone (with an inverse) or confirmed (without one)."""
 
     id: int
     step: str
@@ -44,7 +43,7 @@ class Step:
 
     @property
     def kind(self) -> str:
-        """The kind of its inverse; empty where nothing needs to be undone."""
+        """The kind of its inverse; empty if nothing needs to be undone."""
         return str(self.inverse.get("kind") or ("unnamed" if self.inverse else ""))
 
     @property
@@ -65,18 +64,18 @@ class Step:
 
     @property
     def outcome(self) -> dict[str, Any]:
-        """Everything that was confirmed of it, the latest word of each."""
+        """All confirmed facts, the latest value of each."""
         return {name: value for note in (*self.confirms, *self.undos) for name, value in note.detail.items()}
 
     @property
     def how(self) -> str:
-        """How it was undone, in the words of who did it; empty where it wasn't, or nothing was said."""
+        """How it was undone, in words; empty if it was not undone or not described."""
         words = [str(note.detail["how"]) for note in self.undos if note.detail.get("how")]
         return words[-1] if words else ""
 
     @property
     def closed_as(self) -> StepOutcome | None:
-        """How it was closed; None where it wasn't, or that was not noted."""
+        """How it was closed; None if it was not, or not recorded."""
         if not self.undos:
             return None
         noted = self.undos[-1].detail.get("outcome")
@@ -84,7 +83,7 @@ class Step:
 
     @property
     def times(self) -> list[float]:
-        """When anything was written of it, in seconds since 1970."""
+        """The times of all its lines, in seconds since 1970."""
         every = [self.at, *(note.at for note in (*self.confirms, *self.undos))]
         return [at for at in every if at is not None]
 
@@ -99,8 +98,8 @@ class DamagedLine:
 
 @dataclass(frozen=True)
 class JournalFile:
-    """`steps`: oldest first; `lines`: all that are JSON objects, whether a step or not. `torn`: the file ends in the
-    middle of a line, as it does where its writer was killed; what was never wholly on the disk was never relied on."""
+    """`steps`: oldest first; `lines`: all JSON objects, whether a step or not. `torn`: the file ends within a line,
+    since its writer was killed; nothing relied on that line."""
 
     steps: tuple[Step, ...] = ()
     damaged: tuple[DamagedLine, ...] = ()
@@ -125,7 +124,7 @@ def load_journal(data: bytes) -> JournalFile:
 
 
 def _read(event: Mapping[str, Any], steps: Mapping[int, Step]) -> Step:
-    """The step that a line is about, as it is known with it."""
+    """The step of a line, updated by it."""
     number, name, detail = event["id"], event["event"], _object(event["detail"])
     if type(number) is not int:
         raise ValueError(f"the id {number!r} is no number")

@@ -1,4 +1,4 @@
-"""Reading a record that may be damaged: what can be read of it, and a problem for each part that can't."""
+"""Read a record that may be damaged: what can be read, and a problem for each part that can't."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _LONGEST = 200
 
 @dataclass(frozen=True)
 class UnreadPart:
-    """One field or entry that is not in the model. `path`: where it stood in the file (numbers count from 0);
-    `value`: what stood there, cut short; `repeated`: it can be read, and an earlier entry has its `number`."""
+    """One field or entry that was dropped. `path`: where it is in the file (indexes from 0); `value`: its value, cut
+    short; `repeated`: it can be read, but an earlier entry has the same `number`."""
 
     path: Path
     value: str
@@ -34,10 +34,10 @@ def load_record(
     stands_for: Mapping[tuple[str, ...], Any] = {},
     unique: Mapping[tuple[str, ...], str] = {},
 ) -> tuple[_Record, list[UnreadPart]]:
-    """`document` as `model`, without what does not fit; every field of it needs a default.
+    """`document` as `model`, without the invalid parts; every field of the model needs a default.
 
-    `stands_for`: what to put in the place of an unreadable field, by its path (`*` for any number or name). `unique`:
-    by the path of a list, the field in which its entries have to differ. Never raises.
+    `stands_for`: the replacement of an unreadable field, by its path (`*` for any index or name). `unique`: by the path
+    of a list, the field in which its entries have to differ. Never raises.
     """
     try:
         pruner = _Pruner(_copied(document), stands_for)
@@ -52,7 +52,7 @@ def load_record(
             if places:
                 pruner.drop(places)
                 continue
-            # The record as a whole is refused, with nothing in it that can't be read: entries are there twice.
+            # Only the record as a whole is invalid: it has repeated entries.
             dropped = [pruner.drop_repeated(path, field) for path, field in unique.items()]
             if not any(dropped):
                 return model(), [*pruner.problems, UnreadPart((), str(error)[:_LONGEST])]
@@ -61,7 +61,7 @@ def load_record(
 
 
 class _Pruner:
-    """A document that loses what can't be read of it. Paths in problems are those of the document at first."""
+    """Removes the unreadable parts of a document. Paths in problems are those of the original document."""
 
     def __init__(self, document: dict[str, Any], stands_for: Mapping[tuple[str, ...], Any]) -> None:
         self.document = document
@@ -69,10 +69,10 @@ class _Pruner:
         self._stands_for = stands_for
         self._replaced: set[Path] = set()
         self._at_first: dict[int, list[int]] = {}
-        """By id of a list: the places that its entries had at first."""
+        """By id of a list: the original indexes of its entries."""
 
     def drop_repeated(self, path: tuple[str, ...], field: str) -> bool:
-        """Drop the entries of a list whose `field` an earlier one has. Whether there were any."""
+        """Drop the entries of a list whose `field` an earlier one has. Returns whether there were any."""
         entries: Any = self.document
         for name in path:
             entries = entries.get(name, {})
@@ -86,12 +86,12 @@ class _Pruner:
     def drop(self, places: Iterable[Path]) -> None:
         unreadable = {self._standing(place) for place in places}
         outermost = [place for place in unreadable if not any(place[:size] in unreadable for size in range(len(place)))]
-        # The last first: entries of a list move up.
+        # From the end, since removing an entry moves up the later ones.
         for place in sorted(outermost, key=_order, reverse=True):
             self._drop(place)
 
     def _standing(self, place: Path) -> Path:
-        """The innermost part of `place` that stands in the document: what lacks something can't be read either."""
+        """The innermost part of `place` that exists in the document; a part that lacks a field is dropped."""
         holder: Any = self.document
         for depth, part in enumerate(place):
             try:
@@ -131,7 +131,7 @@ def _order(path: Path) -> list[tuple[bool, int, str]]:
 
 
 def _copied(value: Any) -> Any:
-    """A copy in which no two entries are one object."""
+    """A deep copy without shared objects."""
     if type(value) is dict:
         return {name: _copied(entry) for name, entry in value.items()}
     return [_copied(entry) for entry in value] if type(value) is list else value

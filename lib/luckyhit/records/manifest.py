@@ -1,8 +1,8 @@
-"""What `manifest.json` notes of a run, typed: its host, its blocks and what was done before each, how it ended.
+"""`manifest.json` of a run, typed: its host, its blocks and what was done before each, how it ended.
 
-`load_manifest` is lenient: of a damaged or foreign manifest it gives what can be read, and says which fields can't. A
-field that nobody noted has its default. A part (`block.washout`) is true where anything was noted of it.
-Fields that this version does not know are kept as they are.
+`load_manifest` is lenient: it returns what can be read of a damaged or foreign manifest, and which fields can't. A
+field that was not recorded has its default. A part (`block.washout`) is true if anything was recorded in it. Fields
+that this version does not know are kept as they are.
 """
 
 from __future__ import annotations
@@ -13,9 +13,19 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from luckyhit.records.finding import Preflight
 from luckyhit.records.lenient import UnreadPart, load_record
-from luckyhit.records.repeat import Repeat
 from luckyhit.records.result import Accounting, Guard, Rollback
 from luckyhit.records.vocabulary import Arm, Stage, Verdict
+
+
+class Repeat(BaseModel):
+    """How to repeat a run. `case`, `runs_dir` and `reports_dir` are shell words to use in the project's folder (empty
+    for the project's own folders); `variables` are the names of variables that have to be set."""
+
+    case: str = ""
+    runs_dir: str = ""
+    reports_dir: str = ""
+    variables: list[str] = Field(default_factory=list)
+
 
 State = Literal["measuring", "measured", "finished", "failed"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
@@ -28,7 +38,7 @@ Figure = Annotated[float, Field(ge=0, lt=1e15)]
 
 
 class ManifestPart(BaseModel):
-    """A part of the manifest; true where anything was noted of it."""
+    """A part of the manifest; true if anything was recorded in it."""
 
     model_config = ConfigDict(extra="allow", frozen=True, defer_build=True, allow_inf_nan=False, populate_by_name=True)
 
@@ -37,8 +47,8 @@ class ManifestPart(BaseModel):
 
 
 class RunFailure(ManifestPart):
-    """Why a run did not end well; `exit_code` is that of the command. `refusal`: what was refused (`errors.REFUSALS`),
-    null where nothing was; an earlier version did not note it."""
+    """Why a run failed; `exit_code` is that of the command. `refusal`: what the target refused (`errors.REFUSALS`), or
+    null; earlier versions did not record it."""
 
     error: str = ""
     message: str = ""
@@ -62,7 +72,7 @@ class PlanNotes(ManifestPart):
 
 
 class InterimLook(ManifestPart):
-    """A look at a run that goes on, after so many blocks of the change. `added`: blocks beyond the plan, from here."""
+    """An interim look after `blocks` blocks of the change. `added`: blocks added to the plan."""
 
     blocks: int | None = None
     verdict: Verdict | None = None
@@ -80,7 +90,7 @@ class KeyShape(ManifestPart):
 
 
 class LearnedKeys(ManifestPart):
-    """What reads of probed keys stored in the cache of one stack. `unknown`: the reason by key."""
+    """The cache keys that reads of probed keys stored, in one stack. `unknown`: the reason by key."""
 
     shapes: list[KeyShape] = []
     reads: Count = 0
@@ -88,7 +98,7 @@ class LearnedKeys(ManifestPart):
 
 
 class ClearNotes(ManifestPart):
-    """What was cleared before a block (`luckyhit.change.clearing.clear.ClearReport`), in keys; null: not noted."""
+    """Number of keys cleared before a block (`luckyhit.change.clearing.clear.ClearReport`); null: not recorded."""
 
     scanned: Count | None = None
     matched: Count | None = None
@@ -112,7 +122,7 @@ class ClearNotes(ManifestPart):
 
 
 class PurgeNotes(ManifestPart):
-    """What was purged in front of a service before a block (`luckyhit.change.clearing.purge.PurgeReport`)."""
+    """The purge calls before a block (`luckyhit.change.clearing.purge.PurgeReport`)."""
 
     calls: Count | None = None
     statuses: dict[str, int] = {}
@@ -121,7 +131,7 @@ class PurgeNotes(ManifestPart):
 
 
 class EngineNotes(ManifestPart):
-    """How well the load engine kept time in a block (`luckyhit.load.block.EngineCheck`)."""
+    """The timing of the load engine in a block (`luckyhit.load.block.EngineCheck`)."""
 
     added_p50_ms: float | None = None
     added_p99_ms: float | None = None
@@ -133,8 +143,8 @@ class EngineNotes(ManifestPart):
 
 
 class ProbeNotes(ManifestPart):
-    """What the freshness probe counted of itself in a block. `requests`: in the measured part, and `share` of the
-    load's there; `beside`: the others. `put_back`, `not_put_back`: keys, null where it does not tell."""
+    """The freshness probe's own counts in a block. `requests`: in the measured part, with their `share` of the load;
+    `beside`: the others. `put_back`, `not_put_back`: keys; null: unknown."""
 
     probes: Count | None = None
     writes: int | None = None
@@ -153,8 +163,8 @@ class ProbeNotes(ManifestPart):
 
 
 class WashoutNotes(ManifestPart):
-    """The wash-out before a block. `settled`: whether the hit ratio stood still (null: it could not be seen); `ratios`:
-    of its windows."""
+    """The wash-out before a block. `settled`: whether the hit ratio was stationary (null: unknown); `ratios`: of its
+    windows."""
 
     stretches: Count | None = None
     seconds: Figure | None = None
@@ -163,7 +173,7 @@ class WashoutNotes(ManifestPart):
 
 
 class LimitNotes(ManifestPart):
-    """What was watched for the target's users in a block. `stopped`: the limit that ended it, in a sentence."""
+    """The limits watched in a block. `stopped`: the limit that stopped it, in a sentence."""
 
     error_rate: Figure | None = None
     p99_ms: Figure | None = None
@@ -173,7 +183,7 @@ class LimitNotes(ManifestPart):
 
 
 class ExampleNotes(ManifestPart):
-    """An unexpected answer, and how many of its kind the block had (`luckyhit.load.bodies.examples`)."""
+    """An unexpected answer, with the number of its kind in the block (`luckyhit.load.bodies.examples`)."""
 
     arm: Arm
     route: str
@@ -187,7 +197,7 @@ class ExampleNotes(ManifestPart):
 
 
 class NotedBlock(ManifestPart):
-    """One finished block. Times are ns since the run began; null where they were not noted.
+    """One finished block. Times are ns since the start of the run; null: not recorded.
 
     `stage` is null, and `arms` empty, where what was noted can't be read. `start`: the how many-th process start each
     arm has; `started`: its pid. `differences`: by arm and entry of the fingerprint, (first value, value now).
@@ -223,12 +233,12 @@ class NotedBlock(ManifestPart):
     stopped: str | None = None
 
     def cleared(self, arm: Arm) -> ClearNotes:
-        """What was noted of the clear in one arm; false where nothing was."""
+        """The clear in one arm; false if nothing was recorded."""
         return (self.clear or {}).get(arm, ClearNotes())
 
 
 class Manifest(ManifestPart):
-    """`manifest.json`. Empty texts and nulls stand for what was not noted."""
+    """`manifest.json`. Empty texts and nulls: not recorded."""
 
     schema_: int | None = Field(default=None, alias="schema", ge=1)
     case: str = ""
@@ -293,28 +303,28 @@ _STANDS_FOR: dict[tuple[str, ...], Any] = {
     ("blocks", "*", "probe", "not_put_back", "before"): None,
     ("blocks", "*", "probe", "not_put_back", "after"): None,
 }
-"""By path: what stands for a field that was noted and can't be read, where its default would say that all is well."""
+"""By path: the replacement of an unreadable field whose default would mean that all is well."""
 
 
 def load_manifest(document: dict[str, Any]) -> tuple[Manifest, list[UnreadPart]]:
-    """The manifest as far as it can be read, and a problem for each field or entry that can't. Never raises. Of several
-    entries with one number the first is taken."""
+    """The manifest as far as it can be read, and a problem for each unreadable field or entry. Never raises. Of several
+    entries with the same number the first is kept."""
     return load_record(Manifest, document, _STANDS_FOR, unique={("blocks",): "block"})
 
 
 def load_blocks(entries: list[Any]) -> tuple[list[NotedBlock], list[UnreadPart]]:
-    """The same of a list of blocks alone."""
+    """The same for a list of blocks."""
     manifest, problems = load_manifest({"blocks": entries})
     return manifest.blocks, problems
 
 
 def written(fields: dict[str, Any]) -> dict[str, Any]:
-    """Fields of the manifest as they stand in the file. Raises ValidationError for a field or value that no manifest
-    has."""
+    """Fields of the manifest as written to the file. Raises ValidationError for an unknown field or an invalid
+    value."""
     known = Manifest.model_validate(fields, extra="forbid")
     return known.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
 def written_block(fields: dict[str, Any]) -> dict[str, Any]:
-    """The same of one block."""
+    """The same for one block."""
     return NotedBlock.model_validate(fields, extra="forbid").model_dump(mode="json", exclude_unset=True)

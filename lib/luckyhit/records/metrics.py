@@ -1,16 +1,18 @@
-"""The metrics: one row each. A row chooses everything: what is read, how arms are compared, what it is called, where it
-is shown.
+"""The metrics, a row each: what is read, how arms are compared, its name, where it is shown; and the names of goals.
 
-A metric to come is a name in `MetricName` and a row in `METRICS`. Only where none of the estimators fits it also needs
-a row in `luckyhit.judge.compare.effects.REQUEST_ESTIMATORS`; only where its values are no number of a column, one in
+A new metric is a name in `MetricName` and a row in `METRICS`. A new estimator also needs a row in
+`luckyhit.judge.compare.effects.REQUEST_ESTIMATORS`; values that are not the numbers of a column, one in
 `luckyhit.judge.table.request_values.VALUES`.
 """
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 from math import ceil
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, WithJsonSchema
 
 from luckyhit.records.amounts import UNITS, MarginUnit, Unit
 
@@ -45,16 +47,16 @@ probe-share      share of the probe's writes: pairs of writes
 window-quantile  quantile of windows of staleness: order statistics
 """
 ValueKind = Literal["hit", "failed", "wrong", "latency", "number"]
-"""What one request counts as: see `judge.request_values`. `number`: what its column holds."""
+"""The value of one request: see `judge.request_values`. `number`: the number in its column."""
 EventMetric = Literal["hit_ratio", "latency_ms", "error_rate"]
-"""What is watched for events inside an arm; `latency_ms` is the geometric mean."""
+"""The series in which events inside an arm are detected; `latency_ms` is the geometric mean."""
 ProbeReads = Literal["plain", "conditional", "in-flight", "absent", "refused", "shown"]
 """Which reads of the probe count: see `judge.stale.probe_pairs`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Needed:
-    """What a case has to declare so that the probe makes such reads: a field of `freshness`, or an item in it."""
+    """What a case has to declare for a kind of reads: a field of `freshness`, or an item in it."""
 
     field: str
     item: str = ""
@@ -108,12 +110,12 @@ class MetricKind:
 
     @property
     def by_route(self) -> bool:
-        """Whether it can be told of one route: every metric of requests, and those with `by_read_route`."""
+        """Whether it is available by route: every metric of requests, and those with `by_read_route`."""
         return bool(self.column) or self.by_read_route
 
     @property
     def units(self) -> tuple[MarginUnit, ...]:
-        """Those of a margin: relative to before, or in points; then the metric's own, which is a limit's."""
+        """Units of a margin: relative to before or in points, then the metric's own, which a limit has too."""
         own = UNITS[self.unit].amount
         return (own,) if own == "%" or not self.relative else ("%", own)
 
@@ -138,13 +140,13 @@ def _stale(words: str, counts: str, reads: ProbeReads, needs: Needed | None = No
     return MetricKind("share", words, counts, "probe-share", reads=reads, part_of="stale_reads", needs=needs)
 
 
-_DUE = "from the moment a request was *due* to its last byte, of answers as expected"
+_DUE = "from the *due* time of a request to its last byte, for responses as expected"
 
 METRICS: dict[MetricName, MetricKind] = {
     "hit_ratio": MetricKind(
         "share",
         "hit ratio",
-        "hits among the answers that told their cache status; stale answers count as no hit",
+        "hits among the responses with a cache status; stale responses are not hits",
         "share",
         column="cache",
         value="hit",
@@ -166,7 +168,7 @@ METRICS: dict[MetricName, MetricKind] = {
     "error_rate": MetricKind(
         "share",
         "error rate",
-        "failed, timed out or unexpected, among the requests that were sent",
+        "failed, timed out or unexpected, among the requests sent",
         "share",
         column="error",
         value="failed",
@@ -179,7 +181,7 @@ METRICS: dict[MetricName, MetricKind] = {
     "wrong_answers": MetricKind(
         "share",
         "wrong answers",
-        "answers with a status of 2xx or 3xx that are not what the route owes, among all answers",
+        "2xx and 3xx responses with wrong content, among all responses",
         "share",
         column="error",
         value="wrong",
@@ -192,7 +194,7 @@ METRICS: dict[MetricName, MetricKind] = {
     "db_calls": MetricKind(
         "calls/request",
         "database calls per request",
-        "database calls per answer",
+        "database calls per response",
         "count",
         column="db_calls",
         unseen="told its database calls",
@@ -204,7 +206,7 @@ METRICS: dict[MetricName, MetricKind] = {
     "bytes_per_request": MetricKind(
         "bytes/request",
         "bytes per request",
-        "bytes of the response body as sent (compressed, where it is), per answer",
+        "bytes of the response body as sent (compressed or not), per response",
         "mean",
         column="bytes",
         unseen="showed the size of its answer",
@@ -213,38 +215,36 @@ METRICS: dict[MetricName, MetricKind] = {
     "stale_reads": MetricKind(
         "share",
         "stale reads",
-        "reads that showed an older version, later than the declared bound",
+        "reads that returned an older version after the declared bound",
         "stale-share",
         by_read_route=True,
         fault=True,
         baseline="stale reads",
         trend=True,
     ),
-    "stale_reads_plain": _stale(
-        "stale plain reads", "the same of the probe's reads without a validator alone", "plain"
-    ),
+    "stale_reads_plain": _stale("stale plain reads", "the same, only the probe's reads without a validator", "plain"),
     "stale_reads_conditional": _stale(
-        "stale conditional reads", "of its reads with a validator (`If-None-Match`)", "conditional"
+        "stale conditional reads", "the same, only its reads with a validator (`If-None-Match`)", "conditional"
     ),
     "stale_reads_in_flight": _stale(
         "stale reads of keys in flight",
-        "behind a write that met a read under way",
+        "after a write during a read",
         "in-flight",
         Needed("prestates", "in-flight"),
     ),
     "stale_reads_absent": _stale(
         "stale reads of new keys",
-        "behind the write that created what was not there before",
+        "after the write that created the key",
         "absent",
         Needed("absent"),
     ),
     "stale_reads_refused": _stale(
-        "reads of refused values", "behind a refused write: reads that showed its value", "refused", Needed("refused")
+        "reads of refused values", "reads that returned the value of a refused write", "refused", Needed("refused")
     ),
     "phantom_reads": MetricKind(
         "share",
         "phantom reads",
-        "probes behind which a read showed a version that no accepted write wrote, among those that showed one",
+        "probes with a read of a version that no accepted write wrote, among those with a version",
         "probe-share",
         reads="shown",
         fault=True,
@@ -253,28 +253,67 @@ METRICS: dict[MetricName, MetricKind] = {
     "staleness_p99_ms": MetricKind(
         "ms",
         "p99 staleness",
-        "for how long readers have to expect old data after a write",
+        "how long readers have to expect old data after a write",
         "window-quantile",
         quantile=0.99,
         relative=False,
     ),
 }
-"""Every metric, in the order of tables."""
+"""All metrics, in the order of tables."""
 
 OF_REQUESTS: tuple[MetricName, ...] = tuple(name for name, kind in METRICS.items() if kind.column)
 LATENCIES: tuple[MetricName, ...] = tuple(name for name, kind in METRICS.items() if kind.value == "latency")
 OF_FRESHNESS: tuple[MetricName, ...] = tuple(
     name for name, kind in METRICS.items() if kind.probe and kind.part_of is None
 )
-"""A goal on one of these says itself how much has to be known of old data."""
+"""Metrics of old data; a goal on one of them declares what is acceptable."""
 STALE_READS: MetricName = "stale_reads"
-"""The metric of old data, which tables, figures and guards of freshness are about."""
+"""The metric of old data that tables, figures and guards of freshness use."""
 FAULTS: tuple[MetricName, ...] = tuple(name for name, kind in METRICS.items() if kind.fault)
-"""What is wrong at any level: told where it moved, declared or not."""
+"""Metrics that are wrong at any level: reported if they moved, with or without a goal."""
 NUMBER_COLUMNS: tuple[str, ...] = tuple(
     dict.fromkeys(kind.column for kind in METRICS.values() if kind.column and kind.value == "number")
 )
-"""The columns of the requests whose numbers are metrics as they stand."""
+"""The columns of the requests whose numbers are metrics themselves."""
+
+
+_BY_ROUTE = [name for name, kind in METRICS.items() if kind.by_route]
+_NAME_SCHEMA = {
+    "type": "string",
+    "anyOf": [{"enum": [*METRICS]}, {"pattern": rf"^[a-z0-9][a-z0-9-]*\.({'|'.join(_BY_ROUTE)})$"}],
+}
+
+
+def _known(name: str) -> str:
+    route, dot, metric = name.rpartition(".")
+    names = [known for known, kind in METRICS.items() if kind.by_route or not dot]
+    if metric in names and bool(route) == bool(dot):
+        return name
+    near = difflib.get_close_matches(metric[:100], names, n=1, cutoff=0.6)
+    expected = f"{'ROUTE.METRIC with a metric' if dot else 'a metric'}: one of {', '.join(names)}"
+    raise ValueError(f"{expected} (did you mean '{near[0]}'?)" if near else expected)
+
+
+GoalName = Annotated[str, AfterValidator(_known), WithJsonSchema(_NAME_SCHEMA)]
+"""What a goal is about: a metric, or `route.metric` (a metric of one route: `stores.hit_ratio`)."""
+
+
+def metric_of_goal(name: GoalName) -> MetricName:
+    """`hit_ratio` for `stores.hit_ratio` and for `hit_ratio`. Raises KeyError if it doesn't end in a metric."""
+    metric = name.rpartition(".")[2]
+    if metric not in METRICS:
+        raise KeyError(name)
+    return metric
+
+
+def route_of_goal(name: GoalName) -> str:
+    """`stores` for `stores.hit_ratio`; empty for a metric of all requests."""
+    return name.rpartition(".")[0]
+
+
+def kind_of(name: GoalName) -> MetricKind:
+    """The row of a goal's metric."""
+    return METRICS[metric_of_goal(name)]
 
 
 def nearest_rank(quantile: float, count: int) -> int:

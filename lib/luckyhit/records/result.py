@@ -6,15 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field
 
-from luckyhit.records.file_record import FileRecord
-from luckyhit.records.finding import CountOf, Doubt, Note, RunFinding
-from luckyhit.records.goal_names import GoalName
-from luckyhit.records.metrics import EventMetric
+from luckyhit.records.finding import CountOf, Doubt, FileRecord, Note, RunFinding
+from luckyhit.records.metrics import EventMetric, GoalName
 from luckyhit.records.vocabulary import SCHEMA_VERSION, Arm, GuardId, Limit, OldDataLooked, Verdict, id_of_title
 
 
 class Metric(FileRecord):
-    """One metric in both arms. Every number is null where it could not be seen: never 0 instead."""
+    """One metric in both arms. Numbers that are not visible are null, never 0."""
 
     unit: str
     before: float | None = None
@@ -50,7 +48,7 @@ class Metric(FileRecord):
 
 
 class Guard(FileRecord):
-    """One guard: what it checked, whether that held, the evidence, and what to do where it did not hold."""
+    """One guard: what it checked, whether it held, the evidence, and what to do if it failed."""
 
     id: Annotated[GuardId, BeforeValidator(id_of_title)] = Field(validation_alias=AliasChoices("id", "name"))
     ok: bool
@@ -73,9 +71,9 @@ class Accounting(FileRecord):
 
 
 class Naive(FileRecord):
-    """What a plain before/after would have said: the first look at the service without the change, warming cache
-    and all, against the last look at the one with it, by means and Welch's t-test. Where arms ran beside each other,
-    both looks are at an arm beside the other."""
+    """The result of a plain before/after comparison: the first block without the change, warming cache included,
+    against the last block with it, by means and Welch's t-test. Side by side, both are taken while the other arm
+    ran."""
 
     latency_before_ms: float | None = None
     latency_after_ms: float | None = None
@@ -88,7 +86,7 @@ class Naive(FileRecord):
 
 
 class Rollback(FileRecord):
-    """Whether the change is out again, and whether the second *before* equals the first."""
+    """Whether the change is rolled back, and whether the second *before* equals the first."""
 
     confirmed: bool = False
     detail: str = ""
@@ -98,17 +96,17 @@ class Rollback(FileRecord):
 
 
 class OldData(FileRecord):
-    """Whether the run looked for old data, which no other metric shows."""
+    """Whether the run measured old data, which no other metric shows."""
 
     looked: OldDataLooked
-    pairs: int = Field(default=0, description="what `stale_reads` is made of; 0 where it is not visible")
+    pairs: int = Field(default=0, description="pairs of `stale_reads`; 0 if it is not visible")
     at_most: float | None = Field(
         default=None, description="the largest share of stale reads that is possible after the change; null: no pairs"
     )
 
 
 class FreshnessFacts(FileRecord):
-    """What the freshness probe found in one arm. Every number is null where it could not be seen: never 0 instead.
+    """What the freshness probe found in one arm. Numbers that are not visible are null, never 0.
 
     "CountOf" reads are those of the headline: `once` reads of keys that an old copy could be of (prestates warm,
     in-flight, absent), sent later than the declared bound after the acknowledgement of the write they are about.
@@ -190,7 +188,7 @@ class FreshnessFacts(FileRecord):
 
 
 class Moved(FileRecord):
-    """How far one arm moved in an event: a share, or ms. `size` is became - was."""
+    """By how much one arm moved in an event: a share, or ms. `size` is became - was."""
 
     was: float
     became: float
@@ -198,7 +196,7 @@ class Moved(FileRecord):
 
 
 class RunEvent(FileRecord):
-    """Something that happened inside an arm, or inside both at once, while the change was measured."""
+    """An event inside one arm, or inside both at once, while the change was measured."""
 
     kind: Literal["drift", "shift"]
     metric: EventMetric
@@ -215,10 +213,10 @@ class RunEvent(FileRecord):
 
 
 class Beside(FileRecord):
-    """One metric of a baseline beside those of earlier runs, in the metric's unit."""
+    """One metric of a baseline beside earlier runs, in the metric's unit."""
 
     value: float
-    runs: int = Field(description="earlier baselines that showed the metric")
+    runs: int = Field(description="earlier baselines with the metric")
     median: float | None = Field(default=None, description="of the earlier ones; null where there are none")
     low: float | None = None
     high: float | None = None
@@ -229,16 +227,16 @@ class Beside(FileRecord):
 
 
 class Earlier(FileRecord):
-    """A baseline beside those of earlier runs of the same case, where the change was not measured. No verdict."""
+    """A baseline beside those of earlier runs of the same case, without a change and without a verdict."""
 
-    runs: int = Field(description="earlier baselines that can be compared")
-    left_out: dict[str, int] = Field(default={}, description="earlier runs that can't be, by the reason")
+    runs: int = Field(description="comparable earlier baselines")
+    left_out: dict[str, int] = Field(default={}, description="earlier runs that are not comparable, by reason")
     metrics: dict[GoalName, Beside] = Field(default={})
     sentence: str = ""
 
 
 class Result(FileRecord):
-    """`result.json`: the whole answer of one run. `schema` is the file's schema version."""
+    """`result.json`: the result of one run. `schema` is the version of the file's schema."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, defer_build=True)
 
@@ -298,5 +296,5 @@ class Result(FileRecord):
 
     @property
     def unseen_status(self) -> tuple[Arm, ...]:
-        """The arms whose cache status is not visible, since it can't be believed and nothing else tells it."""
+        """The arms whose cache status is not visible, since it can't be trusted and nothing else shows it."""
         return () if self.miss_calls else tuple(self.doubts)

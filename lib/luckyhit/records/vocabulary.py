@@ -1,4 +1,4 @@
-"""The words that files, code and reports share: arms, stages, statuses, errors, verdicts."""
+"""The ids that files, code and reports share: arms, stages, statuses, errors, verdicts, guards, notes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ CACHE_STATUSES: tuple[CacheStatus, ...] = get_args(CacheStatus)
 RequestError = Literal["connect", "timeout", "reset", "protocol", "dropped", "unexpected"]
 Verdict = Literal["HELPED", "HURT", "EQUIVALENT", "INCONCLUSIVE", "INVALID"]
 Limit = Literal["kept", "broken", "open"]
-"""Of a hard limit on the after arm: shown to be kept, shown to be broken, neither."""
+"""State of a hard limit on the after arm: shown to be kept, shown to be broken, or neither."""
 OldDataLooked = Literal["declared", "undeclared", "not-looked-at"]
-"""Whether a run looked for old data: with a goal on it, without one, or not at all."""
+"""Whether a run measured old data: with a goal, without one, or not at all."""
 
-# Blocks are numbered through the whole run: the baseline first, then those of the change, then the one that is
-# measured after the rollback. `stage` in the manifest's list of blocks tells which is which.
+# Blocks are numbered through the whole run: the baseline, those of the change, the one after the rollback. The manifest
+# has the stage of each.
 Stage = Literal["baseline", "wash-out", "change", "after-rollback"]
 
 GuardId = Literal[
@@ -71,12 +71,12 @@ GuardId = Literal[
     "what-is-allowed",
     "within-the-targets-limits",
 ]
-"""What a guard is about. Its title is `luckyhit.text.messages.guard_title`."""
+"""The guards. `luckyhit.text.messages.guard_title` gives the title."""
 GUARD_IDS: tuple[GuardId, ...] = get_args(GuardId)
 
 
 def id_of_title(noted: Any) -> Any:
-    """The id of a guard that an earlier version noted by its title: the same words. Ids stay as they are."""
+    """The id of a guard that an earlier version recorded by its title. Ids are returned unchanged."""
     return re.sub(r"[^a-z0-9]+", "-", noted.replace("'", "").lower()).strip("-") if isinstance(noted, str) else noted
 
 
@@ -144,7 +144,7 @@ NoteId = Literal[
     "starts-unknown",
     "starts-needed",
 ]
-"""What a note is about (see `luckyhit.records.Note`). Its words are in `luckyhit.text.messages.NOTES`."""
+"""The notes (see `luckyhit.records.Note`). `luckyhit.text.messages.NOTES` has the wording."""
 NOTE_IDS: tuple[NoteId, ...] = get_args(NoteId)
 NOT_VISIBLE: frozenset[NoteId] = frozenset(
     {
@@ -164,8 +164,8 @@ ACTION_IDS: tuple[ActionId, ...] = get_args(ActionId)
 StepOutcome = Literal[
     "put-back", "put-back-by-the-probe", "was-back", "left-to-others", "ended-well", "gone", "nothing-done"
 ]
-"""How a journalled step was closed: it was put back, by whom; it was so again already; somebody else changed it, and it
-was left so; nobody has to undo it; it ended with what it was done to; it was never done."""
+"""How a journalled step was closed: restored, restored by the probe; already restored; changed by others meanwhile and
+left alone; nothing to undo; gone with its target; never done."""
 STEP_OUTCOMES: tuple[StepOutcome, ...] = get_args(StepOutcome)
 _OUTCOME_OF_WORDS: dict[str, StepOutcome] = {
     "the run ended well": "ended-well",
@@ -175,5 +175,5 @@ _OUTCOME_OF_WORDS: dict[str, StepOutcome] = {
 
 
 def outcome_of_words(how: str) -> StepOutcome | None:
-    """The outcome in a journal of an earlier version, which noted it in words only."""
+    """The outcome in a journal of an earlier version, which recorded it in words only."""
     return next((outcome for words, outcome in _OUTCOME_OF_WORDS.items() if words in how), None)

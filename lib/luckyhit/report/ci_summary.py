@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from luckyhit.records import Guard, Result
-from luckyhit.report.run_outcome import Told
+from luckyhit.report.run_outcome import RunOutcome
 from luckyhit.report.tables.metric_rows import in_order, metric_row
 from luckyhit.report.tables.observed import EARLIER_HEADINGS, earlier_rows
 from luckyhit.text.messages import guard_title
@@ -17,7 +17,7 @@ _GOALS = ("Goal", "Before", "After", "Difference", "Interval", "Wanted", "Verdic
 _Safe = Callable[[str], str]
 
 
-def summary(outcome: Told) -> str:
+def summary(outcome: RunOutcome) -> str:
     """Verdict, sentence, goals, the guards that failed, where the report is. Nothing in it is markup but our own."""
 
     def safe(text: str) -> str:
@@ -74,7 +74,7 @@ def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], safe: _Safe) 
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) if rows else ""
 
 
-def _where(outcome: Told, safe: _Safe) -> str:
+def _where(outcome: RunOutcome, safe: _Safe) -> str:
     facts = [
         f"Run {safe(outcome.run)}" if outcome.run else "No run was made" if outcome.result is None else "Loose records"
     ]

@@ -11,7 +11,7 @@ from __future__ import annotations
 from xml.etree import ElementTree
 
 from luckyhit.records import GoalName, Guard, Metric, Result
-from luckyhit.report.run_outcome import Told
+from luckyhit.report.run_outcome import RunOutcome
 from luckyhit.report.tables.metric_rows import in_order, metric_row
 from luckyhit.text.messages import guard_title
 from luckyhit.text.wording import text_of
@@ -21,7 +21,7 @@ _Outcome = tuple[str, str, str]
 """Kind of the element (failure, error, skipped; empty: passed), message, text."""
 
 
-def junit(outcome: Told) -> str:
+def junit(outcome: RunOutcome) -> str:
     """The XML, as text. Nothing in it can break it: texts are scrubbed, and control characters made visible."""
     suite = _Suite(outcome)
     suite.add("run", "the run got to its end", _ended(outcome))
@@ -37,7 +37,7 @@ def junit(outcome: Told) -> str:
     return suite.text()
 
 
-def _ended(outcome: Told) -> _Outcome:
+def _ended(outcome: RunOutcome) -> _Outcome:
     if outcome.incomplete or outcome.result is None:
         return "error", outcome.incomplete or "there is no result", outcome.hint
     return "", "", ""
@@ -62,7 +62,7 @@ def _guard(guard: Guard) -> _Outcome:
 
 
 class _Suite:
-    def __init__(self, outcome: Told) -> None:
+    def __init__(self, outcome: RunOutcome) -> None:
         self._told = outcome
         self._root = ElementTree.Element("testsuites")
         self._suite = ElementTree.SubElement(self._root, "testsuite")

@@ -32,7 +32,7 @@ LONGEST = 2000
 
 
 @dataclass(frozen=True)
-class Told:
+class RunOutcome:
     """`result` is None where there is nothing to judge; `incomplete` then says why, and where a run ended early.
     `unreported`: why there is no HTML report of a run that was measured to its end.
     `clean` scrubs a text. `started` is local time, ISO 8601; `seconds` how long it took, 0 where nobody knows."""
@@ -78,7 +78,7 @@ def lines_of(result: Result) -> list[str]:
     return [*findings, result.naive.sentence] if result.naive.sentence else findings
 
 
-def told_of_run(
+def outcome_of_run(
     run: CaseRun,
     result: Result | None,
     reports_dir: Path,
@@ -88,7 +88,7 @@ def told_of_run(
     report: Path | None = None,
     unreported: str = "",
     seconds: float = 0.0,
-) -> Told:
+) -> RunOutcome:
     """What is told of a run, whatever became of it; `report` is the path of its HTML report."""
     manifest = manifest_of(run)
     try:
@@ -96,7 +96,7 @@ def told_of_run(
     except (LuckyHitError, OSError):
         case = None
     redactor = redactor_for(run, reports_dir)
-    return Told(
+    return RunOutcome(
         case=manifest.case or run.path.parent.name,
         run=run.id,
         title=case.title if case is not None else "",
@@ -111,18 +111,18 @@ def told_of_run(
     )
 
 
-def told_of_records(result: Result, folder: Path) -> Told:
+def outcome_of_records(result: Result, folder: Path) -> RunOutcome:
     """What is told of records that are no run (see `luckyhit.judge.records_only`)."""
     redactor = Redactor(mentioned_secrets(folder / "case.yml"), roots={folder.absolute(): folder.name})
-    return Told(case=result.case or folder.name, result=result, clean=_cleaner(redactor))
+    return RunOutcome(case=result.case or folder.name, result=result, clean=_cleaner(redactor))
 
 
-def told_of_error(case_file: Path, error: LuckyHitError, folders: Sequence[Path]) -> Told:
+def outcome_of_error(case_file: Path, error: LuckyHitError, folders: Sequence[Path]) -> RunOutcome:
     """What is told where no run came to be. `folders`: whose paths are not to be shown (runs, reports)."""
     roots: dict[str | Path, str] = {**project_roots(*(folder / "x" for folder in folders))}
     redactor = Redactor(mentioned_secrets(case_file), roots=roots)
     message = "; ".join(map(str, error.problems)) if isinstance(error, CaseError) else error.message
-    return Told(case=case_file.stem, incomplete=message, hint=error.hint, clean=_cleaner(redactor))
+    return RunOutcome(case=case_file.stem, incomplete=message, hint=error.hint, clean=_cleaner(redactor))
 
 
 def _cleaner(redactor: Redactor) -> Callable[[str], str]:

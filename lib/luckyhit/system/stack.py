@@ -230,7 +230,7 @@ class Stack:
         if self.case.caches_inside:
             return
         cache = start_embedded(
-            self.workdir, self.environ, kind=own_kind(self.case.cache), with_password=self.case.tells_password
+            self.workdir, self.environ, kind=own_kind(self.case.cache), with_password=self.case.passes_password
         )
         self._redactor.learn(cache.secrets)
         with self._lock:

@@ -1,4 +1,4 @@
-"""JSON values of any shape: walked, rewritten, and read leniently where somebody else wrote them."""
+"""Walk, rewrite and leniently read JSON values of any shape."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def members(value: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """(path, value) of everything that is no object and no list, in order. `path`: where `value` itself stands."""
+    """(path, value) of everything that is neither an object nor a list, in order. `path`: that of `value` itself."""
     if isinstance(value, (Mapping, list, tuple)):
         for step, inner in members(value):
             yield from leaves(inner, (*path, step))
@@ -26,7 +26,7 @@ def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
 
 
 def map_leaves(value: Any, change: Callable[[str, Any], Any], name: str = "") -> Any:
-    """A copy, with `change(name, leaf)` for each leaf. `name`: of the nearest object's field around it."""
+    """A copy with `change(name, leaf)` for each leaf. `name`: the nearest field around it."""
     if isinstance(value, Mapping):
         return {key: map_leaves(inner, change, str(key)) for key, inner in value.items()}
     return (
@@ -37,19 +37,19 @@ def map_leaves(value: Any, change: Callable[[str, Any], Any], name: str = "") ->
 
 
 def map_texts(value: Any, change: Callable[[str], Any]) -> Any:
-    """A copy, with `change(text)` for each text; names are left."""
+    """A copy with `change(text)` for each text; names are kept."""
     return map_leaves(value, lambda _, leaf: change(leaf) if isinstance(leaf, str) else leaf)
 
 
 def value_at(value: Any, path: Sequence[str | int]) -> Any:
-    """What stands at `path`; None where the path leads nowhere."""
+    """The value at `path`; None if there is none."""
     for step in path:
         value = member(value, step)
     return value
 
 
 def member(value: Any, step: str | int, missing: Any = None) -> Any:
-    """What an object has under the name `step`, or a list in that place."""
+    """The member of an object by name, or of a list by index."""
     if isinstance(value, Mapping):
         return value.get(step, missing)
     if isinstance(value, list) and isinstance(step, int) and 0 <= step < len(value):
@@ -58,10 +58,10 @@ def member(value: Any, step: str | int, missing: Any = None) -> Any:
 
 
 def as_object(value: Any) -> Mapping[str, Any]:
-    """An object as it is; empty for any other value."""
+    """An object unchanged; an empty one for any other value."""
     return value if isinstance(value, Mapping) else {}
 
 
 def as_list(value: Any) -> list[Any]:
-    """A list as it is; empty for any other value."""
+    """A list unchanged; an empty one for any other value."""
     return value if isinstance(value, list) else []

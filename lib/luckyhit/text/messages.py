@@ -1,11 +1,20 @@
-"""The words of ids: titles of guards, notes."""
+"""The wording of ids: titles of guards, and notes."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from luckyhit.records import GuardId, NoteId
+    from luckyhit.records import GuardId, NoteId, Verdict
+
+VERDICT_MEANINGS: dict[Verdict, str] = {
+    "HELPED": "improved as declared, at an accepted cost",
+    "HURT": "something got worse by more than is accepted",
+    "EQUIVALENT": "every difference is within its margin, too small to matter",
+    "INCONCLUSIVE": "the data does not decide",
+    "INVALID": "the numbers don't count",
+}
+"""What a verdict means, in half a sentence."""
 
 GUARD_TITLES: dict[GuardId, str] = {
     "accounting-exact": "accounting exact",
@@ -65,30 +74,28 @@ def guard_title(id: GuardId) -> str:
 
 NOTES: dict[NoteId, str] = {
     "run-ended-early": "The run ended early: {reason}.",
-    "no-manifest": "There is no manifest here: what each block was for was told from its rows.",
+    "no-manifest": "Without a manifest, the stage of each block is inferred from its rows.",
     "blocks-left-out": "{measured} of {planned} planned blocks of the change were finished.",
     "blocks-stopped-early": (
-        "{measured} of {planned} planned blocks of the change were finished: it was to stop where every goal is "
+        "{measured} of {planned} planned blocks of the change were finished: the run stopped when every goal was "
         "decided."
     ),
     "probe-problem": "Freshness probe, block {block}: {problem}",
     "probe-problems-more": "{count:,} more problems of the freshness probe are in the manifest.",
-    "washout-moved-in-baseline": (
-        "The hit ratio still moved when the block of the baseline began: plan.washout was over."
-    ),
+    "washout-moved-in-baseline": ("The hit ratio was still moving when the baseline began: plan.washout was over."),
     "washout-moved-after-rollback": (
-        "The hit ratio still moved when the block after the rollback began: plan.washout was over."
+        "The hit ratio was still moving when the block after the rollback began: plan.washout was over."
     ),
     "one-process-start": (
-        "One process start each: what a start itself moves in the latencies can't be told from the change."
+        "One process start per arm: the effect of a start on latencies can't be separated from the change."
     ),
     "arms-one-after-the-other": (
-        "The arms were measured one after the other: whatever else changed in between counts as the change."
+        "The arms were measured one after the other: anything else that changed in between counts as the change."
     ),
-    "arms-took-turns": "The arms took turns on one stack: whole blocks are the units, so there are few of them.",
+    "arms-took-turns": "The arms took turns on one stack: whole blocks are the units, so there are few.",
     "latency-parts": "The mean latency of requests with a visible cache status changed by {total}: {parts:listed}.",
     "latency-paired-away": (
-        "Measuring both arms side by side took {share:percent} of the variance out of the change of the mean latency."
+        "Measuring side by side removed {share:percent} of the variance from the difference of the mean latency."
     ),
     "latencies-leave-out": "Latencies leave out requests that failed or timed out: {before:,} before, {after:,} after.",
     "intervals-of-a-fixed-sample": (
@@ -96,90 +103,89 @@ NOTES: dict[NoteId, str] = {
         "the run."
     ),
     "intervals-at-any-moment": (
-        "Intervals hold for all goals together ({goals:listed}) at {level:percent}; and at whatever moment one looks "
-        "or stops."
+        "Intervals hold for all goals together ({goals:listed}) at {level:percent}, whenever one looks or stops."
     ),
     "intervals-at-all-looks": (
-        "Intervals hold for all goals together ({goals:listed}) at {level:percent}; and for all {looks} looks "
-        "together after which the run might have stopped."
+        "Intervals hold for all goals together ({goals:listed}) at {level:percent}, and for all {looks} looks at which "
+        "the run could have stopped."
     ),
     "blocks-after-the-other-arm": (
-        "{size} {way} in blocks that follow the other arm, in both arms alike. The comparison is fair, but the "
-        "levels are no steady state: a longer plan.washout would show it."
+        "{size} {way} in blocks that follow the other arm, in both arms alike. The comparison is fair, but the levels "
+        "are not a steady state; use a longer plan.washout."
     ),
     "trend-over-blocks": (
-        "{way} by {size} from block to block, in both arms alike; the order of the blocks does not cancel that."
+        "{way} by {size} from block to block, in both arms alike; the order of the blocks does not cancel this."
     ),
     "trend-over-mirrored-blocks": (
-        "{way} by {size} from block to block, in both arms alike; the mirrored order of the blocks cancels that."
+        "{way} by {size} from block to block, in both arms alike; the mirrored order of the blocks cancels this."
     ),
-    "order-of-blocks": "Order of the arms: they took turns in whole blocks. Carry-over: {carry_over}.",
+    "order-of-blocks": "Order of the arms: whole blocks in turn. Carry-over: {carry_over}.",
     "order-not-drawn": (
-        "Order of sending: the {first} arm was sent first in {share:percent} of {slots:,} slots, so what it warms or "
-        "holds up for the {second} arm counts as the change's."
+        "Order of sending: the {first} arm came first in {share:percent} of {slots:,} slots, so what it warms or "
+        "delays for the {second} arm counts as the change."
     ),
     "order-first-warms": (
-        "Order of sending: after less before, the {what} differs by {before_first} where before was sent first, by "
-        "{after_first} where after was ({apart} apart, {level:percent} interval {interval}). Coming second makes it "
-        "about {more} {way}, as if the first one warms something for it (a cache, a database, the host's page "
-        "cache): the stacks are not quite apart."
+        "Order of sending: the {what} changed by {before_first} where before was sent first, and by {after_first} "
+        "where after was ({apart} apart, {level:percent} interval {interval}). The second request is about {more} "
+        "{way}, as if the first warms something for it (a cache, a database, the host's page cache): the stacks are "
+        "not fully separate."
     ),
     "order-first-holds-up": (
-        "Order of sending: after less before, the {what} differs by {before_first} where before was sent first, by "
-        "{after_first} where after was ({apart} apart, {level:percent} interval {interval}). Coming second makes it "
-        "about {more} {way}, as if the first one holds it up (a processor, a connection, a lock): the stacks are not "
-        "quite apart."
+        "Order of sending: the {what} changed by {before_first} where before was sent first, and by {after_first} "
+        "where after was ({apart} apart, {level:percent} interval {interval}). The second request is about {more} "
+        "{way}, as if the first delays it (a processor, a connection, a lock): the stacks are not fully separate."
     ),
     "order-is-even": (
-        "The order of sending is drawn for each slot (before first in {share:percent}), so the comparison is fair."
+        "The order of sending is random in each slot (before first in {share:percent}), so the comparison is fair."
     ),
-    "order-is-uneven": "Before was first in {share:percent} of the slots, which moves the comparison by about {moved}.",
+    "order-is-uneven": "Before was sent first in {share:percent} of the slots, which shifts the comparison by about "
+    "{moved}.",
     "route-against-the-whole": (
-        "Route {route} goes against the whole: {against}. Both arms got the same mix of routes, so the traffic is "
-        "not why."
+        "Route {route} moved against the total: {against}. Both arms got the same mix of routes, so the traffic is not "
+        "the reason."
     ),
     "routes-part": (
-        "Routes part, and the whole hides it: {what} {parts:listed}, overall nothing that is sure. Both arms got the "
-        "same mix of routes, so the traffic is not why."
+        "Routes moved in opposite directions, which the total hides: {what} {parts:listed}, in total nothing certain. "
+        "Both arms got the same mix of routes, so the traffic is not the reason."
     ),
-    "routes-more": "{count:,} more notes of this kind are left out; the table of routes has the numbers.",
+    "routes-more": "{count:,} more notes of this kind are left out; see the table of routes.",
     "event": "{happened} {meaning}",
     "events-more": "{count:,} more events inside the arms are in result.json.",
     "not-visible-no-probe": "Not visible: the case has no freshness probe.",
     "not-visible-no-request": "Not visible: no request in {arms} {shown}.",
-    "not-visible-no-late-read": "Not visible: no read past the bound that could be told fresh or stale ({arms}).",
-    "not-visible-no-read": "Not visible: no read of the probe tells it ({arms}).",
-    "not-visible-no-window": "Not visible: no staleness window was polled in the {arms}.",
-    "not-visible-status": "Not visible in the {arms}: the status can't be believed.",
+    "not-visible-no-late-read": "Not visible: no read after the bound was either fresh or stale for certain ({arms}).",
+    "not-visible-no-read": "Not visible: no read of the probe shows it ({arms}).",
+    "not-visible-no-window": "Not visible: no staleness window was measured in the {arms}.",
+    "not-visible-status": "Not visible in the {arms}: the cache status can't be trusted.",
     "status-by-calls": (
-        "Told by the database calls of {routes:listed}, since the status in the {arms} can't be believed."
+        "Derived from the database calls of {routes:listed}, since the cache status in the {arms} can't be trusted."
     ),
     "change-not-measured": "The change was not measured.",
     "seen-on": "Seen on {share:percent} of the requests.",
     "seen-on-by-arm": "Seen on {before:percent} of the requests before, on {after:percent} after.",
-    "no-stale-read": "No stale read among {reads:,} after: the true share is below {at_most:percent}.",
-    "pairs-by-source": "{probe:,} pairs are the probe's, {workload:,} the workload's own.",
+    "no-stale-read": "No stale read among {reads:,} after the change: the true proportion is below {at_most:percent}.",
+    "pairs-by-source": "{probe:,} pairs are from the probe, {workload:,} from the workload.",
     "values-nobody-wrote": "Values that nobody wrote: {before} before, {after} after.",
-    "none-after": "None among {reads:,} after: the true share is below {at_most:percent}.",
-    "windows-open": "Windows still open when the probe stopped looking: {arms}.",
+    "none-after": "None among {reads:,} after the change: the true proportion is below {at_most:percent}.",
+    "windows-open": "Windows still open when the probe stopped polling: {arms}.",
     "starts-vary": (
-        "From one process start to the next the difference varies by {deviation} (one standard deviation), more than "
-        "the requests explain: the interval is one over starts."
+        "The difference varies between process starts by {deviation} (one standard deviation), more than the requests "
+        "explain: the interval is over starts."
     ),
-    "one-start-too-few": "One process start is too few to tell the difference from what a start itself may move.",
-    "starts-too-few": "{starts} process starts are too few to tell the difference from what a start itself may move.",
+    "one-start-too-few": "One process start is too few to separate the change from the effect of a start.",
+    "starts-too-few": "{starts} process starts are too few to separate the change from the effect of a start.",
     "too-few-requests": "Too few requests for an interval: measure longer.",
-    "no-bounds": "The sample sets no bounds: measure longer, or at a higher rate.",
+    "no-bounds": "The sample is too small for bounds: measure longer, or at a higher rate.",
     "margin-not-comparable": "The margin {margin} can't be compared with this metric.",
-    "accepted-cost": "Accepted cost: worse by {least} at least, by {most} at most.",
-    "no-worse-is-all": "No worse than the margin, which is all the goal asks; whether it is better can't be told.",
+    "accepted-cost": "Accepted cost: worse by at least {least} and at most {most}.",
+    "no-worse-is-all": "Not worse than the margin, which is what the goal asks; whether it is better is not known.",
     "limit-not-comparable": "The limit {limit} can't be compared with this metric.",
     "limit-broken": "Goal not met: beyond its limit after the change.",
     "limit-open": "Not shown to be within its limit of {limit}: {possible} is possible after the change.",
-    "pairs-unknown": "The sample does not tell how much more would decide: measure longer, or at a higher rate.",
-    "pairs-too-many": "More than {times} times this sample would be needed: measure longer, or set a larger margin.",
+    "pairs-unknown": "How much more data would decide is not known: measure longer, or at a higher rate.",
+    "pairs-too-many": "More than {times} times this sample is needed: measure longer, or set a larger margin.",
     "pairs-needed": "About {pairs} more pairs ({time} at this rate) would decide{often}.",
-    "starts-unknown": "More blocks (plan.blocks) would tell: each has process starts of its own.",
+    "starts-unknown": "More blocks (plan.blocks) would decide: each has its own process starts.",
     "starts-needed": "About {blocks} (plan.blocks), each with its own starts, would decide.",
 }
-"""The words of a note, with its facts in braces; formats as in `luckyhit.text.wording`."""
+"""The wording of a note, with its facts in braces; formats as in `luckyhit.text.wording`."""

@@ -1,15 +1,15 @@
-"""Numbers and lists in words: three digits at most, and the unit a reader expects."""
+"""Format numbers and lists for sentences: at most three digits, with units."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 DASH = "–"
-"""Stands for what was not visible: never a zero in its place."""
+"""For values that are not visible, which are never shown as 0."""
 
 
 def number(value: float) -> str:
-    """Three digits, two decimals at most, no exponent: 12345 -> `12,300`, 0.004 -> `0.004`, 0.0001 -> `0`."""
+    """At most three digits and two decimals, no exponent: 12345 -> `12,300`, 0.004 -> `0.004`, 0.0001 -> `0`."""
     size = abs(value)
     if not size < float("inf"):
         return "unbounded"
@@ -26,13 +26,13 @@ def number(value: float) -> str:
 
 
 def percent(share: float) -> str:
-    """0.584 -> `58 %`, 0.0123 -> `1.2 %`, 0.996 -> `99.6 %`: as many digits as tell it from 0 and from 1."""
+    """0.584 -> `58 %`, 0.0123 -> `1.2 %`, 0.996 -> `99.6 %`: enough digits to differ from 0 and 1."""
     near = min(abs(share), abs(1 - abs(share))) * 100
     return f"{hundredths(share, 0 if near >= 2 or near == 0 else 1 if near >= 0.2 else 2)} %"
 
 
 def points(share: float) -> str:
-    """A difference of shares in percentage points: -0.14 -> `−14 points`."""
+    """A difference of proportions in percentage points: -0.14 -> `−14 points`."""
     text = hundredths(share, decimals_of(share))
     return f"{text} point{'' if text in ('1', '−1') else 's'}"
 
@@ -73,5 +73,5 @@ def sentence_case(text: str) -> str:
 
 
 def plural(count: int, one: str, many: str = "") -> str:
-    """`1 block`, `1,200 blocks`; `many` where it is not made by an s."""
+    """`1 block`, `1,200 blocks`; `many`: an irregular plural."""
     return f"{count:,} {one if count == 1 else many or f'{one}s'}"

@@ -1,4 +1,4 @@
-"""Metrics in words: their names, values, differences and intervals, each in its unit."""
+"""Format metrics: names, values, differences and intervals, each in its unit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from luckyhit.text.numbers import decimals_of, hundredths, number, percent, poin
 
 
 def name_of(name: GoalName) -> str:
-    """A metric as in a sentence: `hit ratio`; of one route `hit ratio of stores`."""
+    """A metric's name in a sentence: `hit ratio`; for one route `hit ratio of stores`."""
     route = route_of_goal(name)
     return f"{kind_of(name).words} of {route}" if route else kind_of(name).words
 
@@ -32,7 +32,7 @@ def difference_text(name: GoalName, value: float) -> str:
 
 
 def interval_text(name: GoalName, low: float | None, high: float | None) -> str:
-    """`−100 to −93 points`; a side without a bound is said to have none."""
+    """`−100 to −93 points`; `at most` or `at least` if a bound is missing."""
     if low is None and high is None:
         return "no bounds"
     if low is None or high is None:
@@ -51,7 +51,7 @@ def interval_text(name: GoalName, low: float | None, high: float | None) -> str:
 
 
 def _off_zero(bound: float, text: str) -> bool:
-    """Whether the text keeps that the bound is not 0, which is what a verdict may hang on."""
+    """Whether the text still shows that the bound is not 0, which a verdict may depend on."""
     return not bound or float(text.replace("−", "-").replace(",", "")) != 0
 
 

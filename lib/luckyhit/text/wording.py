@@ -1,4 +1,4 @@
-"""Notes: records with the words that `messages` has for their ids."""
+"""Make notes with the wording that `messages` has for their ids."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from luckyhit.text.quantities import name_of
 
 
 class _Words(Formatter):
-    """Formats beside Python's own: `percent` of a share, `listed` of several texts."""
+    """Additional formats: `percent` of a share, `listed` of several texts."""
 
     def format_field(self, value: Any, format_spec: str) -> str:
         if format_spec == "percent":
@@ -27,21 +27,20 @@ _WORDS = _Words()
 
 
 def note(id: NoteId, **facts: Fact) -> Note:
-    """The note with its words, which begin with a capital. Raises KeyError for a fact that they name and that is not
-    given."""
+    """The note with its text, capitalised. Raises KeyError for a missing fact."""
     return Note(id=id, facts=facts, text=sentence_case(_WORDS.format(NOTES[id], **facts)))
 
 
 def text_of(notes: Iterable[Note]) -> str:
-    """Their texts, one after the other."""
+    """Their texts, joined."""
     return " ".join(note.text for note in notes)
 
 
 def has(notes: Iterable[Note], *ids: NoteId) -> bool:
-    """Whether one of these is among them."""
+    """Whether one of these ids is among them."""
     return any(note.id in ids for note in notes)
 
 
 def of_metric(name: GoalName, noted: Note) -> Note:
-    """The note of a metric as it stands among those of the result: led by its name."""
+    """A metric's note as one of the result's notes, with the metric's name in front."""
     return noted.model_copy(update={"metric": name, "text": f"{sentence_case(name_of(name))}: {noted.text}"})

@@ -1,6 +1,6 @@
-"""The road from a case file to a report: what the notebooks call, and what `luckyhit run` does unattended."""
+"""From a case file to a report: what the notebooks call, and what `luckyhit run` does unattended."""
 
-from luckyhit.workflow.unattended.run_case import Outcome, new_run, run_case
+from luckyhit.workflow.unattended.run_case import RunEnding, new_run, run_case
 from luckyhit.workflow.workbook import baseline, change, report
 
-__all__ = ["Outcome", "baseline", "change", "new_run", "report", "run_case"]
+__all__ = ["RunEnding", "baseline", "change", "new_run", "report", "run_case"]

@@ -1,7 +1,7 @@
-"""What the cells of the notebooks show: tables, figures and sentences, made from what was recorded.
+"""What the cells of the notebooks show: tables, figures and sentences, made from the records.
 
-It takes the judge, pandas and the report along, a second to import: the workbook imports it with the first cell that
-shows something, and while the service comes up (`luckyhit.workflow.steps`).
+Imports judge, pandas and report, which takes a second: the workbook imports this module with the first cell that shows
+something, and while the service starts (`luckyhit.workflow.steps`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from luckyhit.workflow.unattended.export import export, keep_result
 
 
 class CellContents:
-    """What was recorded is read once for all figures, tables and sentences, until there is more of it or another
+    """The records are read once for all figures, tables and sentences, until there are more of them or another
     result."""
 
     def __init__(self) -> None:
@@ -46,19 +46,19 @@ class CellContents:
         return notebook_tables.declared(case)
 
     def power(self, case: Case, run: CaseRun | None) -> pd.DataFrame:
-        """From the case alone, before there is a run; from its baseline, once that is measured."""
+        """From the case alone before there is a run, then from its baseline."""
         if run is None:
             return notebook_tables.power(planning_of(case))
         return notebook_tables.power(planning_after(run) if run.blocks("baseline") else planning_of(run.case))
 
     def shows_probe(self, name: str) -> bool:
-        """Whether figure `name` has nothing to show without a probe."""
+        """Whether figure `name` needs a probe."""
         return name in FIGURES and FIGURES[name].needs == "probe"
 
     def figure(self, name: str, run: CaseRun, result: Result | None) -> Picture:
-        """Raises ArgumentError for a name that no figure has."""
+        """Raises ArgumentError for an unknown name."""
         figure, sentence = figure_for(name, self.recorded(run, result))
-        assert figure is not None  # it is None only where none was asked for
+        assert figure is not None  # None only with draw=False
         return Picture.of(figure, sentence)
 
     def reading(self, name: str, run: CaseRun, result: Result | None) -> str:
@@ -84,7 +84,7 @@ class CellContents:
         return notebook_tables.guards(self.recorded(run, result))
 
     def judge(self, run: CaseRun) -> None:
-        """Judge what was recorded, and write result.json. It is read once, for judging and for all that is shown."""
+        """Judge the records, and write result.json. They are read once, for judging and for everything shown."""
         self._recorded = known = recorded(run)
         requests = known.requests if isinstance(known.requests, RequestTable) else None
         keep_result(run, with_earlier(run, judge(run, requests=requests)))
@@ -93,14 +93,14 @@ class CellContents:
         return finding_sentences.finding_lines(result)
 
     def observed_only(self, run: CaseRun) -> bool:
-        """Whether the baseline alone was measured."""
+        """Whether only the baseline was measured."""
         return observed.only(run.manifest, run.result)
 
     def observed_sentence(self, result: Result) -> str:
         return f"**{observed.headline(result)}.** {observed.said(result)}"
 
     def metrics(self, result: Result, *, observed: bool) -> pd.DataFrame:
-        """Both arms side by side; of a baseline alone (`observed`), beside earlier ones."""
+        """Both arms side by side; with `observed`, the baseline beside earlier ones."""
         return notebook_tables.earlier(result) if observed else notebook_tables.metrics(result)
 
     def readers(self, run: CaseRun, result: Result | None) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""What a cell of a notebook shows: a figure that can be read without seeing it, and how far a step is."""
+"""Output of a notebook cell: a figure with alternative text, and the progress of a step."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _DPI = 110
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure with its alternative text. As HTML for JupyterLab, which gives a bare PNG no alternative text; as PNG,
-    with the text in its metadata, for whatever shows no HTML."""
+    """A figure with its alternative text: as HTML, since JupyterLab gives a bare PNG no alternative text, and as PNG
+    with the text in its metadata."""
 
     png: bytes
     alt: str
@@ -33,7 +33,7 @@ class Picture:
 
     def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
         data = base64.b64encode(self.png).decode("ascii")
-        # White behind it, whatever the theme: the lines and letters of a figure are dark.
+        # White background in any theme, since the lines and letters of a figure are dark.
         style = "max-width: 100%; height: auto; background: white"
         source = f'src="data:image/png;base64,{data}" width="{self.width}"'
         shown = f'<img {source} alt="{html.escape(self.alt)}" style="{style}">'
@@ -41,10 +41,10 @@ class Picture:
 
 
 class Progress:
-    """Progress of a step: to `progress.jsonl` always, and as a bar where somebody is looking at the cell.
+    """Progress of a step: always to `progress.jsonl`, and as a bar in JupyterLab.
 
-    Under papermill nobody is: whoever started it follows the file (or looks at papermill's own bar). The file counts
-    seconds of the whole run; the bar those of this step, which ends at `until_s` of them (None: with the run).
+    Under papermill there is no bar; whoever started it follows the file. The file counts seconds of the whole run; the
+    bar counts those of this step, which ends at `until_s` of them (None: with the run).
     """
 
     def __init__(self, run: CaseRun, until_s: float | None = None) -> None:
@@ -72,6 +72,6 @@ class Progress:
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         if self._bar is None:
             return
-        if error is None:  # a bar that ends before its end stays there, and red
+        if error is None:  # an unfinished bar stays, in red
             self._bar.n = self._bar.total
         self._bar.close()

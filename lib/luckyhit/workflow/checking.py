@@ -1,6 +1,6 @@
-"""`luckyhit check`: everything that can be known before a run, without changing anything.
+"""`luckyhit check`: everything that can be checked before a run without changing anything.
 
-A case file that has the value of a secret in it is refused: it is committed, and copied into each run.
+A case file that contains the value of a secret is refused: it is committed, and copied into each run.
 """
 
 from __future__ import annotations
@@ -39,22 +39,21 @@ _WIDTH = 100
 _LEAST_TEXT = 40
 _MOST_OFFERED = 3
 _OPEN_TO_OTHERS = (
-    "None: the service is told host and port alone, so whoever is on this machine can get into the run's own cache. "
-    "With {cache_url} or {cache_password} in target.start it asks for a random one."
+    "None: the service gets only host and port, so that any user of this machine can access the run's own cache. "
+    "With {cache_url} or {cache_password} in target.start the cache has a random password."
 )
 _NOTES: frozenset[GuardId] = frozenset(
     {"preflight-met-fault", "goals-undecidable", "old-data", "keys-outside-cache-clear", "cache-password"}
 )
-"""What is no fault of the case, and is worth knowing before the run."""
+"""Notes that are not faults of the case."""
 _KEPT_SPACE = "\x00"
 
 
 def check_case(project: Project, case_file: Path, *, environ: Mapping[str, str] = os.environ) -> list[Guard]:
-    """The guards that a run would meet first, one for each group of what it needs.
+    """The guards that a run would check first.
 
-    Raises CaseError for a case that can't be used, ArgumentError for variables that are not set (all at once) or an
-    input that can't be read. Whatever is wrong with the target is a failed guard, not an exception; what can be looked
-    at nevertheless is.
+    Raises CaseError for an invalid case, ArgumentError for unset variables (all at once) or an unreadable input. A
+    problem of the target is a failed guard, not an exception; the remaining checks are made all the same.
     """
     case = load_case(case_file)
     refuse_unset(case, environ)
@@ -66,9 +65,9 @@ def check_case(project: Project, case_file: Path, *, environ: Mapping[str, str] 
         inputs = Inputs.load(Path(folder), len(case.workload.routes))
     authorities(case.target, project.root)
     if unfilled := _unfilled(case.model_dump()):
-        notes = [f"{unfilled} of its texts still say TODO: readers of the report will see them.", *notes]
+        notes = [f"{unfilled} texts still say TODO; they will be in the report.", *notes]
     guards = [
-        Guard(id="inputs-validated", ok=True, detail=" ".join([f"{case_file.name} has no problem.", *notes])),
+        Guard(id="inputs-validated", ok=True, detail=" ".join([f"{case_file.name} is valid.", *notes])),
     ]
     guards += _old_data(case)
     declared = [target_guard(case, project.called(case_file)), free_guard(case, project.runs, environ)]
@@ -95,10 +94,10 @@ def check_case(project: Project, case_file: Path, *, environ: Mapping[str, str] 
 
 
 def _old_data(case: Case) -> Iterator[Guard]:
-    """A change that stores more, or for longer, may serve old data, and no other metric would show it."""
+    """A change that stores more, or for longer, may serve old data, which no other metric shows."""
     details = {
-        "not-looked-at": "Old data: not looked at. A `freshness` section and a goal on `stale_reads` would.",
-        "undeclared": "Old data: looked at without a goal. A goal on `stale_reads` would decide it.",
+        "not-looked-at": "Old data is not checked. To check it, add a `freshness` section and a goal on `stale_reads`.",
+        "undeclared": "Old data is measured without a goal. To decide on it, add a goal on `stale_reads`.",
     }
     if (looked := looked_for(case)) in details:
         yield Guard(id="old-data", ok=True, detail=details[looked])
@@ -112,7 +111,7 @@ def _of_running(
     headers: Mapping[str, str],
     inputs: Inputs,
 ) -> Iterator[Guard]:
-    """What is found with the target at hand."""
+    """The guards that need the target."""
     yield Guard(id="target-reachable", ok=True, detail=f"{stack.base_url} {'is ready' if stack.owned else 'answers'}.")
     cache = stack.cache
     if cache is not None and cache.owned and not cache.secrets and Capability.PASSWORD in cache.can:
@@ -144,7 +143,7 @@ def _answers(
     inputs: Inputs,
     on_headers: Callable[[list[tuple[bytes, bytes]]], None],
 ) -> Iterator[Guard]:
-    """Whether the routes answer as expected; answers that don't, and that a goal covers, are a note of their own."""
+    """Whether the routes answer as expected. Unexpected answers that a goal covers are a note."""
     try:
         guard, preflight = expected_response(case, stack, headers, inputs, on_headers=on_headers)
     except ArgumentError:
@@ -155,11 +154,11 @@ def _answers(
     yield guard
     if preflight.unexpected:
         met = "; ".join(f"{answer.request}: {answer.wrong}" for answer in preflight.unexpected)
-        yield Guard(id="preflight-met-fault", ok=True, detail=f"{met}. The run measures it, and the report says so.")
+        yield Guard(id="preflight-met-fault", ok=True, detail=f"{met}. A goal covers this; the run measures it.")
 
 
 def _offer(offers: Mapping[str, str]) -> Guard:
-    """Headers, and a value of each, that may tell the cache status: nothing is wrong where they don't."""
+    """Headers with a value each that may be a cache status; this is only a suggestion."""
     shown = [f"`{name}: {value}`" for name, value in list(offers.items())[:_MOST_OFFERED]]
     offer = f"{listed(shown)} {'looks' if len(shown) == 1 else 'look'} like a cache status: set `target.cache_header`."
     return Guard(id="cache-header", ok=True, detail=offer)
@@ -167,12 +166,12 @@ def _offer(offers: Mapping[str, str]) -> Guard:
 
 def _probe(case: Case, stack: Stack, headers: Mapping[str, str]) -> Guard:
     originals_of(case, stack, headers, case.plan.block)
-    detail = "Each read route of the probe shows a version below the probe's; nothing was written."
+    detail = "Each read route of the probe returns a version below the probe's. Nothing was written."
     return Guard(id="freshness-probe", ok=True, detail=detail)
 
 
 def _power(case: Case, answered: Sequence[list[tuple[bytes, bytes]]]) -> Guard:
-    """What the plan gives each goal, and what it needs. A run may decide what that is too little for: no failure."""
+    """What the plan can decide for each goal. Not a failure if it may be too little: a run may still decide."""
     declared = signals_of(case.target)
     signals, later = headers_source(declared), later_columns(declared)
     answers = [signals.read(received) for received in answered]
@@ -198,7 +197,7 @@ def _covered(stored: Stored, again: Callable[[], object]) -> Guard:
 
 
 def _shows(case: Case, stack: Stack) -> Guard:
-    """Whether the service takes the change, by its own configuration: it is started once with it, and asked."""
+    """Whether the service's own configuration shows the change: it is started once with it, and asked."""
     before = changing.take_fingerprints({"before": stack}, case, keyspace=False)["before"]
     stack.restart(changing.settings_of(stack, "after"))
     after = changing.take_fingerprints({"after": stack}, case, keyspace=False)["after"]
@@ -206,7 +205,7 @@ def _shows(case: Case, stack: Stack) -> Guard:
 
 
 def _guarded(id: GuardId, look: Callable[[], Guard]) -> Guard:
-    """What is wrong here does not keep the rest of the list from being looked at."""
+    """A failed check as a failed guard, so that the remaining checks are made."""
     try:
         return look()
     except ArgumentError:
@@ -221,8 +220,8 @@ def _failed(id: GuardId, error: LuckyHitError) -> Guard:
 
 
 def as_text(guards: Iterable[Guard], *, width: int = _WIDTH) -> str:
-    """The guards as a list for the terminal, wrapped at `width`. What stands in backticks is a command to copy: it is
-    never broken, nor is a line of a log."""
+    """The guards as a list for the terminal, wrapped at `width`. Commands in backticks and lines of a log are never
+    broken."""
     rows = list(guards)
     column = max((len(guard_title(guard.id)) for guard in rows), default=0) + 8
     room = max(_LEAST_TEXT, width - column)
@@ -237,7 +236,9 @@ def as_text(guards: Iterable[Guard], *, width: int = _WIDTH) -> str:
     failed = sum(not guard.ok for guard in rows)
     lines.append("")
     lines.append(
-        f"{failed} of {len(rows)} would stop the run. Nothing was changed." if failed else "Nothing was changed."
+        f"{failed} of {len(rows)} checks failed and would stop the run. Nothing was changed."
+        if failed
+        else "Nothing was changed."
     )
     return "\n".join(line.rstrip() for line in lines)
 
@@ -255,12 +256,12 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 
 def _unfilled(part: Any) -> int:
-    """How many texts of a case are those that `luckyhit new` wrote."""
+    """Number of texts in a case that `luckyhit new` wrote."""
     return sum(isinstance(leaf, str) and leaf.startswith("TODO") for _, leaf in leaves(part))
 
 
 def _existing(folder: Path) -> Path:
-    """`folder`, or the nearest folder above it that exists: a check makes no directories."""
+    """`folder`, or the nearest existing folder above it, since a check makes no directories."""
     while not folder.exists():
         folder = folder.parent
     return folder

@@ -1,9 +1,7 @@
-"""Measuring one block: its arms brought to the declared state, looked at, warmed up, measured, looked at again.
+"""Measure one block: reset the cache, fingerprint the arms, warm up, measure, fingerprint again.
 
-The process starts of a run: which arm is started first, and the number that each block's process has.
-
-Each block begins with processes of its own, so that no arm is measured with the one layout in memory that its first
-start happened to have, and the judge can see how much starts differ (`luckyhit.judge.compare.process_starts`).
+Each block starts new processes, so that no arm is measured with only the memory layout of its first start, and the
+judge can see how much starts differ (`luckyhit.judge.compare.process_starts`).
 """
 
 from __future__ import annotations
@@ -30,7 +28,7 @@ from luckyhit.workflow.step import RunningStep, stop_if_asked
 from luckyhit.workflow.watching import watched_caches
 
 Progress = Callable[[str, float, float], None]
-"""Called with what is being done, the seconds measured so far in the run, and the seconds there will be."""
+"""Called with the current activity, the seconds measured so far in the run, and the total."""
 PROBED = "probe"
 _DOING: dict[Stage, str] = {
     "baseline": "measuring the baseline",
@@ -40,8 +38,8 @@ _DOING: dict[Stage, str] = {
 
 
 def watched_limits(case: Case) -> dict[str, float]:
-    """What the load engine watches for the target's users. At a low rate a window holds fewer requests than
-    `limits.fewest`: half of what it holds has to do then, or nothing could ever stop the run."""
+    """The limits that the load engine watches to protect the target's users. At a low rate a window has fewer requests
+    than `limits.fewest`; then half of them are enough, so that the run can still be stopped."""
     limits, rate = case.target.ceilings.watched, case.workload.peak_rate
     if limits and rate is not None:
         limits["fewest"] = min(limits["fewest"], max(5.0, rate * limits["window_s"] // 2))
@@ -49,7 +47,7 @@ def watched_limits(case: Case) -> dict[str, float]:
 
 
 class Measuring:
-    """What a step measures: `done_s` seconds of `total_s` so far, and every look at what may have changed."""
+    """Measures the blocks of a step: `done_s` of `total_s` seconds so far, and the fingerprints of the arms."""
 
     def __init__(self, step: RunningStep, progress: Progress, total_s: float, done_s: float = 0.0) -> None:
         self.done_s, self.total_s = done_s, total_s
@@ -63,20 +61,20 @@ class Measuring:
         self._progress(doing, self.done_s, self.total_s)
 
     def look(self, stacks: Mapping[Arm, Stack], when: str) -> dict[Arm, dict[str, str]]:
-        """Look at each arm, and note it. Returns their fingerprints."""
+        """Fingerprint each arm, record it, and return the fingerprints."""
         return {arm: fingerprint for arm, (fingerprint, _) in self._look(stacks, when, keyspace=True).items()}
 
     def block(
         self, stacks: Mapping[Arm, Stack], stage: Stage, pair: int, seconds: float, *, control: bool = False
     ) -> Guard | None:
-        """Reset, look, warm up, measure, look again; note it in the manifest. `control`: without the freshness probe.
-        Returns the guard that failed for good where the arms can't start alike: nothing was measured then. Raises
-        LimitExceeded where the target's limits stopped it: what was measured until then is noted."""
+        """Reset, fingerprint, warm up, measure, fingerprint again; record the block in the manifest. `control`: without
+        the freshness probe. Returns the failed guard if the arms can't start alike; nothing was measured then. Raises
+        LimitExceeded if the target's limits stopped it; what was measured so far is recorded."""
         run, case = self._run, self._case
         doing = _DOING[stage]
         self.show(f"{doing}: back to the declared cache state")
         stop_if_asked(run)
-        # The engine gets ready meanwhile; it sends nothing before it has its plan.
+        # The engine starts meanwhile; it sends nothing before it has its plan.
         with WorkerPool(case.workload.workers, run.path) as pool:
             noted = run.manifest.blocks
             arms = in_turn(stacks, len(noted))
@@ -87,11 +85,11 @@ class Measuring:
             washed = self._warm_up(stacks, doing)
             number = len(run.manifest.blocks)
             self.show(doing)
-            # The clear has just counted the keys outside the scope.
+            # The clear has just counted the keys out of scope.
             at_start = self._look(stacks, f"at the start of block {number}", keyspace=False)
             plan = self._plan(stacks, stage, pair, number, seconds)
             if control:
-                # The requests of the pair before: what differs between the two comes from the probe, or from chance.
+                # The same requests as the pair before: what differs between the two is due to the probe, or chance.
                 plan = replace(plan, probed=False, seed=plan.seed - 1)
             report, unseen, stopped = self._watched(stacks, plan, doing, pool)
         at_end = {} if stopped else self._look(stacks, f"at the end of block {number}", keyspace=False)
@@ -113,10 +111,10 @@ class Measuring:
         return None
 
     def _start_unlike(self, stacks: Mapping[Arm, Stack], reset: Mapping[str, Any]) -> Guard | None:
-        """The guard on what the caches start with, where no later block can mend it: side by side, each counts."""
+        """The failed guard on the caches' initial state: side by side, each block counts, so none can differ."""
         if not design_of(self._case).arms_together:
             return None
-        from luckyhit.judge.guards.block_guards import cache_state_guard  # takes the judge along, a second to import
+        from luckyhit.judge.guards.block_guards import cache_state_guard  # imports the judge, which takes a second
 
         manifest = self._run.manifest
         begun = NotedBlock(block=len(manifest.blocks), arms=list(stacks), **reset)
@@ -126,8 +124,8 @@ class Measuring:
     def _watched(
         self, stacks: Mapping[Arm, Stack], plan: BlockPlan, doing: str, pool: WorkerPool
     ) -> tuple[BlockReport, Any, LimitExceeded | None]:
-        """Measure one block, with its caches and their counters watched meanwhile. Its report, what the watching of
-        the caches missed, and the limit that stopped it, if one did."""
+        """Measure one block while its caches and their counters are watched. Returns its report, what could not be seen
+        of the caches, and the limit that stopped it, if any."""
         run, number = self._run, plan.block
         caches = {arm: stack.cache for arm, stack in stacks.items() if stack.cache is not None}
         stopped: LimitExceeded | None = None
@@ -148,12 +146,12 @@ class Measuring:
         write_part(run.path / "counters", f"block-{number:03d}", counters.table())
         if stopped is None:
             for stack in stacks.values():
-                stack.check()  # a service that ended while it was measured is no slow service
+                stack.check()  # a service that exited while it was measured is not a slow one
         return report, unseen, stopped
 
     def _warm_up(self, stacks: Mapping[Arm, Stack], doing: str) -> dict[str, Any]:
-        """Send the load before the block as its warm-up rule wants it; {} where none applies."""
-        from luckyhit.workflow import warmups  # takes the judge along, a second to import
+        """Warm up before the block by the rule that applies; {} if none does."""
+        from luckyhit.workflow import warmups  # imports the judge, which takes a second
 
         (stack, *_) = stacks.values()
         coming = warmups.ComingBlock(self._case, owned=stack.owned, changeable=stack.changeable)
@@ -176,7 +174,7 @@ class Measuring:
         return warmups.warm_up(self._run, coming, stretch)
 
     def _intend_probe(self, stacks: Mapping[Arm, Stack], number: int) -> dict[Arm, int]:
-        """The probe writes to somebody's service: what its keys held is put back by `luckyhit revert` if it dies."""
+        """Journal that the probe will write to a running service, so that `luckyhit revert` can restore its keys."""
         if self._case.freshness is None:
             return {}
         return {
@@ -199,7 +197,7 @@ class Measuring:
     def _look(
         self, stacks: Mapping[Arm, Stack], when: str, *, keyspace: bool
     ) -> dict[Arm, tuple[dict[str, str], dict[str, tuple[str, str]]]]:
-        """By arm: its fingerprint, and what is otherwise than at the first look at it."""
+        """By arm: its fingerprint, and what differs from its first fingerprint."""
         looks = changing.take_fingerprints(stacks, self._case, keyspace=keyspace)
         return {arm: (fingerprint, self.looks.record(arm, fingerprint, when)) for arm, fingerprint in looks.items()}
 
@@ -214,7 +212,7 @@ class Measuring:
             seed=case.workload.seed + pair,
             headers=step.headers,
             ca_file=authorities(case.target, next(iter(stacks.values())).project),
-            # Once in each step is enough: what the engine adds does not change from block to block.
+            # Once per step is enough: the engine's own latency does not change from block to block.
             selfcheck=len(self._run.blocks(stage)) == 0 and stage != "after-rollback",
             limits=watched_limits(case),
             originals={arm: step.originals.get(stack.name, {}) for arm, stack in stacks.items()},
@@ -224,14 +222,14 @@ class Measuring:
 
 
 def in_turn(stacks: Mapping[Arm, Stack], block: int) -> dict[Arm, Stack]:
-    """The arms in the order in which they are started for a block: the other one first each time."""
+    """The arms in the order in which they are started for a block: alternating."""
     arms = list(stacks)
     return {arm: stacks[arm] for arm in (arms if block % 2 == 0 else reversed(arms))}
 
 
 def numbered(blocks: Sequence[NotedBlock], started: Mapping[Arm, int | None]) -> dict[Arm, int]:
-    """By arm, the how many-th process of its service a block has, from 1. `blocks`: the manifest's, so far; `started`:
-    the processes (pids) of the block, where the run started them."""
+    """By arm, the number of the service's process in a block, counted from 1. `blocks`: the manifest's so far;
+    `started`: the pids of the block's processes that the run started."""
     numbers: dict[Arm, int] = {}
     for arm, process in started.items():
         if process is None:

@@ -1,5 +1,5 @@
-"""What a plan gives and what its goals need, before anything is measured and again after the baseline; and the numbers
-of a plan that was left to be sized. It takes the judge along: import it late."""
+"""What a plan can decide, before measuring and again after the baseline; the numbers of a plan with `auto`; and the
+interim looks that end a comparison early or add blocks. Imports the judge: import this module late."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from luckyhit.case.freshness import EXPOSED, Freshness
 from luckyhit.case.reading.rewrite import with_plan
 from luckyhit.case_run import CaseRun
 from luckyhit.designs import design_of
+from luckyhit.judge import early_stopping, judge
+from luckyhit.judge.compare import process_starts
 from luckyhit.judge.power import (
     Planning,
     ProbeUnits,
@@ -25,13 +27,15 @@ from luckyhit.judge.power import (
 )
 from luckyhit.judge.power.measured_baseline import recorded_baseline
 from luckyhit.probe.probe_plan import KeyRanges, ProbeEvent, counted_units, most_requests, plan_events, usual_requests
-from luckyhit.records import METRICS, STALE_READS, GoalName, MetricName, ProbeReads
+from luckyhit.records import METRICS, STALE_READS, GoalName, MetricName, ProbeReads, Result
+from luckyhit.records.manifest import InterimLook
+from luckyhit.workflow.measuring import Measuring
 from luckyhit.workflow.probe_controls import probe_share, with_controls
 
 
 class ProbePlanner:
-    """What the probe does in a block of a case's plan; each kind of block is planned once. `share`: what it adds to
-    the baseline's load, which decides on blocks without it; before that, what it adds where readers stay stale."""
+    """What the probe does in a block of a case's plan; each kind of block is planned once. `share`: its share of the
+    baseline's load, which decides on blocks without it; None: the share it would have if readers stayed stale."""
 
     def __init__(self, share: float | None = None) -> None:
         self._share = share
@@ -55,7 +59,7 @@ class ProbePlanner:
 
 @dataclass(frozen=True)
 class _Block:
-    """One block: writes that count, windows, requests where readers are fresh, and where they stay stale."""
+    """One block: writes that count, windows, requests if readers are fresh, and if they stay stale."""
 
     counted: float
     windows: int
@@ -91,12 +95,12 @@ PLANNED: dict[ProbeReads, Callable[[ProbeEvent, bool], bool]] = {
     "refused": lambda event, late: event.mode == "once" and event.prestate == "refused",
     "shown": lambda event, late: True,
 }
-"""Whether a planned probe counts; `late`: it is one whose reads count as stale or fresh."""
+"""Whether a planned probe counts for a kind of reads; `late`: its reads count as stale or fresh."""
 
 
 def _kinds(probe: Freshness, events: Sequence[ProbeEvent]) -> dict[GoalName, int]:
-    """Probes that count for the parts of stale reads (see `judge.stale.probe_pairs`), as far as they are planned:
-    whether a service gives validators to ask with shows only in its answers."""
+    """Planned probes that count for the parts of stale reads (see `judge.stale.probe_pairs`). Whether a service returns
+    validators for conditional reads is known only from its answers."""
     late = [
         event.mode == "once" and event.prestate in EXPOSED and event.delay_ns > round(probe.within * 1e9)
         for event in events
@@ -113,26 +117,26 @@ def _kinds(probe: Freshness, events: Sequence[ProbeEvent]) -> dict[GoalName, int
 
 
 def planning_of(case: Case, hidden: Collection[MetricName] = ()) -> Planning:
-    """Before anything is measured. `hidden`: metrics that no answer told. Raises ArgumentError for a ceiling that holds
-    no plan."""
+    """Before measuring. `hidden`: metrics that no response shows. Raises ArgumentError for a time limit that is too
+    short for any plan."""
     return plan_for(case, ProbePlanner(), hidden=hidden)
 
 
 def sized_text(text: str, case: Case) -> tuple[str, list[str]]:
-    """The text of a case file with the numbers of its plan, and which of them were sized."""
+    """The text of a case file with the numbers of its plan, and which of them `auto` filled in."""
     fields = list(to_size(case))
     return (with_plan(text, planning_of(case).case) if fields else text), fields
 
 
 def planning_after(run: CaseRun) -> Planning:
-    """With what the run's baseline showed; what was left out of its plan is sized anew, but for the baseline itself."""
+    """With the run's measured baseline; what `auto` filled in is chosen again, except for the baseline itself."""
     fields = [name for name in sized_fields(run) if name != "plan.baseline"]
     planner = ProbePlanner(probe_share(run.manifest.blocks))
     return plan_for(unsized(run.case, fields), planner, recorded_baseline(run))
 
 
 def plan_again(run: CaseRun) -> Planning:
-    """The same, noted: the run's case has the new numbers then, and the manifest what they give."""
+    """The same, recorded: the run's case gets the new numbers, and the manifest what they can decide."""
     planning = planning_after(run)
     if planning.case != run.case:
         text = (run.path / "case.yml").read_text(encoding="utf-8")
@@ -142,11 +146,48 @@ def plan_again(run: CaseRun) -> Planning:
 
 
 def sized_fields(run: CaseRun) -> list[str]:
-    """What was left out of the plan of a run's case, as it was noted."""
+    """The fields of the plan that `auto` filled in, as recorded."""
     return run.manifest.plan.sized
 
 
 def lines_of(planning: Planning) -> list[str]:
-    """What is shown of it: the plan, where it was sized, and a line for each goal."""
+    """Lines to show: the plan if `auto` filled it in, and a line per goal."""
     sized = [plan_line(planning.case)] if planning.case.plan.auto else []
     return [*sized, *(line(goal, planning.case) for goal in planning.goals)]
+
+
+def seen_enough(run: CaseRun, measuring: Measuring, planned: int | None = None) -> bool:
+    """Whether the comparison may stop, judged from the records so far. Each look is recorded, since the width of the
+    intervals depends on their number. `planned`: blocks in all, controls included (default: those of the case)."""
+    case, design, blocks = run.case, design_of(run.case), run.manifest.stage("change")
+    last = design.planned_blocks(case.plan.blocks) if planned is None else planned
+    if not case.stops_early or not design.ends_pair(len(blocks)) or len(blocks) == last:
+        return False
+    measuring.show("looking at what there is")
+    result = judge(run, guards=[measuring.looks.guard()], interim=True)
+    stop = early_stopping.may_stop(result, case) and process_starts.enough_starts(blocks, case)
+    _note_look(run, result, len(blocks), stopped=stop)
+    return stop
+
+
+def blocks_to_add(run: CaseRun, measuring: Measuring) -> int:
+    """After the last planned block: the number of blocks that would decide the open goals, if they are few enough. The
+    look is recorded. 0 if the design allows none, or if blocks were added already."""
+    case = run.case
+    if not design_of(case).may_add_blocks or not case.stops_early or case.plan.auto or added_blocks(run):
+        return 0
+    measuring.show("looking at what there is")
+    result = judge(run, guards=[measuring.looks.guard()], interim=True)
+    more = early_stopping.blocks_to_add(result, case)
+    _note_look(run, result, len(run.blocks("change")), stopped=False, added=more)
+    return more
+
+
+def _note_look(run: CaseRun, result: Result, blocks: int, *, stopped: bool, added: int = 0) -> None:
+    look = InterimLook(blocks=blocks, verdict=result.verdict, reason=result.reason, stopped=stopped, added=added)
+    run.update(looks=[*run.manifest.looks, look])
+
+
+def added_blocks(run: CaseRun) -> int:
+    """Number of blocks measured beyond the plan."""
+    return sum(look.added for look in run.manifest.looks)

@@ -1,4 +1,4 @@
-"""Looking at the target before measuring: does the route answer as the case expects? Safe requests only."""
+"""Check before measuring that the routes answer as the case expects. Sends safe requests only."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from luckyhit.system import Stack
 from luckyhit.system.control import client_options
 
 COVERING = tuple(name for name in FAULTS if not METRICS[name].probe)
-"""A goal on one of these counts answers that are not as expected: such an answer is what the run is about."""
+"""A goal on one of these counts unexpected answers, so that they don't stop the run."""
 _MORE_KEYS = (1, 2)
-"""Asked as well, behind the first key, where no route answered as expected: is the service down, or is it the fault?"""
+"""Indexes of further keys to request if no route answered as expected: is the service down, or is it the fault?"""
 
 
 def secret_headers(case: Case, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Request headers whose values come from the environment. Raises ArgumentError for one that is not set."""
     missing = [name for name in case.target.headers_env.values() if name not in environ]
     if missing:
-        raise ArgumentError(f"not set in the environment: {', '.join(missing)}", hint="Export them, then start again.")
+        raise ArgumentError(f"not set in the environment: {', '.join(missing)}", hint="Export them, then try again.")
     return {header: environ[name] for header, name in case.target.headers_env.items()}
 
 
@@ -46,12 +46,12 @@ def expected_response(
     *,
     on_headers: Callable[[list[tuple[bytes, bytes]]], None] | None = None,
 ) -> tuple[Guard, Preflight]:
-    """Ask each safe route once and hold the answer against the case. `inputs`: of the files that its workload names;
-    `on_headers` gets the headers of each answer, names in small letters.
+    """Request each safe route once and compare the answer with the case. `inputs`: the files of its workload;
+    `on_headers` gets the headers of each answer, with names in lower case.
 
-    The answers fill the cache; that doesn't matter, since each block starts with a clear and a warm-up.
-    Raises ResponseUnexpected, with the last log lines of a service that we started, for a route that gives no answer;
-    and for an answer that is not as expected, unless a goal covers such answers and some route answers as expected.
+    The answers may fill the cache; each block starts with a clear and a warm-up anyway. Raises ResponseUnexpected, with
+    the last log lines of a service that the run started, for a route without an answer; and for an unexpected answer,
+    unless a goal covers it and some route answers as expected.
     """
     origin = Origin.parse(stack.base_url)
     goals = [name for name in COVERING if name in case.goals]
@@ -80,21 +80,21 @@ def expected_response(
         guard = Guard(
             id="expected-response",
             ok=False,
-            detail="The workload has no GET or HEAD route, so no answer could be checked beforehand.",
+            detail="The workload has no GET or HEAD route, so no answer can be checked before the run.",
             remedy="Add a read route to workload.routes.",
         )
         return guard, preflight
     details = [f"{'; '.join(answered)}, as the case expects."] if answered else []
     if unexpected:
         covered = f"which the goal on {' and '.join(goals)} covers"
-        details.append(f"{len(unexpected)} of {len(routes)} routes answered otherwise, {covered}.")
+        details.append(f"{len(unexpected)} of {len(routes)} routes gave an unexpected answer, {covered}.")
     return Guard(id="expected-response", ok=True, detail=" ".join(details)), preflight
 
 
 def _safe_routes(
     case: Case, origin: Origin, headers: Mapping[str, str], inputs: Inputs | None
 ) -> Iterator[tuple[RouteTemplate, range]]:
-    """The routes that can be asked without harm, each with the keys (or places in a table) that it has."""
+    """The GET and HEAD routes, each with its keys (or indexes in a key table)."""
     for route, table in zip(case.workload.routes, _tables(case, inputs), strict=True):
         if route.method not in ("GET", "HEAD") or (case.workload.replay is not None and table is None):
             continue
@@ -106,7 +106,7 @@ def _safe_routes(
 
 @dataclass(frozen=True)
 class _Asking:
-    """Asks single requests."""
+    """Sends single requests."""
 
     case: Case
     client: httpx.Client
@@ -115,14 +115,14 @@ class _Asking:
     on_headers: Callable[[list[tuple[bytes, bytes]]], None] | None = None
 
     def ask(self, template: RouteTemplate, key: int, number: int) -> tuple[int, UnexpectedAnswer | None]:
-        """The status, and the answer where it is not as expected. Raises ResponseUnexpected where none comes."""
+        """The status, and the answer if it is unexpected. Raises ResponseUnexpected if there is none."""
         route, path = template.route, template.path(key, number)
         try:
             answer = self.client.request(route.method, path, headers=template.headers(key, number))
         except httpx.HTTPError as error:
             raise ResponseUnexpected(
                 f"{route.method} {path} gave no answer: {type(error).__name__}: {error}",
-                hint="Is the route right, and does the service answer within workload.timeout?",
+                hint="Check the route, and that the service answers within workload.timeout.",
                 log=self.stack.log_tail(),
             ) from None
         received = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
@@ -142,7 +142,7 @@ class _Asking:
         )
 
     def any_right(self, routes: list[tuple[RouteTemplate, range]]) -> bool:
-        """Whether some route gives an expected answer at other keys."""
+        """Whether some route answers as expected for other keys."""
         return any(
             self.ask(template, keys[min(more, len(keys) - 1)], 1 + more)[1] is None
             for more in _MORE_KEYS
@@ -152,15 +152,15 @@ class _Asking:
     def refused(self, answer: UnexpectedAnswer) -> ResponseUnexpected:
         return ResponseUnexpected(
             f"{answer.request} does not answer as the case expects: {answer.wrong}",
-            hint="Mend the service, or what the case expects (expected.response, or the route's response).",
+            hint="Fix the service, or what the case expects (expected.response, or the route's response).",
             log=self.stack.log_tail(),
             refusal=refusal_of(answer.status),
         )
 
 
 def refuse_fast_log(case: Case, inputs: Inputs) -> None:
-    """Raise ArgumentError for a log that is replayed with its own gaps, where any second of it holds more requests than
-    the target's limits allow (other paces are checked when the case is read)."""
+    """Raise ArgumentError for a log replayed with its own gaps if any second of it has more requests than the target's
+    limits allow (other rates are checked when the case is loaded)."""
     ceiling, replay = case.target.ceilings.rate, case.workload.replay
     if ceiling is None or replay is None or replay.timing != "log" or inputs.log is None:
         return
@@ -175,8 +175,8 @@ def refuse_fast_log(case: Case, inputs: Inputs) -> None:
 
 
 def originals_of(case: Case, stack: Stack, headers: Mapping[str, str], seconds: float) -> dict[str, int]:
-    """What the probe's cold keys hold, read before the cache is cleared (they must not be read after it); {} without a
-    probe. Raises ResponseUnexpected where the probe's reads can't work, or its keys are not what they have to be."""
+    """The values of the probe's cold keys, read before the cache is cleared (not after, so that they stay cold); {}
+    without a probe. Raises ResponseUnexpected if the probe's reads don't work, or its keys are not as declared."""
     if case.freshness is None:
         return {}
     first, *_ = variants_of(case.freshness, case.workload.routes)
@@ -192,7 +192,7 @@ def originals_of(case: Case, stack: Stack, headers: Mapping[str, str], seconds: 
 
 
 def probe_databases(case: Case, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """URLs of the databases that the probe's writes name by a variable. Raises ArgumentError for one that isn't set."""
+    """URLs of the databases of the probe's writes, by variable. Raises ArgumentError for one that is not set."""
     if case.freshness is None:
         return {}
     probe = case.freshness
@@ -201,13 +201,13 @@ def probe_databases(case: Case, environ: Mapping[str, str] = os.environ) -> dict
     if missing := sorted(name for name in names if name not in environ):
         raise ArgumentError(
             f"not set in the environment: {', '.join(missing)} (named in freshness)",
-            hint="Export what is missing, then start again.",
+            hint="Export them, then try again.",
         )
     return {name: environ[name] for name in names}
 
 
 def _tables(case: Case, inputs: Inputs | None) -> tuple[KeyTable | None, ...]:
-    """What the keys of each route stand for, where they come from files."""
+    """The key table of each route; None if its keys are not from a file."""
     if inputs is not None and inputs.log is not None:
         return inputs.log.tables
     return tuple(inputs.keys.get(route.name) if inputs is not None else None for route in case.workload.routes)

@@ -1,4 +1,4 @@
-"""One step of an investigation: what it holds while it lasts, and how it ends, whatever happens."""
+"""One step of a run: what it holds while it lasts, and how it always ends."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from luckyhit.system import Settings, Stack
 from luckyhit.workflow.preflight import secret_headers
 
 STOP = "stop"
-"""Name of a file in the run directory that asks the run to stop."""
+"""Name of the file in the run directory that requests a stop."""
 
 
 @dataclass
 class RunningStep:
-    """What one step has in hand. `originals`: by stack, what the probe's cold keys held before the probe."""
+    """The resources of one step. `originals`: by stack, the values of the probe's cold keys before the probe."""
 
     run: CaseRun
     project: Project
@@ -39,14 +39,14 @@ class RunningStep:
 
 @contextmanager
 def step_of(run: CaseRun, project: Project) -> Iterator[RunningStep]:
-    """Hold the target's lock and a journal; stop every stack at the end; note a failure in the manifest."""
+    """Hold the target's lock and a journal; stop every stack at the end; record a failure in the manifest."""
     stop_if_asked(run)
     if run.manifest.inputs_scrubbed:
         raise NotEnoughData(
-            f"the keys or the log that run {run.id} was given held secrets, and were scrubbed when it ended",
-            hint="Start a new run: what it would send now is not what the case says.",
+            f"the keys or the log of run {run.id} contained secrets, and were scrubbed when it ended",
+            hint="Start a new run: this one can no longer send what the case declares.",
         )
-    run.update(state="measuring", failure=None)  # a step that failed, tried again by hand, has not failed yet
+    run.update(state="measuring", failure=None)  # a failed step can be repeated by hand
     journal = changing.Journal(run.path / "journal.jsonl", redactor=run.redactor)
     try:
         with _terminable(), ExitStack() as stacks:
@@ -58,7 +58,7 @@ def step_of(run: CaseRun, project: Project) -> Iterator[RunningStep]:
         known = NoRoom.of(raised) if isinstance(raised, OSError) else None
         error = known or raised
         if isinstance(error, LuckyHitError):
-            error.reword(run.redactor.secrets)  # a notebook shows it, and what papermill writes there is not ours
+            error.reword(run.redactor.secrets)  # papermill writes it to the notebook
         _note_failure(run, project, error)
         with suppress(OSError):
             scrub(run, closed=True)
@@ -69,7 +69,7 @@ def step_of(run: CaseRun, project: Project) -> Iterator[RunningStep]:
 
 
 def scrub(run: CaseRun, *, closed: bool) -> None:
-    """Scrub what was kept of the run. `closed`: it measures nothing more. What undoes an open step stays as it is."""
+    """Scrub the files of the run. `closed`: it measures nothing more. Data to undo an open step is kept as it is."""
     journal = run.path / "journal.jsonl"
     try:
         left = bool(changing.Journal(journal).open_steps())
@@ -80,21 +80,21 @@ def scrub(run: CaseRun, *, closed: bool) -> None:
 
 
 def stop_if_asked(run: CaseRun) -> None:
-    """Ctrl-C that came while the kernel was between two cells, where a signal finds nothing to interrupt."""
+    """Raise KeyboardInterrupt if a stop was requested between two cells, when a signal interrupts nothing."""
     if (run.path / STOP).exists():
         raise KeyboardInterrupt
 
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Let SIGTERM unwind like Ctrl-C does, so that a scheduler's stop rolls back as well."""
+    """Treat SIGTERM like Ctrl-C, so that a scheduler's stop rolls back too."""
 
     def interrupt(signum: int, frame: object) -> None:
         raise KeyboardInterrupt
 
     try:
         previous = signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:  # not in the main thread: whoever owns the signals has to do it
+    except ValueError:  # not in the main thread, which handles the signals
         yield
         return
     try:
@@ -104,10 +104,9 @@ def _terminable() -> Iterator[None]:
 
 
 def _note_failure(run: CaseRun, project: Project, error: BaseException) -> None:
-    """What the command line and the report need to know about a step that did not end well; the change is taken back
-    by the journal, as far as that is not done yet.
+    """Record a failed step for the command line and the report, and roll back what the journal has open.
 
-    A service of the run's own that is stopped with its change is a rolled-back one: nothing of it is left.
+    Stopping a service that the run started rolls back its change.
     """
     taken_back = (run.manifest.rollback or Rollback()).confirmed
     changed = run.manifest.changed or bool(run.blocks("change")) or taken_back
@@ -121,20 +120,20 @@ def _note_failure(run: CaseRun, project: Project, error: BaseException) -> None:
         )
     elif isinstance(error, KeyboardInterrupt):
         failure = RunFailure(
-            error="Interrupted", message="interrupted", hint="Start it again.", exit_code=130, refusal=None
+            error="Interrupted", message="interrupted", hint="Start a new run.", exit_code=130, refusal=None
         )
     else:
         failure = RunFailure(
             error=type(error).__name__,
             message=f"{type(error).__name__}: {error}",
-            hint="This is a defect in Lucky Hit; the executed notebook has the traceback.",
+            hint="This is a bug in Lucky Hit; the executed notebook has the traceback.",
             exit_code=1,
             refusal=None,
         )
-    with suppress(OSError):  # where the disk is full, what was changed is taken back all the same
+    with suppress(OSError):  # roll back even if the disk is full
         run.update(state="failed", failure=failure)
-    # The stacks are stopped by now; this closes what the journal has open, and puts cleared keys of a cache that
-    # isn't the run's own back.
+    # The stacks are stopped by now; this closes the open steps of the journal, and restores the cleared keys of a cache
+    # that is not the run's own.
     try:
         rollback = changing.revert_run(run, project=project.root)
     except LuckyHitError as failed:
@@ -144,16 +143,15 @@ def _note_failure(run: CaseRun, project: Project, error: BaseException) -> None:
                 again = {"exit_code": failed.exit_code, "hint": failed.hint}
                 run.update(failure=failure.model_copy(update=again))
     if taken_back and rollback.confirmed and not run.manifest.changed:
-        return  # the step did so itself, and looked whether everything is as it was
+        return  # the step rolled back itself, and verified it
     if isinstance(error, RollbackNotConfirmed):
-        return  # what was found then is the evidence; that nothing is open in the journal doesn't undo it
+        return  # the evidence was found then; a journal without open steps does not refute it
     with suppress(OSError):
         run.update(rollback=rollback, changed=not rollback.confirmed)
 
 
 def start_stacks(step: RunningStep, names: Mapping[Arm, str]) -> dict[Arm, Stack]:
-    """Start one stack for each arm, all without the change. When the step ends, whatever happens, they are rolled back
-    and stopped."""
+    """Start one stack per arm, without the change. They are always rolled back and stopped when the step ends."""
     run, case = step.run, step.run.case
     sources = _worktrees(step) if case.change.diff_noted else {}
     made: dict[Arm, Stack] = {}
@@ -176,7 +174,7 @@ def start_stacks(step: RunningStep, names: Mapping[Arm, str]) -> dict[Arm, Stack
 
 
 def _worktrees(step: RunningStep) -> dict[Arm, Settings]:
-    """Both revisions, for as long as the step lasts; which they are is settled by the first step of a run."""
+    """Both revisions for the duration of the step; the first step of a run resolves their hashes."""
     run, root = step.run, step.project.root
     revisions = run.manifest.revisions
     if revisions is None:
@@ -188,15 +186,15 @@ def _worktrees(step: RunningStep) -> dict[Arm, Settings]:
 
 
 def _taken_back(stack: Stack, journal: changing.Journal) -> None:
-    """Take the change back where a step ended before it did so itself; what fails stays open in the journal."""
+    """Roll back if a step ended before it did so itself; what fails stays open in the journal."""
     if changing.in_place(stack, journal):
         with suppress(LuckyHitError):
             changing.roll_back(stack, journal)
 
 
 def may_change(run: CaseRun) -> bool:
-    """Whether this run may change its target, and clear its cache: the run's own, or one that the case allows to be
-    changed and whose environment was named by whoever started the run."""
+    """Whether this run may change its target and clear its cache: if the run started it, or if the case allows it and
+    the run was started with the name of its environment."""
     target = run.case.target
     if observes(run):
         return False
@@ -206,11 +204,11 @@ def may_change(run: CaseRun) -> bool:
 
 
 def observes(run: CaseRun) -> bool:
-    """Whether the run was asked for its baseline alone (`luckyhit run CASE --observe`)."""
+    """Whether the run measures only its baseline (`luckyhit run CASE --observe`)."""
     return run.manifest.observe
 
 
 def how_to_allow(case: Case) -> str:
     if not case.target.allow_change:
         return ""
-    return f"To change it, say what it is when you start the run: --environment {case.target.environment}."
+    return f"To allow the change, start the run with --environment {case.target.environment}."

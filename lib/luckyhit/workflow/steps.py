@@ -1,13 +1,10 @@
-"""The steps of one investigation: measure the baseline, make the one change, roll it back.
+"""The steps of a run: measure the baseline, make the one change and measure it, roll it back.
 
-Each step takes what it needs from the run directory and leaves what it learned there, so that the three notebooks
-hand over through that directory only. A step that fails, or is interrupted, stops what it started, rolls back
-what it changed, notes why in the manifest, and raises.
+Each step reads from the run directory and writes to it; the three notebooks share nothing else. A step that fails or is
+interrupted stops what it started, rolls back what it changed, records why in the manifest, and raises.
 
-Imports that later cells need, made while a service comes up: this process waits then, and nothing is measured yet.
-
-Later they would keep a reader waiting: for the first figure, the verdict, the report. While something is measured they
-would take a core away from the service and the load.
+What later cells need is imported while a service starts, when this process waits: later, imports would delay a figure,
+or take a core from the service and the load.
 """
 
 from __future__ import annotations
@@ -38,7 +35,7 @@ from luckyhit.workflow.watching import learn_cache_keys
 
 
 def planned_seconds(run: CaseRun) -> float:
-    """Seconds of load that this run will send, warm-ups included: the baseline alone, where it only observes."""
+    """Seconds of load that this run will send, warm-ups included; only the baseline's if it observes."""
     plan = run.case.plan
     return plan.warmup + plan.baseline if observes(run) else design_of(run.case).load_s(plan)
 
@@ -52,12 +49,12 @@ def longest_seconds(case: Case) -> float:
 
 
 def measure_baseline(run: CaseRun, project: Project, progress: Progress) -> None:
-    """What the system does now, from the cache state that the case declares."""
+    """Measure what the system does now, from the declared cache state."""
     case = run.case
     if run.blocks("baseline"):
         raise NotEnoughData(
-            f"run {run.id} has its baseline already",
-            hint="Go on with 2-change, or start a new run (run the first cell again): a run is one execution.",
+            f"run {run.id} already has a baseline",
+            hint="Continue with 2-change, or start a new run (run the first cell again).",
         )
     with step_of(run, project) as step:
         measuring = Measuring(step, progress, planned_seconds(run))
@@ -68,7 +65,7 @@ def measure_baseline(run: CaseRun, project: Project, progress: Progress) -> None
         as_expected, preflight = expected_response(case, stack, step.headers, inputs_of(run))
         run.update(preflight=preflight)
         guards = [
-            Guard(id="inputs-validated", ok=True, detail="The case file was read strictly: no problem found."),
+            Guard(id="inputs-validated", ok=True, detail="The case file is valid."),
             changing.summary(
                 changing.check_permissions(
                     case, stack, [run.path, project.reports], stack.environ, changeable=stack.changeable
@@ -97,23 +94,21 @@ def measure_baseline(run: CaseRun, project: Project, progress: Progress) -> None
             _observed_only(run)
         else:
             measuring.show("working out what the plan can decide")
-            from luckyhit.workflow import planning  # takes the judge along, imported by now
+            from luckyhit.workflow import planning  # imports the judge, which is loaded by now
 
             for text in planning.lines_of(planning.plan_again(run)):
                 run.progress(text, stays=True)
 
 
 def measure_change(run: CaseRun, project: Project, progress: Progress) -> None:
-    """The one change, measured against the service without it, then rolled back and measured once more."""
+    """Measure the change against the service without it, roll back, and measure once more."""
     case = run.case
     if not run.blocks("baseline"):
-        raise NotEnoughData(
-            f"run {run.id} has no baseline yet", hint="Run 1-baseline first, with the same run directory."
-        )
+        raise NotEnoughData(f"run {run.id} has no baseline yet", hint="Run 1-baseline first, on the same run.")
     if run.blocks("change"):
         raise NotEnoughData(
-            f"run {run.id} holds a measured change already",
-            hint="A run is one execution: start a new one with 1-baseline, then begin here at the first cell.",
+            f"run {run.id} already has a measured change",
+            hint="Start a new run with 1-baseline, then run this notebook from its first cell.",
         )
     if not may_change(run):
         _observed_only(run)
@@ -129,14 +124,14 @@ def measure_change(run: CaseRun, project: Project, progress: Progress) -> None:
             names["after"] = "after"
         with imported_meanwhile():
             started = start_stacks(step, names)
-        from luckyhit.workflow import interim  # takes the judge along, imported by now
+        from luckyhit.workflow import planning  # imports the judge, which is loaded by now
 
         changed = started.get("after", started["before"])
         for stack in started.values():
             changing.prepare(stack)
         unchanged = measuring.look({"before": changed}, "before the change")["before"]
         if design.isolated:
-            # Before anything is changed, the two stacks have to be the same in everything that can be seen.
+            # Before the change, the two stacks have to be equal in everything that can be seen.
             alike = changing.same_guard(changing.take_fingerprints(started, case)["before"], unchanged)
             _note_guards(run, [alike.model_copy(update={"id": "stacks-alike-before-the-change"})])
             _stop_at_failed([alike])
@@ -150,19 +145,19 @@ def measure_change(run: CaseRun, project: Project, progress: Progress) -> None:
         order = design.order(pairs, case.workload.seed)
         failed: Guard | None = None
         for number, arms in enumerate(order):
-            # Whatever is measured once it fails, nobody can tell what it comes from.
+            # What is measured after it failed has no known cause.
             failed = _if_failed(measuring.looks.guard())
             if failed is not None:
                 break
             in_block = {arm: started.get(arm, started["before"]) for arm in arms}
             pair = pair_numbers(order[: number + 1])[-1]
             failed = measuring.block(in_block, "change", pair, case.plan.block, control=pair in controls)
-            # Not before the control: whether the probe makes what it finds is not known yet.
+            # Not before the control, which shows whether the probe causes what it finds.
             judged = pair >= min(controls, default=0)
-            if failed is not None or (judged and interim.seen_enough(run, measuring, len(order))):
+            if failed is not None or (judged and planning.seen_enough(run, measuring, len(order))):
                 break
-            if number + 1 == len(order) and (more := interim.blocks_to_add(run, measuring)):
-                # `for` goes on with what is added to its list.
+            if number + 1 == len(order) and (more := planning.blocks_to_add(run, measuring)):
+                # `for` continues with blocks added to its list.
                 order += order[-1:] * more
                 measuring.total_s += more * (case.plan.warmup + case.plan.block)
 
@@ -178,7 +173,8 @@ def measure_change(run: CaseRun, project: Project, progress: Progress) -> None:
 
 
 def _confirm(run: CaseRun, rollback: Rollback, unchanged: changing.Fingerprint, now: changing.Fingerprint) -> None:
-    """Note whether everything that can be seen is as it was. Raises RollbackNotConfirmed where the change isn't."""
+    """Record whether everything that can be seen is as before. Raises RollbackNotConfirmed if the change is not
+    undone."""
     again = changing.same_guard(unchanged, now)
     entry = run.case.change.entry
     undone = again.ok or (entry is not None and unchanged.get(entry) == now.get(entry))
@@ -189,8 +185,8 @@ def _confirm(run: CaseRun, rollback: Rollback, unchanged: changing.Fingerprint, 
 
 
 def _survey(step: RunningStep, stacks: Sequence[Stack]) -> None:
-    """What the probe's cold keys hold, before the probe ever wrote them: later, a cache may show what it wrote. A cache
-    that outlives a step may do so since an earlier one, or an earlier run, and is emptied first."""
+    """Read the values of the probe's cold keys before the probe writes them: later, a cache may have what it wrote. A
+    cache that outlives a step may have that from earlier, and is cleared first."""
     case = step.run.case
     longest_s = max(case.plan.baseline, case.plan.block, case.plan.after_rollback)
     for stack in stacks if case.freshness is not None else ():
@@ -202,7 +198,7 @@ def _survey(step: RunningStep, stacks: Sequence[Stack]) -> None:
 
 
 def _observed_only(run: CaseRun) -> None:
-    """A service that we don't start is observed, never changed; so is any service, in a run that only observes."""
+    """Record that nothing was changed, since the run only observes, or may not change its target."""
     why = how_to_allow(run.case)
     detail = "Nothing was changed: the service at target.url was only observed." + (f" {why}" if why else "")
     if observes(run):
@@ -232,7 +228,7 @@ _NEEDED = (
     "pandas",
     "matplotlib.backends.backend_agg",
     "matplotlib.backends.backend_svg",
-    "luckyhit.workflow.interim",
+    "luckyhit.workflow.planning",
     "luckyhit.workflow.cell_contents",
     "jinja2",
 )
@@ -240,7 +236,7 @@ _NEEDED = (
 
 @contextmanager
 def imported_meanwhile() -> Iterator[None]:
-    """What the block does, and all those imports beside it; both are done when it is left."""
+    """Import what later cells need in a thread while the block runs; both are done at its end."""
     if all(name in sys.modules for name in _NEEDED):
         yield
         return
@@ -254,6 +250,6 @@ def imported_meanwhile() -> Iterator[None]:
 
 def _import() -> None:
     for name in _NEEDED:
-        # What can't be imported is told by the cell that needs it.
+        # The cell that needs it raises the ImportError.
         with suppress(Exception):
             importlib.import_module(name)

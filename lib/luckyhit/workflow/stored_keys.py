@@ -1,7 +1,7 @@
-"""What the service stores when its routes are read, held against `cache.clear`: before a run, and after its baseline.
+"""Compare what the service stores when its routes are read with `cache.clear`, before a run and after its baseline.
 
-A template that fits nothing would leave each block of the run to start from what the one before it left. That is told
-before anything is measured, with the keys and what is wrong with the template.
+With templates that match nothing, each block would start from the cache of the one before. That is reported before
+measuring, with the keys and what is wrong with the templates.
 """
 
 from __future__ import annotations
@@ -17,13 +17,12 @@ from luckyhit.errors import LuckyHitError
 from luckyhit.records import Guard
 from luckyhit.system import Stack
 
-TOO_MANY = "The cache holds too many keys to see which of them a read stores."
-SHARED = "Others use this cache too, so some of the keys may be theirs. "
+SHARED = "This cache is shared, so some of the keys may be of other services. "
 
 
 @dataclass(frozen=True)
 class Stored:
-    """Looks at what appears in the cache of one stack. `earlier`: the keys that were there before."""
+    """The keys that appear in the cache of one stack. `earlier`: the keys that were there before."""
 
     case: Case
     cache: AnyCache
@@ -31,8 +30,8 @@ class Stored:
 
     @classmethod
     def looking(cls, case: Case, stack: Stack) -> Stored | None:
-        """Before the first read; None where there is nothing to hold against each other, or it can't be listed (the
-        rights to the cache are looked at elsewhere)."""
+        """Before the first read; None if there are no templates, or the keys can't be listed (permissions are checked
+        elsewhere)."""
         if stack.cache is None or not case.cache.clear or Capability.LIST_KEYS not in stack.cache.can:
             return None
         with suppress(LuckyHitError):
@@ -46,8 +45,8 @@ class Stored:
         return new if new is not None else NewKeys()
 
     def after_reads(self, again: Callable[[], object]) -> tuple[Guard | None, str]:
-        """(the guard, None where nothing tells; what is worth knowing beside it). `again` reads all routes once more:
-        some services store an answer only when it is asked for twice."""
+        """(the guard, or None if nothing was stored; a note). `again` reads all routes once more: some services store
+        an answer only at the second request."""
         new_keys = self.found()
         if not new_keys.inside:
             again()
@@ -57,7 +56,7 @@ class Stored:
         return guard, note if self.cache.owned or not new_keys.outside else SHARED + note
 
     def after_load(self) -> Guard | None:
-        """The guard once the workload was sent, writes included; None where nothing tells."""
+        """The guard after the workload was sent, writes included; None if nothing was stored."""
         writes = self.case.freshness is not None or any(
             route.method not in ("GET", "HEAD") for route in self.case.workload.routes
         )

@@ -1,4 +1,4 @@
-"""Watching the caches while one block is measured: what they say happened to the probed keys."""
+"""Watch the caches' events of the probed keys while one block is measured."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ EVENTS = "events"
 
 @dataclass(frozen=True)
 class Unseen:
-    """What could not be seen of a cache's events in one block, one sentence each; `refused`: those among them that a
-    missing right is behind."""
+    """What could not be seen of a cache's events in one block, a sentence each; `refused`: those due to a missing
+    permission."""
 
     sentences: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
@@ -34,12 +34,12 @@ class Unseen:
 
 MOST_NAMES = 3
 LEARNED_BY = 6
-"""So many probed keys are read alone, to see which keys of the cache they touch."""
+"""Number of probed keys that are read alone, to learn which cache keys they touch."""
 
 
 def learn_cache_keys(run: CaseRun, stack: Stack, journal: changing.Journal, headers: Mapping[str, str]) -> None:
-    """See what reads of some probed keys touch in the run's own cache, while nothing else is sent, and note it in the
-    manifest (`cache_keys`, by stack). Where it can't be seen, nothing is noted; the case's templates are watched."""
+    """Learn which keys of the run's own cache are touched by reads of some probed keys, while nothing else is sent, and
+    record them in the manifest (`cache_keys`, by stack). Otherwise the case's templates are watched."""
     case, cache = run.case, stack.cache
     probe = case.freshness
     if probe is None or not probe.watch_cache or probe.cache_keys is not None or cache is None or not cache.owned:
@@ -69,7 +69,7 @@ def _learned(run: CaseRun, stack: Stack) -> list[Shape]:
 def watched_caches(
     run: CaseRun, stacks: Mapping[Arm, Stack], block: int, journal: changing.Journal
 ) -> Iterator[Unseen]:
-    """Record the caches' events of the probed keys until the block ends. What is yielded is filled at the end."""
+    """Record the caches' events of the probed keys in the context. The yielded value is filled at its end."""
     case, unseen = run.case, Unseen()
     if case.freshness is None or not case.freshness.watch_cache:
         yield unseen
@@ -109,7 +109,7 @@ def watched_caches(
 
 
 def _not_watched(run: CaseRun, stack: Stack) -> list[str]:
-    """What reads of probed keys stored that can't be watched, and which names nothing was stored under."""
+    """Sentences on stored keys that can't be watched, and on templates under which nothing was stored."""
     learned = run.manifest.cache_keys.get(stack.name)
     if learned is None:
         return []
@@ -117,12 +117,12 @@ def _not_watched(run: CaseRun, stack: Stack) -> list[str]:
         names = ", ".join(f"“{visible(name)}”" for name in list(learned.unknown)[:MOST_NAMES])
         return [
             f"The cache's events: reads of probed keys also stored {len(learned.unknown):,} keys that are not watched, "
-            f"such as {names}: nothing in their names tells the probed key."
+            f"such as {names}: their names don't contain the probed key."
         ]
     if not learned.shapes:
         names = ", ".join(f"“{template}”" for template in cache_keys(run.case)[:MOST_NAMES])
         return [
-            f"The cache's events: {learned.reads} reads of probed keys stored nothing that events tell of, so it is "
-            f"not known whether {names or 'any key'} is theirs."
+            f"The cache's events: {learned.reads} reads of probed keys caused no events, so it is not known whether "
+            f"they use {names or 'any key'}."
         ]
     return []

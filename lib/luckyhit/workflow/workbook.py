@@ -1,4 +1,4 @@
-"""What the cells of the notebooks call: each returns one table, figure or sentence.
+"""What the cells of the notebooks call; each call returns one table, figure or sentence.
 
 book = baseline("stale-price")      1-baseline     makes the run directory
 book = change(run)                  2-change       continues in it
@@ -34,7 +34,7 @@ PARAMETERS = frozenset({"case", "run", "environment", "observe", "runs_dir", "re
 
 
 class Workbook(OpenedRun):
-    """One run, as the notebooks see it; its frames are there for questions of one's own."""
+    """One run as the notebooks use it; its frames are for your own questions."""
 
     def __init__(self, run: CaseRun | None, project: Project) -> None:
         super().__init__(run)
@@ -44,9 +44,9 @@ class Workbook(OpenedRun):
     def _measure(
         self, step: Callable[[CaseRun, Project, steps.Progress], None], again: str, until_s: float | None = None
     ) -> None:
-        """Take one step of the run, showing how far it is. Raises what the step raises; where it was interrupted,
-        NotEnoughData with what became of the rollback. `again`: what to do then. `until_s`: how many seconds of the
-        run are measured at the end of the step (None: all)."""
+        """Take one step of the run and show its progress. Raises what the step raises; if it was interrupted,
+        NotEnoughData or RollbackNotConfirmed. `again`: what to do then. `until_s`: seconds of the run that are measured
+        at the end of the step (None: all)."""
         run = self.run
         try:
             with Progress(run, until_s) as progress:
@@ -57,7 +57,7 @@ class Workbook(OpenedRun):
             self.measured()
 
     def doing(self, activity: str) -> None:
-        """Note what takes a moment now, for whoever follows the run from outside."""
+        """Record the current activity in the progress file."""
         self.run.progress(activity)
 
     def declared(self) -> pd.DataFrame:
@@ -65,19 +65,19 @@ class Workbook(OpenedRun):
         return self._cells().declared(self.run.case)
 
     def figure(self, name: str) -> Picture | None:
-        """One of the report's figures, by name, drawn from what was measured so far; with alternative text. None where
-        the case declares no probe for it to show, or the run no change."""
+        """A figure of the report, by name, drawn from the records so far, with alternative text. None if it needs a
+        probe or a change that the run doesn't have."""
         if self._has_no(name):
             return None
         self.doing(f"drawing {name}")
         return self._cells().figure(name, self.run, self._result())
 
     def reading(self, name: str) -> Markdown:
-        """The sentence that says what figure `name` shows, made from the data."""
+        """The sentence on what figure `name` shows."""
         return _sentence(self._cells().reading(name, self.run, self._result()))
 
     def _cells(self) -> CellContents:
-        """What the cells show: late, since the first cell need not wait for the judge and pandas."""
+        """Imported late, so that the first cell does not wait for judge and pandas."""
         from luckyhit.workflow.cell_contents import CellContents
 
         self._shown = self._shown or CellContents()
@@ -91,8 +91,8 @@ class Workbook(OpenedRun):
 
 
 class Baseline(Workbook):
-    """1-baseline: what the system does now. `begin` makes a run directory, for each measuring anew; None where the run
-    was given, which is measured once."""
+    """1-baseline: what the system does now. `begin` makes a new run for each measurement; None for a given run, which
+    is measured once."""
 
     def __init__(
         self, run: CaseRun | None, project: Project, case: Case, begin: Callable[[], CaseRun] | None = None
@@ -106,23 +106,23 @@ class Baseline(Workbook):
         return self._cells().declared(self._case)
 
     def power(self) -> pd.DataFrame:
-        """What the plan gives each goal, what it needs, and what to change where that is too little: from the case
-        alone, and from the baseline's noise once that is measured."""
+        """What the plan can decide for each goal, and what to change if that is too little: from the case alone, and
+        after the baseline from its noise."""
         return self._cells().power(self._case, self._run)
 
     def measure(self) -> Markdown:
-        """Start the service, reset the declared part of the cache, warm up, measure. Returns what was done."""
+        """Start the service, clear the declared keys, warm up, measure. Returns what was done."""
         if self._begin is not None:
             self.reopen(self._begin())
         plan = self.run.case.plan
-        again = "Run this cell again: it begins a new run." if self._begin is not None else "Start a new run."
+        again = "Run this cell again to start a new run." if self._begin is not None else "Start a new run."
         self._measure(steps.measure_baseline, again, plan.warmup + plan.baseline)
         return _sentence(self._counted())
 
     def _counted(self) -> str:
         counted = self.run.manifest.blocks[-1].accounting.get("before", Accounting())
         return (
-            f"{counted.scheduled:,} requests were due, those of the warm-up included; {counted.completed:,} completed, "
+            f"{counted.scheduled:,} requests were scheduled, warm-up included; {counted.completed:,} completed, "
             f"{counted.failed:,} failed, {counted.timed_out:,} timed out, {counted.dropped:,} were dropped."
         )
 
@@ -131,12 +131,12 @@ class Baseline(Workbook):
         return self._cells().baseline(self.run, self._result())
 
     def not_seen(self) -> Markdown:
-        """What could not be seen, said plainly."""
+        """What could not be seen."""
         return _sentence(self._cells().not_seen(self.run, self._result()))
 
     def next_step(self) -> Markdown:
         notebook = "3-report" if observes(self.run) else "2-change"
-        return _sentence(f"Baseline measured. Go on with `{notebook}` (run `{self.run.id}`).")
+        return _sentence(f"Baseline measured. Continue with `{notebook}` (run `{self.run.id}`).")
 
 
 class Changed(Workbook):
@@ -150,18 +150,18 @@ class Changed(Workbook):
         """Measure both arms, block by block, then roll back and measure once more. Returns what was done."""
         self._measure(
             steps.measure_change,
-            "Nothing keeps you from another: measure 1-baseline again, then run this notebook from its first cell on.",
+            "Start a new run with 1-baseline, then run this notebook from its first cell.",
         )
         rows = self.run.length("requests")
         blocks = len(self.run.blocks("change"))
-        return _sentence(f"{blocks} blocks measured; {rows:,} requests in the run so far, each one recorded.")
+        return _sentence(f"{blocks} blocks measured; {rows:,} requests recorded in the run so far.")
 
     def cleared(self) -> pd.DataFrame:
-        """Keys looked at, in scope, and cleared before each block."""
+        """Keys scanned, in scope, and cleared before each block."""
         return self._cells().cleared(self.run, self._result())
 
     def actions(self) -> pd.DataFrame:
-        """What was done to the target, by the journal: each kind of step, how often, and what became of it."""
+        """What was done to the target, by the journal: each kind of step, how often, and its outcome."""
         return self._cells().actions(self.run, self._result())
 
     def guards(self) -> pd.DataFrame:
@@ -169,7 +169,7 @@ class Changed(Workbook):
         return self._cells().guards(self.run, self._result())
 
     def rolled_back(self) -> Markdown:
-        """Whether the change is out again."""
+        """Whether the change is rolled back."""
         return _sentence(_rolled_back(self.run, unconfirmed="**not confirmed**"))
 
 
@@ -177,7 +177,7 @@ class Reported(Workbook):
     """3-report: the verdict, and the page to send."""
 
     def judge(self) -> Markdown:
-        """Judge what was recorded (no target needed) and write result.json. Returns the verdict."""
+        """Judge the records (without the target) and write result.json. Returns the verdict."""
         self.doing("judging what was recorded")
         self._cells().judge(self.run)
         result = self._judged()
@@ -186,12 +186,12 @@ class Reported(Workbook):
         return _sentence(f"**{result.verdict}.** {result.reason}")
 
     def findings(self) -> Markdown:
-        """What the run shows beside its metrics: old, wrong or impossible answers, a status that can't be believed."""
+        """What the run shows beside its metrics: old, wrong or impossible answers, an untrustworthy cache status."""
         lines = self._cells().finding_lines(self._judged())
         return _sentence("\n".join(f"- {line}" for line in lines) or "Nothing beside the metrics.")
 
     def _observed(self) -> bool:
-        """Whether the baseline alone was measured: then there is nothing to compare."""
+        """Whether only the baseline was measured, so that there is nothing to compare."""
         return self._cells().observed_only(self.run)
 
     def _has_no(self, name: str) -> bool:
@@ -207,30 +207,29 @@ class Reported(Workbook):
         return result
 
     def naive(self) -> Markdown:
-        """What a plain before/after would have said."""
+        """What a plain before/after comparison would say."""
         if self._observed():
             return _sentence("Nothing: only the baseline was measured.")
         return _sentence(self._judged().naive.sentence)
 
     def metrics(self) -> pd.DataFrame:
-        """Every metric in both arms, with its interval, margin and verdict; of a baseline alone, beside earlier
-        ones."""
+        """Every metric in both arms, with its interval, margin and verdict; or a baseline alone beside earlier ones."""
         return self._cells().metrics(self._judged(), observed=self._observed())
 
     def readers(self) -> pd.DataFrame:
-        """What readers saw of the probe's writes, and of the workload's; no rows where there was nothing to see."""
+        """What readers saw of the writes of probe and workload; no rows if there was nothing to see."""
         return self._cells().readers(self.run, self._result())
 
     def guards(self) -> pd.DataFrame:
-        """What would overturn the verdict: each guard, with its evidence."""
+        """Each guard with its evidence; a failed one makes the verdict INVALID."""
         return self._cells().guards(self.run, self._result())
 
     def checklist(self) -> pd.DataFrame:
-        """The five questions every change has to answer, with the evidence."""
+        """The five questions that every change has to answer, with the evidence."""
         return self._cells().checklist(self.run, self._result())
 
     def export(self) -> Markdown:
-        """Write the HTML report and the index. Returns where it is."""
+        """Write the HTML report and the index. Returns the report's path."""
         self.doing("writing the report")
         path = self._cells().export(self.run, self._judged(), self.project.reports)
         return _sentence(f"Report: `{os.path.relpath(path)}`")
@@ -239,8 +238,7 @@ class Reported(Workbook):
 def _refuse_unknown_parameters() -> None:
     """Refuse a misspelt parameter under plain papermill, which only warns and then runs without it.
 
-    papermill injects what it was given as a cell that begins with `# Parameters`; nothing else is looked at, so
-    variables that somebody defines by hand are theirs.
+    papermill injects parameters as a cell that begins with `# Parameters`; other cells are not checked.
     """
     from IPython import get_ipython
 
@@ -266,11 +264,11 @@ def baseline(
     runs_dir: str = "",
     reports_dir: str = "",
 ) -> Baseline:
-    """Take up `case` (its name in data/cases, or a file), of which each measuring makes a new run; or take one run
-    that exists and has no baseline yet.
+    """Open `case` (its name in data/cases, or a file), for a new run with each measurement; or open an existing `run`
+    without a baseline.
 
-    `environment` repeats the name of what may be changed, where the case is about a service that runs already.
-    `observe`: the run measures its baseline alone, and goes on with the report.
+    `environment` repeats the environment that may be changed, for a service that is already running. `observe`: the run
+    measures only its baseline, and continues with the report.
     """
     _refuse_unknown_parameters()
     project = Project.find(runs_dir=runs_dir, reports_dir=reports_dir)
@@ -292,7 +290,7 @@ def change(run: str = "", case: str = "", *, runs_dir: str = "", reports_dir: st
 
 
 def report(run: str = "", case: str = "", *, runs_dir: str = "", reports_dir: str = "") -> Reported:
-    """Take a run (default: the newest of `case`) to its report."""
+    """Judge and report a run (default: the newest of `case`)."""
     return Reported(*_existing(run, case, runs_dir, reports_dir))
 
 
@@ -310,16 +308,16 @@ def _sentence(text: str) -> Markdown:
 
 
 def _rolled_back(run: CaseRun, *, unconfirmed: str = "not confirmed") -> str:
-    rollback = run.manifest.rollback or Rollback(detail="nothing was noted")
+    rollback = run.manifest.rollback or Rollback(detail="nothing was recorded")
     return f"Rollback {'confirmed' if rollback.confirmed else unconfirmed}: {rollback.detail}"
 
 
 def _interrupted(run: CaseRun, again: str) -> LuckyHitError:
-    """What to raise in place of KeyboardInterrupt, whose traceback would say nothing of the rollback."""
+    """The error in place of KeyboardInterrupt, with the state of the rollback."""
     manifest = run.manifest
     if manifest.changed:
         hint = manifest.failure.hint if manifest.failure else ""
-        hint = hint or f"`luckyhit revert {run.called}` tries again."
+        hint = hint or f"Try `luckyhit revert {run.called}`."
         return RollbackNotConfirmed(f"Interrupted. {_rolled_back(run)}", hint=hint)
     return NotEnoughData(f"Interrupted. {_rolled_back(run)}", hint=again)
 

@@ -17,7 +17,7 @@ from luckyhit.caches.memcached.memcached_keys import MemcachedKeys, MetaClient
 from luckyhit.caches.scope import Scope
 from luckyhit.case import Case
 from luckyhit.case.cache_spec import Cache as CacheSpec
-from luckyhit.case.changes import SettingChange
+from luckyhit.case.changes import CacheSettingChange
 from luckyhit.errors import CacheUnreachable
 
 _PORT, _HOST = 11211, "127.0.0.1"
@@ -119,7 +119,7 @@ class MemcachedCache:
         findings.note(f"{len(listing.inside):,} of {listing.total:,} keys are in scope now.")
         return stored * len(listing.inside) / listing.total if listing.total else 0.0
 
-    def setting(self, change: SettingChange, findings: CheckFindings) -> None:
+    def setting(self, change: CacheSettingChange, findings: CheckFindings) -> None:
         findings.problem(
             f"memcached has no setting {change.name} that can be changed while it runs",
             "Start it with other arguments instead (change.kind: command).",

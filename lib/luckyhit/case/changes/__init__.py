@@ -1,6 +1,6 @@
-"""The one change of a case: a row for each kind.
+"""The one change of a case: a row per kind.
 
-A further kind is a file here, a row in `Change`, and its file and row in `luckyhit.change.kinds`.
+A new kind is a file here, a row in `Change`, and a file and row in `luckyhit.change.kinds`.
 """
 
 from __future__ import annotations
@@ -10,17 +10,24 @@ from typing import Annotated, get_args
 from pydantic import Field
 
 from luckyhit.case.changes.argument import ArgumentChange
-from luckyhit.case.changes.cache_setting import SettingChange
+from luckyhit.case.changes.cache_setting import CacheSettingChange
 from luckyhit.case.changes.command import CommandChange
 from luckyhit.case.changes.env import EnvChange
-from luckyhit.case.changes.http import AdminChange
+from luckyhit.case.changes.http import HttpChange
 from luckyhit.case.changes.none import NoChange
 from luckyhit.case.changes.revision import RevisionChange
 from luckyhit.case.changes.spec import ChangeSpec
 from luckyhit.case.changes.sql import SqlChange
 
 Change = Annotated[
-    EnvChange | ArgumentChange | RevisionChange | SettingChange | AdminChange | CommandChange | SqlChange | NoChange,
+    EnvChange
+    | ArgumentChange
+    | RevisionChange
+    | CacheSettingChange
+    | HttpChange
+    | CommandChange
+    | SqlChange
+    | NoChange,
     Field(discriminator="kind"),
 ]
 """What one case changes."""
@@ -30,6 +37,6 @@ MODELS: dict[str, type[ChangeSpec]] = {
 }
 """The model of each kind, in the order of the reference."""
 INVERSE_WORDS = {inverse: words for model in MODELS.values() for inverse, words in model.inverses.items()}
-"""By kind of inverse in a journal: what undoing such a step does, in words."""
+"""By kind of inverse in a journal: what undoing such a step does."""
 
 __all__ = ["INVERSE_WORDS", "MODELS", "Change", "ChangeSpec"]

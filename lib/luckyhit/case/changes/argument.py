@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 def _in_command(change: ArgumentChange, case: Case) -> Iterator[Finding]:
-    """The argument to change stands in `target.start.command`, as it is written in `change.before`, exactly once."""
+    """`change.before` occurs exactly once among the arguments in `target.start.command`."""
     if case.target.start is None:
         return
     count = case.target.start.command.count(change.before)
     if count != 1:
-        value = f"{shown(change.before)}, which stands in target.start.command {count} times"
-        yield Finding(("change", "before"), value, "an argument that stands there exactly once")
+        actual = f"{shown(change.before)}, which occurs {count} times in target.start.command"
+        yield Finding(("change", "before"), actual, "an argument that occurs there exactly once")
 
 
 class ArgumentChange(ChangeSpec):
@@ -30,11 +30,11 @@ class ArgumentChange(ChangeSpec):
 
     kind: Literal["argument"] = Field(description="The kind of change: an argument of the start command.")
     what: Line = Field(description="What the change does, in one line.")
-    before: StartText = Field(description="The argument as it stands in `target.start.command`.")
-    after: StartText = Field(description="What stands in its place after the change, filled in the same way.")
+    before: StartText = Field(description="The argument as written in `target.start.command`.")
+    after: StartText = Field(description="The argument after the change, filled in the same way.")
     smallest: Text = Field(description="Why this is the smallest safe change.")
 
-    of_a_start: ClassVar[bool] = True
+    needs_start: ClassVar[bool] = True
     configured: ClassVar[bool] = True
     checks: ClassVar[tuple[Check, ...]] = (_in_command,)
 

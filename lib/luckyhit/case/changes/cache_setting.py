@@ -34,34 +34,33 @@ _WATCHING = (
     "client-query-buffer-limit timeout tcp-keepalive latency-monitor-threshold slowlog-log-slower-than slowlog-max-len"
 )
 SETTINGS = frozenset(f"{_EVICTION} {_ENCODING} {_WATCHING}".split())
-"""Settings that a case may change: none of them writes a file, lets somebody in, locks somebody out, or turns off
-what keeps the data."""
+"""Settings that a case may change: none of them writes a file, changes access, or affects persistence."""
 EVICTING = ("maxmemory", "maxmemory-policy")
-"""What these make the server evict can't be put back."""
+"""Settings that can evict keys, which can't be restored."""
 
 
-def _harmless(change: SettingChange, case: Case) -> Iterator[Finding]:
-    """A cache's setting is one that loses no data, and the cache is known (`cache.url_env`, or the run's own). What
-    makes a cache evict is changed in a cache that is dedicated, or the run's own."""
+def _harmless(change: CacheSettingChange, case: Case) -> Iterator[Finding]:
+    """A cache setting is on the list of safe ones, and the cache is known (`cache.url_env`, or the run's own). Settings
+    that evict keys are changed only in a dedicated cache, or in the run's own."""
     at: FieldPath = ("change", "name")
     if change.name not in SETTINGS:
         yield Finding(at, shown(change.name), f"one of {', '.join(sorted(SETTINGS))}")
     if case.target.start is None and case.cache.url_env is None:
-        yield Finding(("cache", "url_env"), "none", "the variable that holds the URL of the cache to change")
+        yield Finding(("cache", "url_env"), "no url_env", "the variable with the URL of the cache to change")
     if change.name in EVICTING and case.cache.url_env is not None and not case.cache.dedicated:
-        expected = "a cache with dedicated: true, or the run's own: what is evicted can't be put back"
-        yield Finding(at, f"{change.name} of a cache that others use", expected)
+        expected = "a cache with dedicated: true, or the run's own: evicted keys can't be restored"
+        yield Finding(at, f"{change.name} of a shared cache", expected)
 
 
 def setting_put_back(inverse: Inverse, name: str | None = None) -> str:
-    """Of an inverse that holds a setting's `value` and the `cache`. `name`: the setting's, where it isn't in it."""
+    """For an inverse with a setting's `value` and the `cache`. `name`: of the setting, if the inverse lacks it."""
     name = field_text(inverse, "name") if name is None else name
     value = "empty" if inverse.get("value") == "" else f"“{field_text(inverse, 'value')}”"
     cache = field_text(inverse, "cache")
-    return f"Set {name} of the cache {cache} back to {value}, unless somebody else has changed it since."
+    return f"Set {name} of the cache {cache} back to {value}, unless it was changed again since."
 
 
-class SettingChange(ChangeSpec):
+class CacheSettingChange(ChangeSpec):
     """One setting of the cache server, by `CONFIG SET`."""
 
     kind: Literal["cache-setting"] = Field(description="The kind of change: a setting of the cache server.")

@@ -23,13 +23,13 @@ COMMAND = "command"
 
 
 def _arms_told_apart(change: CommandChange, case: Case) -> Iterator[Finding]:
-    """Commands are told which arm they change: side by side, each of them has `{base_url}`, `{port}`, `{cache_url}` or
-    `{workdir}` in it. What a service that runs already doesn't have can't be filled in."""
+    """Side by side, each command contains `{base_url}`, `{port}`, `{cache_url}` or `{workdir}`, so that it changes one
+    arm. For a service that is already running, `{port}` and `{workdir}` can't be used."""
     for field in ("apply", "revert", "verify"):
         names = {name for text in getattr(change, field) for name in placeholder_names(text)}
         if design_of(case).isolated and not names & {"base_url", "port", "cache_url", "cache_port", "workdir"}:
-            expected = "{base_url}, {port}, {cache_url} or {workdir} in an argument: which of the two stacks is meant"
-            yield Finding(("change", field), "nothing that tells the arms apart", expected)
+            expected = "{base_url}, {port}, {cache_url} or {workdir} in an argument, to tell the two stacks apart"
+            yield Finding(("change", field), "the same command for both arms", expected)
         if case.target.start is not None:
             continue
         unknown = names & {"port", "workdir"} | (names & {*CACHE_NAMES} if case.cache.url_env is None else set())
@@ -37,12 +37,12 @@ def _arms_told_apart(change: CommandChange, case: Case) -> Iterator[Finding]:
             placeholder = f"{{{sorted(unknown)[0]}}}"
             yield Finding(("change", field), placeholder, "{base_url} or {python}: the run does not start this service")
     if change.restart and case.target.start is None:
-        yield Finding(("change", "restart"), "true", "false: a service that runs already is not restarted")
+        yield Finding(("change", "restart"), "true", "false: a service at target.url is not restarted")
 
 
 def _run_back(inverse: Inverse) -> str:
     if inverse.get("gone_with_it"):
-        return "What the commands changed is gone with the run's own service once its processes are ended."
+        return "Stop the run's own service: what the commands changed goes with it."
     command, verify = _words(inverse.get("command")), _words(inverse.get("verify"))
     return f"Run {command}, until {verify} prints “{field_text(inverse, 'shows')}”."
 
@@ -53,28 +53,28 @@ def _words(value: object) -> str:
 
 
 class CommandChange(ChangeSpec):
-    """A pair of commands that put the change in place and take it back. Each may be run again at any time."""
+    """A pair of commands that apply and revert the change. Each can be repeated at any time."""
 
     kind: Literal["command"] = Field(description="The kind of change: a pair of commands.")
     what: Line = Field(description="What the change does, in one line.")
     apply: list[ChangeText] = Field(
         min_length=1,
-        description="Program and arguments that put the change in place. `{base_url}` (the service's address) and what "
-        "`target.start.command` knows are filled in. Exit status 0: it was done.",
+        description="Program and arguments that apply the change. `{base_url}` (the service's URL) and the "
+        "placeholders of `target.start.command` are filled in. Exit status 0 means success.",
     )
-    revert: list[ChangeText] = Field(min_length=1, description="Program and arguments that take it back.")
+    revert: list[ChangeText] = Field(min_length=1, description="Program and arguments that revert it.")
     verify: list[ChangeText] = Field(
         min_length=1, description="Program and arguments that print the state, and change nothing."
     )
-    before: Line = Field(description="What `verify` prints before the change (spaces around it aside).")
+    before: Line = Field(description="What `verify` prints before the change (without surrounding spaces).")
     after: Line = Field(description="What `verify` prints after the change.")
     restart: bool = Field(
         default=False,
-        description="True where the service reads what the commands change only when it starts: it is restarted then.",
+        description="True if the service reads what the commands change only when it starts; it is restarted then.",
     )
     cwd: Line = Field(default=".", description="Working directory of the commands, relative to the project.")
     pass_env: list[EnvName] = Field(
-        default_factory=list, description="Names of environment variables handed on to the commands from the shell."
+        default_factory=list, description="Names of environment variables passed on to the commands."
     )
     within: Duration = Field(default=30.0, description="How long a command may take.")
     smallest: Text = Field(description="Why this is the smallest safe change.")
@@ -88,7 +88,7 @@ class CommandChange(ChangeSpec):
 
     @property
     def word_for(self) -> str:
-        return "that the change's commands may be is the case's word"
+        return "that the change's commands may be is declared by the case"
 
     def variables(self) -> Iterator[tuple[str, str]]:
         return ((name, "change.pass_env") for name in self.pass_env)
@@ -99,13 +99,13 @@ class CommandChange(ChangeSpec):
     def calls(self, case: Case) -> Rows:
         rows = [
             ("To apply it", shlex.join(self.apply)),
-            ("To take it back", shlex.join(self.revert)),
+            ("To revert it", shlex.join(self.revert)),
             ("To see it", shlex.join(self.verify)),
         ]
         if self.restart:
-            rows.append(("After each", "the service is restarted, since it reads this only when it starts"))
+            rows.append(("After each", "the service is restarted"))
         passed = ", ".join(f"${name}" for name in self.pass_env)
-        return [*rows, *([("Variables handed on", passed)] if passed else [])]
+        return [*rows, *([("Variables passed on", passed)] if passed else [])]
 
     def diff(self, case: Case) -> Rows:
         return [

@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 
 def _in_start(change: EnvChange, case: Case) -> Iterator[Finding]:
-    """A variable that the change sets is in `target.start.env` as `change.before` or not at all, nor passed on."""
+    """In `target.start.env`, the changed variable has the value `change.before` or is left out; it is not passed on."""
     start = case.target.start
     if start is None:
         return
     at: FieldPath = ("target", "start", "env", change.name)
     if change.name in start.env and start.env[change.name] != change.before:
         wanted = "no value" if change.before is None else shown(change.before)
-        yield Finding(at, shown(start.env[change.name]), f"{wanted}, as in change.before (or leave it out)")
+        yield Finding(at, shown(start.env[change.name]), f"{wanted}, as in change.before (or no such line)")
     if change.name in start.pass_env:
         at = ("target", "start", "pass_env", start.pass_env.index(change.name))
-        yield Finding(at, f"{change.name}, the variable that the change sets", "only variables that both arms share")
+        yield Finding(at, f"{change.name}, which the change sets", "only variables that both arms share")
 
 
 class EnvChange(ChangeSpec):
@@ -36,14 +36,14 @@ class EnvChange(ChangeSpec):
     what: Line = Field(description="What the change does, in one line.")
     name: EnvName = Field(description="The variable's name.")
     before: StartText | None = Field(
-        description="Its value before the change, filled in like `target.start.env`; null where it is not set."
+        description="Its value before the change, filled in like `target.start.env`; null if it is not set."
     )
     after: StartText | None = Field(
-        description="Its value after the change, filled in like `target.start.env`; null where it is not set."
+        description="Its value after the change, filled in like `target.start.env`; null if it is not set."
     )
     smallest: Text = Field(description="Why this is the smallest safe change.")
 
-    of_a_start: ClassVar[bool] = True
+    needs_start: ClassVar[bool] = True
     configured: ClassVar[bool] = True
     checks: ClassVar[tuple[Check, ...]] = (_in_start,)
 

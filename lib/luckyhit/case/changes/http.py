@@ -1,4 +1,4 @@
-"""The change by an HTTP call to the service, with the call that takes it back."""
+"""The change by an HTTP call to the service, with the call that reverts it."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ HTTP = "http"
 REDACTED = "[redacted]"
 
 
-class AdminCall(Part):
-    """One request to the service that changes something. Sending it twice must do no more than sending it once."""
+class HttpCall(Part):
+    """One request that changes something in the service. It must be idempotent."""
 
     method: Method = Field(default="PUT", description="The HTTP method.")
     path: PlainPath = Field(description="The path.")
@@ -41,11 +41,11 @@ class AdminCall(Part):
         default_factory=dict, description="Request headers (no secrets: see `target.headers_env`)."
     )
     status: list[HttpStatus] = Field(
-        default=[200, 201, 202, 204], min_length=1, description="Statuses that mean that it was done."
+        default=[200, 201, 202, 204], min_length=1, description="Statuses that mean success."
     )
 
     def text(self) -> str:
-        """`PUT /flags/new-keys {"value": "on"}`, with the headers that stand in the case."""
+        """`PUT /flags/new-keys {"value": "on"}`, with the headers written in the case."""
         body = ""
         if self.body is not None:
             body = (
@@ -62,8 +62,8 @@ class StateRead(Part):
 
     path: PlainPath = Field(description="A path that answers with JSON.")
     value: StatePath = Field(
-        description="Where the state stands in the answer: a JSONPath (RFC 9535) such as `$.flags['new-keys']`. It has "
-        "to lead to one value."
+        description="The state in the response: a JSONPath (RFC 9535) that gives one value, such as "
+        "`$.flags['new-keys']`."
     )
 
 
@@ -77,14 +77,14 @@ def _sent_back(inverse: Inverse) -> str:
     )
 
 
-class AdminChange(ChangeSpec):
-    """An HTTP call that switches something, with the call that switches it back: a feature flag, say."""
+class HttpChange(ChangeSpec):
+    """An HTTP call that changes something, such as a feature flag, with the call that reverts it."""
 
     kind: Literal["http"] = Field(description="The kind of change: an HTTP call to the service.")
     what: Line = Field(description="What the change does, in one line.")
-    apply: AdminCall = Field(description="The call that puts the change in place.")
-    revert: AdminCall = Field(description="The call that takes it back.")
-    verify: StateRead = Field(description="Where one sees whether the change is in place.")
+    apply: HttpCall = Field(description="The call that applies the change.")
+    revert: HttpCall = Field(description="The call that reverts it.")
+    verify: StateRead = Field(description="Where to read whether the change is in place.")
     before: Line = Field(description="What `verify` shows before the change, as a text: `false`, `30`, `old`.")
     after: Line = Field(description="What `verify` shows after the change.")
     within: Duration = Field(default=10.0, description="How long it may take until `verify` shows it.")
@@ -99,14 +99,14 @@ class AdminChange(ChangeSpec):
     @property
     def word_for(self) -> str:
         methods = dict.fromkeys(call.method for call in (self.apply, self.revert) if call.method not in REPEATABLE)
-        return f"that {' and '.join(methods)} of the change may be is the case's word" if methods else ""
+        return f"that {' and '.join(methods)} of the change may be is declared by the case" if methods else ""
 
     def calls(self, case: Case) -> Rows:
         within = format_duration(self.within)
         rows = [
             ("To apply it", self.apply.text()),
-            ("To take it back", self.revert.text()),
-            ("To see it", f"GET {self.verify.path}, where {self.verify.value} tells the state (within {within})"),
+            ("To revert it", self.revert.text()),
+            ("To see it", f"GET {self.verify.path}, where {self.verify.value} is the state (within {within})"),
         ]
         names = [f"{header} (from ${name})" for header, name in case.target.headers_env.items()]
         return [*rows, *([("Headers sent with each", ", ".join(names))] if names else [])]

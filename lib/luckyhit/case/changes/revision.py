@@ -20,7 +20,7 @@ _HASH_LENGTH = 12
 
 
 def _of_source(change: RevisionChange, case: Case) -> Iterator[Finding]:
-    """A revision is one of the repository that `target.start.cwd` lies in, so that it is not `{workdir}`."""
+    """A revision needs `target.start.cwd` to be in the service's repository, not in `{workdir}`."""
     if case.target.start is not None and case.target.start.in_workdir:
         expected = "a directory of the service's repository (kind revision makes a worktree of it)"
         yield Finding(("target", "start", "cwd"), shown(case.target.start.cwd), expected)
@@ -44,7 +44,7 @@ class RevisionChange(ChangeSpec):
     after: Revision = Field(description="The revision with the change.")
     smallest: Text = Field(description="Why this is the smallest safe change.")
 
-    of_a_start: ClassVar[bool] = True
+    needs_start: ClassVar[bool] = True
     diff_noted: ClassVar[bool] = True
     checks: ClassVar[tuple[Check, ...]] = (_of_source,)
     inverses: ClassVar[Mapping[str, Callable[[Inverse], str]]] = {WORKTREE: _worktree_removed}

@@ -1,6 +1,6 @@
-"""What all kinds of change have in common, as a case declares them: facts for the other rooms, and words.
+"""The base class of all kinds of change as a case declares them: their facts and wording.
 
-A kind is one file here (the model, its checks, its words), and one in `luckyhit.change.kinds` (how it is made).
+A kind is one file here (model, checks, wording), and one in `luckyhit.change.kinds` (how the change is made).
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from luckyhit.case.model import Case
 
 STATE = "change.state"
-"""The entry of the fingerprint that has what `change.verify` shows."""
+"""The entry of the fingerprint with what `change.verify` shows."""
 DASH = "–"
 REPEATABLE = frozenset({"GET", "HEAD", "PUT", "DELETE"})
-"""Methods that may be sent twice with the outcome of once (RFC 9110, section 9.2.2)."""
+"""Idempotent methods (RFC 9110, section 9.2.2)."""
 Inverse = Mapping[str, Any]
 """How one step is undone, as the journal holds it."""
 Check = Callable[[Any, "Case"], "Iterator[Finding]"]
-"""A check of one kind of change: (change, case) to what is wrong. Its docstring is the rule, for the reference."""
+"""A check of one kind of change: (change, case) to findings. Its docstring is the rule in the reference."""
 Rows = list[tuple[str, str]]
 
 
@@ -36,7 +36,7 @@ class Sides(NamedTuple):
 
 
 class ChangeSpec(Part):
-    """What other rooms ask of a change. Each fact has the answer that holds for most kinds."""
+    """Facts about a change, with the default of most kinds."""
 
     if TYPE_CHECKING:
         kind: str
@@ -44,23 +44,22 @@ class ChangeSpec(Part):
         smallest: str
         before: Any
         after: Any
-        # Of each kind that changes something: texts, or None where that is a value.
 
     nothing: ClassVar[bool] = False
     """Whether nothing is changed."""
-    of_a_start: ClassVar[bool] = False
-    """Whether it is another way to start the service, so that the run has to start it."""
+    needs_start: ClassVar[bool] = False
+    """Whether it changes how the service is started, so that the run has to start it."""
     configured: ClassVar[bool] = False
     """Whether the service's own configuration (`target.config`) should show it."""
     diff_noted: ClassVar[bool] = False
-    """Whether the run notes a diff of its own (`change.diff`)."""
+    """Whether the run records a diff (`change.diff`)."""
     checks: ClassVar[tuple[Check, ...]] = ()
     inverses: ClassVar[Mapping[str, Callable[[Inverse], str]]] = {}
-    """By kind of inverse that it journals: what undoing such a step does, in words."""
+    """By kind of inverse that it journals: what undoing such a step does."""
 
     @property
     def entry(self) -> str | None:
-        """The fingerprint's entry that differs between the arms; None where nothing is changed."""
+        """The entry of the fingerprint that differs between the arms; None if nothing is changed."""
         return None
 
     @property
@@ -75,12 +74,12 @@ class ChangeSpec(Part):
 
     @property
     def subject(self) -> tuple[str, str] | None:
-        """(what kind of thing, its name) of what has the two values; None where they say it themselves."""
+        """(kind, name) of the thing that has the two values; None if the values are clear without it."""
         return None
 
     @property
     def word_for(self) -> str:
-        """What of it may be repeated by the case's word alone, as a clause; empty where nothing is."""
+        """A clause on what is repeatable only by the case's declaration; empty if nothing is."""
         return ""
 
     def variables(self) -> Iterator[tuple[str, str]]:
@@ -88,23 +87,23 @@ class ChangeSpec(Part):
         return iter(())
 
     def start_texts(self) -> list[str]:
-        """The texts of it that the service is started with."""
+        """Its texts that are filled in when the service is started."""
         return []
 
     def templates(self) -> list[str]:
-        """The texts of it that are filled in when the change is made."""
+        """Its texts that are filled in when the change is made."""
         return []
 
     def sides(self, revisions: Mapping[Arm, str]) -> Sides | None:
-        """Both values; None where nothing is changed. `revisions`: the full hashes that a run noted, by arm."""
+        """Both values; None if nothing is changed. `revisions`: the full hashes recorded in the run, by arm."""
         return None if self.nothing else Sides(value_text(self.before), value_text(self.after))
 
     def calls(self, case: Case) -> Rows:
-        """What is sent or run to make the change, to take it back, and to see which of both holds."""
+        """What is sent or run to apply the change, to revert it, and to read its state."""
         return []
 
     def diff(self, case: Case) -> Rows:
-        """The change as a diff: (sign, line); no lines where there is none, or where the run notes it."""
+        """The change as a diff: (sign, line); empty if there is none, or if the run records it."""
         return []
 
 
@@ -114,11 +113,11 @@ def value_text(value: str | None) -> str:
 
 
 def field_text(inverse: Inverse, name: str) -> str:
-    """A field of an inverse; a dash where it is missing."""
+    """A field of an inverse; a dash if it is missing."""
     value = inverse.get(name)
     return DASH if value is None or value == "" else str(value)
 
 
 def part_of(inverse: Inverse, name: str) -> Inverse:
-    """A mapping in an inverse; empty where there is none. Journals of other versions are read too."""
+    """A mapping in an inverse; empty if there is none (journals of other versions are read too)."""
     return as_object(inverse.get(name))

@@ -1,4 +1,4 @@
-"""The change by an SQL statement, with the statement that takes it back: an index, the row of a flag."""
+"""The change by an SQL statement, such as an index, with the statement that reverts it."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ SQL = "sql"
 
 
 def _one_database(change: SqlChange, case: Case) -> Iterator[Finding]:
-    """A change by SQL is made in one database, so both arms have it: the design has one stack."""
+    """A change by SQL is made in one database, so the design has to have one stack for both arms."""
     if design_of(case).isolated:
         shared = " or ".join(id for id, design in DESIGNS.items() if not design.isolated)
-        expected = f"{shared}: both arms would use the database that change.url_env names"
-        yield Finding(("design",), f"{case.design}, and a change of kind sql", expected)
+        expected = f"{shared}, since both arms use the database of change.url_env"
+        yield Finding(("design",), f"{case.design} with a change of kind sql", expected)
 
 
 def _run_back(inverse: Inverse) -> str:
@@ -33,9 +33,9 @@ def _run_back(inverse: Inverse) -> str:
 
 
 class SqlChange(ChangeSpec):
-    """An SQL statement, with the one that takes it back: an index, or the row of a flag. It needs the extra `sql`, and
-    the driver of the database. A statement runs only where `verify` does not give the wanted value yet, and is
-    committed by itself."""
+    """An SQL statement, such as an index or a flag's row, with the statement that reverts it. Needs the extra `sql` and
+    the driver of the database. A statement runs only if `verify` does not give the wanted value yet, in a transaction
+    of its own."""
 
     kind: Literal["sql"] = Field(description="The kind of change: an SQL statement.")
     what: Line = Field(description="What the change does, in one line.")
@@ -43,8 +43,8 @@ class SqlChange(ChangeSpec):
         description="Name of the environment variable with the database's URL, as SQLAlchemy has it "
         "(`postgresql+psycopg://HOST/NAME`)."
     )
-    apply: Text = Field(description="The statement that puts the change in place.")
-    revert: Text = Field(description="The statement that takes it back.")
+    apply: Text = Field(description="The statement that applies the change.")
+    revert: Text = Field(description="The statement that reverts it.")
     verify: Text = Field(description="A query that gives one value, and changes nothing.")
     before: Line = Field(
         description="What `verify` gives before the change, as a text: `0`, `old`; `true`, `false`, `null` as in JSON."
@@ -66,7 +66,7 @@ class SqlChange(ChangeSpec):
     def calls(self, case: Case) -> Rows:
         return [
             ("To apply it", self.apply),
-            ("To take it back", self.revert),
+            ("To revert it", self.revert),
             ("To see it", f"{self.verify} (within {format_duration(self.within)})"),
             ("Database", f"(from ${self.url_env})"),
         ]

@@ -1,1 +1,1 @@
-"""What has to hold between the fields of a case; each check names the field that is most likely wrong."""
+"""Checks between the fields of a case; each names the field that is most likely wrong."""

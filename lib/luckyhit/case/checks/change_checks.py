@@ -1,4 +1,4 @@
-"""What has to hold in a case's change: that it is one, that it can be made on that target, and be taken back."""
+"""Checks of a case's change: that it changes something, and that it can be made on the target and reverted."""
 
 from __future__ import annotations
 
@@ -18,28 +18,32 @@ def _change_changes(case: Case) -> Iterator[Finding]:
     """The change's two values differ."""
     change = case.change
     if not change.nothing and change.before == change.after:
-        value = "no value, as before" if change.after is None else f"{shown(change.after)}, as before"
-        yield Finding(("change", "after"), value, "another value (a change that changes nothing is kind: none)")
+        actual = "no value, as before" if change.after is None else f"{shown(change.after)}, as before"
+        yield Finding(("change", "after"), actual, "another value (kind: none changes nothing)")
 
 
 def _change_needs_start(case: Case) -> Iterator[Finding]:
-    """An environment variable, an argument or a revision is changed in a service that the run starts."""
-    if case.target.start is None and case.change.of_a_start:
-        others = [kind for kind, model in MODELS.items() if not model.of_a_start]
-        expected = f"{' or '.join(others)}; or a target.start, which can be started another way"
+    """Changing an environment variable, an argument or a revision needs a service that the run starts."""
+    if case.target.start is None and case.change.needs_start:
+        others = [kind for kind, model in MODELS.items() if not model.needs_start]
+        expected = f"{' or '.join(others)} (or target.start instead of target.url)"
         yield Finding(("change", "kind"), shown(case.change.kind), expected)
 
 
 def _allowed(case: Case) -> Iterator[Finding]:
-    """A service that runs already is changed only with `target.allow_change`, which names its `environment`."""
+    """A running service (`target.url`) is changed only with `target.allow_change` and a named `environment`."""
     target = case.target
     if target.start is None and not case.change.nothing and not target.allow_change:
-        expected = "allow_change: true, with the environment's name (or change.kind none, which observes)"
-        yield Finding(("target", "allow_change"), "false, and a change of what runs at target.url", expected)
+        expected = "allow_change: true with an environment (or change.kind: none, which only observes)"
+        yield Finding(("target", "allow_change"), "false with a change of the service at target.url", expected)
     if target.allow_change and target.url is None:
-        yield Finding(("target", "allow_change"), "true without a url", "no such line: the service is the run's own")
+        yield Finding(
+            ("target", "allow_change"), "true without a url", "no allow_change: the run starts the service itself"
+        )
     if target.allow_change and target.environment is None:
-        yield Finding(("target", "environment"), "none", "the name of what will be changed, such as staging")
+        yield Finding(
+            ("target", "environment"), "no environment", "the name of the environment that is changed, such as staging"
+        )
 
 
 def _for_kind(model: type[ChangeSpec], check: Check) -> Callable[[Case], Iterator[Finding]]:

@@ -1,11 +1,11 @@
-"""What has to hold in a case's workload: its keys, its pace, its routes."""
+"""Checks of a case's workload: its keys, its pace, its routes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
-from luckyhit.case.findings import FieldAbsent, FieldPath, Finding, get, shown
+from luckyhit.case.findings import FieldPath, Finding, field_name, shown
 from luckyhit.case.values.placeholders import PlaceholderError, placeholder_names
 from luckyhit.case.values.texts import WORKLOAD_NAMES, wrong_placeholder
 from luckyhit.text.json_values import leaves
@@ -13,97 +13,25 @@ from luckyhit.text.json_values import leaves
 if TYPE_CHECKING:
     from luckyhit.case.freshness import ProbeKeys
     from luckyhit.case.model import Case
-    from luckyhit.case.workload import Keys
-
-P = TypeVar("P")
-
-
-def keys_in_order(case: Case) -> Iterator[Finding]:
-    """`last` is not before `first`, in the keys of each route."""
-    for index, route in present(case.workload.routes):
-        if (keys := get(route, "keys")) is not None:
-            yield from in_order(keys, ("workload", "routes", index, "keys", "last"))
+    from luckyhit.case.workload import Keys, Route
 
 
 def in_order(keys: Keys | ProbeKeys, path: FieldPath) -> Iterator[Finding]:
     if keys.first is not None and keys.last is not None and keys.last < keys.first:
-        yield Finding(path, str(keys.last), f"{keys.first} (first) or more")
+        yield Finding(path, str(keys.last), f"at least {keys.first} (first)")
 
 
-def which_keys(case: Case) -> Iterator[Finding]:
-    """A route's keys are a range or a file; `hot` comes with `hot-set`, and leaves keys that aren't hot."""
-    for index, route in present(case.workload.routes):
-        keys, at = get(route, "keys"), ("workload", "routes", index, "keys")
-        if keys is None:
-            continue
-        ranged = [name for name in ("first", "last") if get(keys, name) is not None]
-        if get(keys, "file") is not None and ranged:
-            yield Finding((*at, "file"), f"file and {ranged[0]}", "either first and last, or file")
-        elif get(keys, "file") is None and len(ranged) < 2:
-            yield Finding(at, f"{ranged[0]} alone" if ranged else "no keys", "first and last, or file")
-        hot = get(keys, "hot")
-        if (hot is not None) != (get(keys, "popularity") == "hot-set"):
-            expected = "hot: how many keys are hot" if hot is None else "popularity: hot-set (or leave hot out)"
-            yield Finding((*at, "hot"), "no hot" if hot is None else f"hot without hot-set ({hot})", expected)
-        elif hot is not None and len(ranged) == 2 and hot > keys.last - keys.first:
-            yield Finding((*at, "hot"), f"{hot} of {keys.last - keys.first + 1} keys", "fewer: some keys are not hot")
-
-
-def pace(case: Case) -> Iterator[Finding]:
-    """The workload has a rate, or stages, or an access log with its own gaps: one of them."""
-    workload, at = case.workload, ("workload", "rate")
-    given = [name for name in ("rate", "stages") if get(workload, name)]
-    replay = get(workload, "replay")
-    if replay is not None and get(replay, "timing") == "log":
-        if given:
-            expected = "neither rate nor stages, or replay.timing: rate"
-            yield Finding(("workload", given[0]), f"{given[0]}, and a log with its own gaps", expected)
-    elif len(given) != 1:
-        fields = "rate and stages" if given else "neither rate nor stages"
-        yield Finding(at, fields, "one of them: rate such as 100/s, or stages")
-    if replay is not None and get(replay, "timing") == "rate" and get(replay, "speed") not in (None, 1.0):
-        yield Finding(("workload", "replay", "speed"), "a speed, and timing: rate", "speed with timing: log only")
-
-
-def present(parts: list[P]) -> Iterator[tuple[int, P]]:
-    """Parts with their index; those that are no mapping at all are passed over."""
-    return ((index, part) for index, part in enumerate(parts) if part is not None)
-
-
-def route_names(case: Case) -> Iterator[Finding]:
-    """Each route has a name of its own."""
-    first_index: dict[str, int] = {}
-    for index, route in present(case.workload.routes):
-        name = get(route, "name")
-        if name in first_index:
-            value = f"{shown(name)}, as workload.routes[{first_index[name]}]"
-            yield Finding(("workload", "routes", index, "name"), value, "a name of its own for each route")
-        elif name is not None:
-            first_index[name] = index
-
-
-def route_templates(case: Case) -> Iterator[Finding]:
-    """A route with `{key}` has keys, and one with keys has `{key}`; what stands in braces is known; GET has no body."""
-    for index, route in present(case.workload.routes):
-        at: FieldPath = ("workload", "routes", index)
-        try:
-            yield from body_findings(route.body, (*at, "body"), WORKLOAD_NAMES)
-            if route.body is not None and route.method in ("GET", "HEAD"):
-                yield Finding((*at, "body"), f"a body with {route.method}", "no body, or a method such as POST")
-            names = {*placeholder_names(route.path), *names_in(route.body), *names_in(list(route.headers.values()))}
-            replayed = get(case.workload, "replay") is not None
-            if "key" in names and route.keys is None and not replayed:
-                yield Finding((*at, "path"), "{key}, but no keys", "keys too: which ones to ask for")
-            if replayed and route.keys is not None:
-                yield Finding((*at, "keys"), "keys, and a log to replay", "no keys: the log says which")
-            elif "key" not in names and route.keys is not None:
-                yield Finding((*at, "keys"), "keys, but no {key} in path, headers or body", "{key} where a key belongs")
-        except FieldAbsent:
-            continue
+def duplicates(names: Sequence[str], path: FieldPath) -> Iterator[Finding]:
+    """Names in a list of parts that an earlier part has as well."""
+    for index, name in enumerate(names):
+        first = names.index(name)
+        if first != index:
+            actual = f"{shown(name)}, as {field_name((*path, first))}"
+            yield Finding((*path, index, "name"), actual, "a unique name")
 
 
 def body_findings(value: Any, path: FieldPath, names: tuple[str, ...]) -> Iterator[Finding]:
-    """Each text of a JSON body that can't be filled in, at its own place."""
+    """Each text of a JSON body that can't be filled in, with its path."""
     for place, text in leaves(value, path):
         if not isinstance(text, str):
             continue
@@ -123,29 +51,106 @@ def names_in(body: Any) -> set[str]:
         return set()
 
 
-def versions_shown(case: Case) -> Iterator[Finding]:
-    """A route's `version` is a JSON path where it reads (GET), `{number}` where it writes and sends that number; one
-    that reads comes with one that writes."""
+def _keys_in_order(case: Case) -> Iterator[Finding]:
+    """`last` is not before `first` in the keys of each route."""
+    for index, route in enumerate(case.workload.routes):
+        if route.keys is not None:
+            yield from in_order(route.keys, ("workload", "routes", index, "keys", "last"))
+
+
+def _which_keys(case: Case) -> Iterator[Finding]:
+    """A route's keys are a range or a file; `hot` goes with `hot-set`, and some keys are not hot."""
+    for index, route in enumerate(case.workload.routes):
+        keys, at = route.keys, ("workload", "routes", index, "keys")
+        if keys is None:
+            continue
+        given = [name for name in ("first", "last") if getattr(keys, name) is not None]
+        if keys.file is not None and given:
+            yield Finding((*at, "file"), f"file and {given[0]}", "either first and last, or file")
+        elif keys.file is None and len(given) < 2:
+            yield Finding(at, f"only {given[0]}" if given else "no keys", "first and last, or file")
+        if (keys.hot is not None) != (keys.popularity == "hot-set"):
+            actual = "no hot" if keys.hot is None else f"hot without hot-set ({keys.hot})"
+            expected = "hot, the number of hot keys" if keys.hot is None else "popularity: hot-set (or no hot)"
+            yield Finding((*at, "hot"), actual, expected)
+        elif keys.hot is not None and keys.first is not None and keys.last is not None:
+            count = keys.last - keys.first + 1
+            if keys.hot >= count:
+                yield Finding((*at, "hot"), f"{keys.hot} of {count} keys", "fewer, so that some keys are not hot")
+
+
+def _pace(case: Case) -> Iterator[Finding]:
+    """The workload has exactly one of a rate, stages, and an access log with its own gaps."""
+    workload, replay = case.workload, case.workload.replay
+    given = [name for name in ("rate", "stages") if getattr(workload, name)]
+    if replay is not None and replay.timing == "log":
+        if given:
+            expected = "neither rate nor stages, or replay.timing: rate"
+            yield Finding(("workload", given[0]), f"{given[0]} and a log with its own gaps", expected)
+    elif len(given) != 1:
+        actual = "rate and stages" if given else "neither rate nor stages"
+        yield Finding(("workload", "rate"), actual, "either rate (such as 100/s) or stages")
+    if replay is not None and replay.timing == "rate" and replay.speed != 1.0:
+        yield Finding(("workload", "replay", "speed"), "speed with timing: rate", "speed with timing: log only")
+
+
+def _route_names(case: Case) -> Iterator[Finding]:
+    """Each route has a unique name."""
+    yield from duplicates([route.name for route in case.workload.routes], ("workload", "routes"))
+
+
+def _names_of(route: Route) -> set[str]:
+    return {*placeholder_names(route.path), *names_in(route.body), *names_in(list(route.headers.values()))}
+
+
+def _route_templates(case: Case) -> Iterator[Finding]:
+    """A route has keys if and only if it contains `{key}`; other placeholders are known; GET has no body."""
+    replayed = case.workload.replay is not None
+    for index, route in enumerate(case.workload.routes):
+        at: FieldPath = ("workload", "routes", index)
+        yield from body_findings(route.body, (*at, "body"), WORKLOAD_NAMES)
+        if route.body is not None and route.method in ("GET", "HEAD"):
+            yield Finding((*at, "body"), f"a body with {route.method}", "no body, or a method such as POST")
+        keyed = "key" in _names_of(route)
+        if keyed and route.keys is None and not replayed:
+            yield Finding((*at, "path"), "{key} without keys", "keys, the values of {key}")
+        if replayed and route.keys is not None:
+            yield Finding((*at, "keys"), "keys with a log to replay", "no keys: they come from the log")
+        elif not keyed and route.keys is not None:
+            yield Finding((*at, "keys"), "keys without {key} in path, headers or body", "{key} where a key belongs")
+
+
+def _versions_shown(case: Case) -> Iterator[Finding]:
+    """A route's `version` is a JSON path if it reads (GET), and `{number}` if it writes and sends that number; a
+    reading route needs a writing one and vice versa."""
     versions: dict[bool, int] = {}
-    for index, route in present(case.workload.routes):
+    for index, route in enumerate(case.workload.routes):
         at: FieldPath = ("workload", "routes", index, "version")
-        try:
-            if route.version is None:
-                continue
-            reads = route.method == "GET"
-            versions.setdefault(reads, index)
-            if reads and route.version == "{number}":
-                yield Finding(at, "{number}, in a GET", "a JSON path such as $.price_cents: where the answer shows it")
-            if not reads and route.version != "{number}":
-                yield Finding(at, f"{shown(route.version)}, with {route.method}", "{number}, the value that it writes")
-            if not reads and "number" not in {*placeholder_names(route.path), *names_in(route.body)}:
-                yield Finding(at, "{number}, which the route doesn't send", "{number} in its path or body too")
-            if "key" not in {*placeholder_names(route.path), *names_in(route.body)}:
-                yield Finding(at, "a version, but no {key}", "{key} in path or body: whose version it is")
-        except FieldAbsent:
-            return
+        if route.version is None:
+            continue
+        reads = route.method == "GET"
+        versions.setdefault(reads, index)
+        sent = {*placeholder_names(route.path), *names_in(route.body)}
+        if reads and route.version == "{number}":
+            yield Finding(at, "{number} in a GET", "a JSON path such as $.price_cents, where the answer has the value")
+        if not reads and route.version != "{number}":
+            yield Finding(at, f"{shown(route.version)} with {route.method}", "{number}, the value that it writes")
+        if not reads and "number" not in sent:
+            yield Finding(at, "{number}, which the route doesn't send", "{number} in its path or body")
+        if "key" not in sent:
+            yield Finding(at, "a version without {key}", "{key} in path or body, the key that has the version")
     if len(versions) == 1:
         ((reads, index),) = versions.items()
-        other = "a write route with version: '{number}'" if reads else "a GET route with a version"
-        value = "a version that nothing writes" if reads else "a version that nothing reads"
-        yield Finding(("workload", "routes", index, "version"), value, f"{other} too")
+        expected = "a writing route with version: '{number}'" if reads else "a GET route with a version"
+        actual = "a version that no route writes" if reads else "a version that no route reads"
+        yield Finding(("workload", "routes", index, "version"), actual, expected)
+
+
+CHECKS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
+    _keys_in_order,
+    _which_keys,
+    _pace,
+    _route_names,
+    _route_templates,
+    _versions_shown,
+)

@@ -1,4 +1,4 @@
-"""The case file that `luckyhit new NAME` writes: commented, and right as it stands, to be changed bit by bit."""
+"""The case file that `luckyhit new NAME` writes: commented, and valid as it is."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
 
 
 def new_case(name: str, like: str = "") -> str:
-    """A starting case for one's own service; `like`: one of `luckyhit.case.examples`. Raises ArgumentError for a name
-    that makes no good file name, and for an example that there is not."""
+    """A starting case; `like`: one of `luckyhit.case.examples`. Raises ArgumentError for an invalid name and for an
+    unknown example."""
     if not _NAME.fullmatch(name):
         raise ArgumentError(
-            f"{name[:80]!r} is no name for a case",
-            hint="Small letters, digits and hyphens, 60 at most: slow-basket, for example.",
+            f"invalid case name {name[:80]!r}",
+            hint="Use up to 60 lower-case letters, digits and hyphens, such as slow-basket.",
         )
     text = example(like) if like else _TEMPLATE.replace("{KINDS}", _kinds()) + _DESIGN + _PLAN
-    # As a word of its own: a variable may be called DATABASE_NAME.
+    # Only as a whole word: a variable may be called DATABASE_NAME.
     return re.sub(r"(?<![A-Z_])NAME(?![A-Z_])", name, text)
 
 
@@ -40,12 +40,12 @@ _TEMPLATE = """\
 # yaml-language-server: $schema=case.schema.json
 #
 # Case NAME. Fill in what says TODO, then:  luckyhit check NAME   and   luckyhit run NAME
-# Every field is described in docs/case-file.md. No secrets in here: name environment variables instead.
+# docs/case-file.md describes every field. No secrets in here: name environment variables instead.
 
-# What is wrong, in one line, as the user would say it.
+# What is wrong, in one line, in the words of a user.
 title: "TODO: what the user sees, and should not see"
 
-# Who answers for this case, and where they can be reached.
+# Who is responsible for this case, and how to reach them.
 owner:
   name: "TODO: a person or a team"
   contact: "TODO: an address or a channel"
@@ -53,72 +53,72 @@ owner:
 # The route in question.
 route: GET /items/{id}
 
-# The input that the route expects.
-input: "TODO: what belongs in the path, the query and the body, with the values that are usual"
+# The usual input of the route.
+input: "TODO: path, query and body, with usual values"
 
 # The slow query or the failing command, as one would run it by hand.
-suspect: "TODO: the query or command, and what it answers"
+suspect: "TODO: the query or command, and its output"
 
-# The exact place where the user notices: which page, which number on it, after which action.
+# Where exactly the user notices it: which page, which number on it, after which action.
 noticed: "TODO: the page, the place on it, and after what"
 
-# What should happen once the cache behaves, and what a right answer of the route looks like. Every timed answer is
-# checked against it. Paths such as $.price lead into a JSON answer.
+# What should happen when the cache works correctly, and what a correct response of the route looks like. Every timed
+# response is checked against it. Paths such as $.price are those of a JSON response.
 expected:
   result: "TODO: what the user should see instead"
   response:
     status: 200
     fields: [$.id]
 
-# Why it happens, as far as one believes now; and what goes wrong if the change is wrong, and how far that reaches.
+# Why it happens, as far as is known now; and what goes wrong if the change is wrong, and who is affected.
 hypothesis: "TODO: because ..."
 failure_mode: "TODO: if this is wrong, then ..."
 
-# What is taken for granted, one sentence each.
+# Assumptions, one sentence each.
 assumptions:
   - "TODO: the workload below is like the real one in ..."
 
 {KINDS}
-# A good first run is none, which shows how much the numbers vary anyway.
+# Start with none, which shows how much the numbers vary without a change.
 change:
   kind: env
   what: "TODO: what the change does"
   name: CACHE_TTL_SECONDS
-  before: "60"  # values are texts: quote numbers; null where the variable is not set
+  before: "60"  # values are texts: quote numbers; null if the variable is not set
   after: "300"
-  smallest: "TODO: why no smaller or safer change would do"
+  smallest: "TODO: why no smaller or safer change is enough"
 
-# The keys that may be cleared: {name} stands for one or more characters other than a colon. Nothing else is touched.
-# Without url_env, each arm gets a cache server of its own, which starts empty. Leave the section out, and {cache_url}
-# below, where the service caches in its own processes alone: it is started anew before each block.
+# The keys that may be cleared: {name} stands for one or more characters other than a colon. Other keys are never
+# touched. Without url_env, each arm gets a cache server of its own, which starts empty. If the service caches only in
+# its own processes, leave out this section and {cache_url} below: the service is restarted before each block.
 cache:
   clear:
     - item:{id}
-  dedicated: true  # true where the cache serves this service alone
-  rebuildable: false  # true where keys without a time to live may be cleared too
+  dedicated: true  # true if only this service uses the cache
+  rebuildable: false  # true if keys without a time to live may be cleared too
 
-# How to get back, in words that another engineer can follow, and how one would notice that it is time to.
+# How to roll back, in words that another engineer can follow, and how to notice that it is necessary.
 rollback:
   note: "TODO: set CACHE_TTL_SECONDS back to 60 and restart the service"
   notice: "TODO: which number, on which dashboard, above which value, for how long"
 
-# The service, started once for each arm on a free port. {port}, {cache_url} (or {cache_host}, {cache_port} and
-# {cache_password}), {workdir} (an empty directory of its own) and {python} are filled in; ${NAME} is a variable of the
-# shell, which is shown. Secrets come from the shell too: name their variables in pass_env.
+# The service, started once per arm on a free port. Filled in are {port}, {cache_url} (or {cache_host}, {cache_port} and
+# {cache_password}), {workdir} (an empty directory of its own), {python}, and ${NAME}, an environment variable whose
+# value is not hidden. For secrets, name the variables in pass_env.
 target:
   start:
-    # python: venv/bin/python  # where the service has an environment of its own: {python} stands for it
+    # python: venv/bin/python  # the interpreter for {python}, if the service has its own environment
     command: ["{python}", -m, uvicorn, "myservice.app:app", --port, "{port}"]
     env:
       REDIS_URL: "{cache_url}"
       CACHE_TTL_SECONDS: "60"
     pass_env: []
-    cwd: .  # or "{workdir}", where the service writes into the directory it is started in
+    cwd: .  # or "{workdir}", if the service writes to its working directory
     ready: /health
     ready_within: 20s
-  # config: /health  # a path that tells the effective configuration as JSON, where there is one
+  # config: /health  # a path that returns the effective configuration as JSON, if there is one
 
-# The requests: the same for both arms, made from the seed. {key} is filled in from keys, {number} at random.
+# The requests, generated from the seed, the same for both arms. {key} is filled in from keys, {number} at random.
 workload:
   seed: 1
   rate: 100/s
@@ -136,8 +136,8 @@ workload:
       keys: {first: 1, last: 500, popularity: uniform}
       body: {price: "{number}"}
 
-# The probe for stale data: it writes a number that only grows, and looks when readers see it. Its keys are its own.
-# Leave the section out where nothing can be written; then stale reads are not visible.
+# The probe for stale data writes increasing numbers and measures when readers see them. It has its own keys.
+# Leave this section out if nothing can be written; then stale reads are not visible.
 freshness:
   write:
     method: PUT
@@ -149,18 +149,18 @@ freshness:
       path: /items/{key}
       version: $.price
   keys: {first: 1001, last: 2000}
-  within: 100ms  # staleness up to this is acceptable
+  within: 100ms  # acceptable staleness
   horizon: 2s
-  # rate: 5/s  # probes; left out: sized with the plan, up to 3 in 10 of the workload's requests
+  # rate: 5/s  # probes; default: chosen with the plan, up to 30 % of the workload's requests
 
-# What has to improve (better), what may not get worse by more than the margin (no-worse), and hard limits (at_most).
-# Shares in percentage points, latencies relative (10 %) or absolute (5ms), database calls per request as a number.
+# What has to improve (better), what must not get worse by more than the margin (no-worse), and hard limits (at_most).
+# Proportions in percentage points, latencies relative (10 %) or absolute (5ms), database calls per request as a number.
 goals:
   hit_ratio: {want: better, margin: 2 %}
   latency_p95_ms: {want: no-worse, margin: 10 %}
   stale_reads: {want: no-worse, margin: 5 %, at_most: 10 %}
 
-# What the change can't touch, with the margin beyond which it counts as moved: where it moves, the run is INVALID.
+# Negative controls: what the change can't affect, with a margin. If one moves by more, the run is INVALID.
 # controls: {health.latency_p50_ms: 20 %}
 
 """
@@ -172,7 +172,7 @@ _DESIGN = (
 _PLAN = """\
 
 # How long to measure: a baseline, then blocks of the comparison, then one after the rollback. auto: as long as the
-# goals need, two minutes of load at most; `luckyhit check` says what that gives each of them. Or with numbers:
+# goals need, at most two minutes of load; `luckyhit check` says what it can decide. Or with numbers:
 # plan: {baseline: 10s, warmup: 2s, block: 7s, blocks: 4, after_rollback: 5s}
 plan: auto
 """

@@ -1,8 +1,8 @@
-"""The text of a case file as plain data, with the line of each field.
+"""Parse the text of a case file to plain data, with the line of each field.
 
-YAML 1.2, and less of it: no anchors, aliases, tags or second documents; no key twice; keys are texts. The parser's
-events are turned into data here, without recursion and one by one, so that a hostile file is refused before it costs
-anything. What YAML 1.1 and 1.2 read differently (`yes`, `off`) is refused too.
+A strict subset of YAML 1.2: no anchors, aliases, tags or second documents; no duplicate keys; keys are texts; nothing
+that YAML 1.1 and 1.2 read differently (`yes`, `off`). The parser's events are turned into data one by one and without
+recursion, so that a hostile file is refused before it costs anything.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ _READ_DIFFERENTLY = re.compile(r"(yes|no|on|off)", re.IGNORECASE)
 
 @dataclass
 class Document:
-    """What was read: `data` in JSON's types, `lines` of each field (its key's first line, its value's last one)."""
+    """`data` in JSON's types, and the `lines` of each field (first line of its key, last line of its value)."""
 
     data: Any = None
     lines: dict[FieldPath, tuple[int, int]] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     usable: bool = True
-    """False where the text is no YAML mapping at all, so that looking further makes no sense."""
+    """False if the text could not be parsed, so that further checks make no sense."""
 
     def line(self, path: FieldPath) -> int:
-        """The line of a field, or of the nearest part of the case around it that is there."""
+        """The line of a field, or of the nearest existing part around it."""
         while path and path not in self.lines:
             path = path[:-1]
         return self.lines.get(path, (1, 1))[0]
@@ -58,7 +58,7 @@ class Document:
 
 
 def read_document(text: str) -> Document:
-    """The data in a case file's text, and everything that is wrong with it as YAML. Never raises."""
+    """The data in a case file's text, and its problems as YAML. Never raises."""
     document = Document()
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     forbidden = _forbidden_characters(text)
@@ -73,7 +73,7 @@ def read_document(text: str) -> Document:
         document.refuse((), line, _syntax(error), _quote_hint(error))
     except Exception as error:  # the parser has no complete tree of errors: OverflowError for "\U99999999"
         document.usable = False
-        document.refuse((), builder.line, f"text that is no YAML ({type(error).__name__})", "YAML 1.2")
+        document.refuse((), builder.line, f"invalid YAML ({type(error).__name__})", "YAML 1.2")
     for character, line, count in forbidden:
         places = f" ({count} places, this is the first)" if count > 1 else ""
         document.refuse(document.field_at(line), line, f"{_name(character)}{places}", "text without it")
@@ -82,7 +82,7 @@ def read_document(text: str) -> Document:
 
 def _syntax(error: MarkedYAMLError) -> str:
     problem = " ".join(str(error.problem or error.context or "a syntax error").split())
-    return f"text that is no YAML: {plain_text(problem)}"
+    return f"invalid YAML: {plain_text(problem)}"
 
 
 def _quote_hint(error: MarkedYAMLError) -> str:
@@ -90,19 +90,19 @@ def _quote_hint(error: MarkedYAMLError) -> str:
     if "\\t" in problem:
         return "spaces for indentation, never tabs"
     if "mapping values" in problem or "cannot start any token" in problem:
-        return "quotes around a text that has `: ` or ` #` in it, or begins with a character like @ % ` * & ! { ["
-    return "YAML 1.2: look at the indentation, the quotes and the brackets on this line and above"
+        return "quotes around a text that contains `: ` or ` #`, or begins with a character like @ % ` * & ! { ["
+    return "YAML 1.2 (check indentation, quotes and brackets on this line and above)"
 
 
 def _forbidden_characters(text: str) -> list[tuple[str, int, int]]:
-    """Characters that don't belong into a case file: (character, line of the first, how many)."""
+    """Characters that a case file may not contain: (character, line of the first, count)."""
     counts = Counter(text)
     bad = sorted(character for character in counts if is_forbidden(character))
     return [(character, text.count("\n", 0, text.index(character)) + 1, counts[character]) for character in bad]
 
 
 def is_forbidden(character: str) -> bool:
-    """Control characters, lone surrogates, marks that reorder text, and breaks that some editors don't show."""
+    """Control characters, lone surrogates, marks that reorder text, and line breaks that some editors hide."""
     if character in "\n\t":
         return False
     return character in _BIDI or character in _BREAKS or unicodedata.category(character) in ("Cc", "Cs")
@@ -124,7 +124,7 @@ class _Frame:
 
     @property
     def next_step(self) -> str | int | None:
-        """Where the next value goes: under the key just read (None where a key comes first), or at the list's end."""
+        """Where the next value goes: under the last key (None if a key comes first), or at the end of the list."""
         return self.key if isinstance(self.container, dict) else len(self.container)
 
     def put(self, value: Any) -> None:
@@ -136,7 +136,7 @@ class _Frame:
 
 
 class _Builder:
-    """Turns the parser's events into data, with a stack of its own: depth costs a refusal, not a RecursionError."""
+    """Turns the parser's events into data with an explicit stack, so that depth can't cause a RecursionError."""
 
     def __init__(self, document: Document) -> None:
         self.document = document
@@ -151,7 +151,9 @@ class _Builder:
             if isinstance(event, ev.DocumentStartEvent):
                 documents += 1
                 if documents > 1:
-                    self.document.refuse((), self.line, "a second document", "one case in one file, no `---` after it")
+                    self.document.refuse(
+                        (), self.line, "a second document", "one case per file, without `---` after it"
+                    )
                     return
                 if event.version not in (None, (1, 2)) or event.tags:
                     self.document.refuse((), self.line, "a % directive", "plain YAML 1.2, without directives")
@@ -160,15 +162,13 @@ class _Builder:
                 if len(self.frames) > MOST_LEVELS or self.skipping > MOST_LEVELS:
                     self.document.usable = False
                     path = self.frames[-1].path[:4] if self.frames else ()
-                    self.document.refuse(
-                        path, self.line, f"more than {MOST_LEVELS} levels of nesting", "a case of a few levels"
-                    )
+                    self.document.refuse(path, self.line, f"more than {MOST_LEVELS} levels of nesting", "fewer levels")
                     return
             elif isinstance(event, (ev.MappingEndEvent, ev.SequenceEndEvent)):
                 self._end(event)
         if documents == 0:
             self.document.usable = False
-            self.document.refuse((), 1, "an empty file", "a case (`luckyhit new NAME` writes one to start from)")
+            self.document.refuse((), 1, "an empty file", "a case (`luckyhit new NAME` writes one)")
 
     def _node(self, event: Any) -> None:
         starts = isinstance(event, (ev.MappingStartEvent, ev.SequenceStartEvent))
@@ -216,7 +216,7 @@ class _Builder:
             self.skipping -= 1
             return
         frame = self.frames.pop()
-        # A block ends where the next one begins, behind blank lines and comments: its last value's line counts.
+        # A block's end mark is where the next one begins, after blank lines and comments: take its last value's line.
         in_brackets = event.end_mark.index > event.start_mark.index
         last = max(frame.last_line, self._last_line(event) if in_brackets else 0)
         self.document.lines[frame.path] = (frame.first_line, last)
@@ -232,7 +232,7 @@ class _Builder:
                 frame.path,
                 self.line,
                 f"{kind} as a key",
-                "a text as a key (a text that begins with a brace or bracket needs quotes)",
+                "a text as the key (quote a text that begins with a brace or bracket)",
             )
             self.skipping = int(starts)
             frame.key = f"(key {len(frame.container)})"
@@ -240,12 +240,12 @@ class _Builder:
         key = event.value
         if not isinstance(_resolve(event), str):
             right = f'"{key}" in quotes' if key else "a name before the colon"
-            self.document.refuse(frame.path, self.line, f"the key {shown(_resolve(event))}, which is no text", right)
+            self.document.refuse(frame.path, self.line, f"the key {shown(_resolve(event))}, which is not a text", right)
         self._characters((*frame.path, key), key)
         if key in frame.container:
             first = self.document.lines.get((*frame.path, key), (frame.first_line, 0))[0]
             self.document.refuse(
-                (*frame.path, key), self.line, f"the same key a second time (first on line {first})", "each key once"
+                (*frame.path, key), self.line, f"a duplicate key (first on line {first})", "each key once"
             )
         frame.key = key
 
@@ -268,12 +268,12 @@ class _Builder:
                 self.document.refuse(
                     path,
                     self.line,
-                    f"{value} without quotes (a truth value to some readers, a text to others)",
-                    f'quote it: "{value}"; or write true or false where a truth value is meant',
+                    f"{value} without quotes (YAML 1.1 reads it as true or false, YAML 1.2 as a text)",
+                    f'"{value}" in quotes for the text, or true or false',
                 )
             elif isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
                 self.document.refuse(
-                    path, self.line, f"{plain_text(event.value)}, which is no finite number", "a number"
+                    path, self.line, f"{plain_text(event.value)}, which is not finite", "a finite number"
                 )
                 value = None
             elif isinstance(value, int) and not isinstance(value, bool) and abs(value) > 2**63 - 1:

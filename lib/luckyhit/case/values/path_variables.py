@@ -1,11 +1,10 @@
 """Variables of the environment inside texts of a case: `${NAME}`, in capitals.
 
-They are for what differs from machine to machine and is no secret: where a service lies, which tenant a path names.
-Their values are shown; a variable whose name says that it holds a secret is refused here.
+They are for what differs between machines and is not secret: where a service is installed, which tenant a path names.
+Their values are shown; a variable that is a secret by its name is refused here.
 
-What a service is started with (`target.start`, `target.facts`, `change`) is filled in when it is started. Paths of
-requests are filled in when the case is loaded, from the values that the run noted: so its records are judged alike on
-any machine.
+`target.start`, `target.facts` and `change` are filled in when the service is started. Paths of requests are filled in
+when the case is loaded, from the values recorded in the run, so that it is judged alike on any machine.
 """
 
 from __future__ import annotations

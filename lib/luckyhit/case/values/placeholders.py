@@ -1,9 +1,8 @@
 """Placeholders such as `{key}` in the texts of a case, and the templates of cache keys.
 
-`{name}` is filled in; `{{` and `}}` stand for one brace each; any other brace is refused, so that nothing passes
-half filled. In a JSON body only texts are filled in, and a text that is nothing but one placeholder becomes the
-value itself: `"{version}"` becomes the number 7, `"v{version}"` the text `v7`. Values are never looked at again, so a
-value with braces in it stays as it is.
+`{name}` is filled in; `{{` and `}}` stand for one brace each; any other brace is refused. In a JSON body only texts are
+filled in, and a text that is just one placeholder becomes the value itself: `"{version}"` becomes the number 7,
+`"v{version}"` the text `v7`. Filled-in values are not parsed again, so braces in them are kept.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ _TOKEN = re.compile(r"\{\{|\}\}|\{([A-Za-z_][A-Za-z0-9_]*)\}|[{}]")
 
 
 class PlaceholderError(ValueError):
-    """A template that can't be filled in; the message says what would be right."""
+    """A template that can't be filled in; the message says what was expected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ def parse_template(template: str) -> list[str | Placeholder]:
         elif token[0] in ("{{", "}}"):
             literal += token[0][0]
         else:
-            raise PlaceholderError(f"a name in braces such as {{key}}, or {token[0] * 2} for the brace itself")
+            raise PlaceholderError(f"a placeholder such as {{key}}, or {token[0] * 2} for a literal brace")
     literal += template[end:]
     return [*parts, literal] if literal else parts
 
@@ -83,7 +82,7 @@ def fill_text(template: str, mapping: Mapping[str, Any]) -> str:
 
 
 def escape(text: str) -> str:
-    """`text` as a template that is filled in to just `text`."""
+    """A template that fills in to `text`."""
     return text.replace("{", "{{").replace("}", "}}")
 
 
@@ -96,7 +95,7 @@ def _value(name: str, mapping: Mapping[str, Any]) -> Any:
         return mapping[name]
     except KeyError:
         known = " or ".join(f"{{{known}}}" for known in mapping) or "no placeholder"
-        raise PlaceholderError(f"{known}, since there is nothing to fill in for {{{name}}}") from None
+        raise PlaceholderError(f"{known}, not {{{name}}}") from None
 
 
 def key_pattern(template: str) -> re.Pattern[bytes]:

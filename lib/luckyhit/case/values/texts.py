@@ -1,4 +1,4 @@
-"""Texts with a shape: names of environment variables, paths, key templates, headers. Each says what would be right."""
+"""Text types of a case: environment variables, paths, key templates, headers. Errors say what was expected."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from luckyhit.case.values.placeholders import PlaceholderError, parse_template, 
 
 
 def _shaped(pattern: str, expected: str, *, longest: int = 2000) -> tuple[AfterValidator, WithJsonSchema]:
-    """Metadata for a text that matches `pattern` as a whole, for the loader and for editors."""
+    """Metadata of a text that matches `pattern` as a whole, for the loader and for the JSON Schema."""
     compiled = re.compile(pattern)
 
     def check(text: str) -> str:
@@ -32,11 +32,11 @@ def _worded(longest: int, *, one_line: bool) -> tuple[AfterValidator, WithJsonSc
     def check(text: str) -> str:
         text = text.strip()
         if not text:
-            raise ValueError("some text")
+            raise ValueError("a text that is not empty")
         if len(text) > longest:
-            raise ValueError(f"at most {longest} characters (these are {len(text)})")
+            raise ValueError(f"at most {longest} characters (got {len(text)})")
         if one_line and "\n" in text:
-            raise ValueError("one line")
+            raise ValueError("a single line")
         return text
 
     schema: dict[str, Any] = {"type": "string", "minLength": 1, "maxLength": longest}
@@ -44,7 +44,7 @@ def _worded(longest: int, *, one_line: bool) -> tuple[AfterValidator, WithJsonSc
 
 
 def _filled_with(*names: str, variables: bool = True) -> AfterValidator:
-    """Only these placeholders may stand in the text, and with `variables` names such as `${REGION}`."""
+    """Allow only these placeholders, and with `variables` also `${NAME}`."""
 
     def check(text: str) -> str:
         try:
@@ -59,22 +59,22 @@ def _filled_with(*names: str, variables: bool = True) -> AfterValidator:
 
 
 def wrong_placeholder(names: tuple[str, ...], unknown: str) -> str:
-    """What would be right where `{unknown}` stands: `{a}, {b} or {c} where something is filled in, not {x}`."""
+    """What was expected instead of `{unknown}`: `only the placeholders {a}, {b} or {c}, not {x}`."""
     if not names:
-        return f"no name in braces but that of a variable, such as ${{HOME}}, not {{{plain_name(unknown)}}}"
+        return f"no placeholders but variables such as ${{HOME}}, not {{{plain_name(unknown)}}}"
     *most, last = [f"{{{name}}}" for name in names]
     known = f"{', '.join(most)} or {last}" if most else last
-    return f"{known} where something is filled in, not {{{plain_name(unknown)}}}"
+    return f"no placeholder but {known}, not {{{plain_name(unknown)}}}"
 
 
 def _a_directory(text: str) -> str:
     if "{workdir}" in text and not re.fullmatch(r"\{workdir\}(/(?!\.\.?(/|$))[^/]+)*/?", text):
-        raise ValueError("{workdir} at the beginning, and a directory below it: {workdir}, or {workdir}/data")
+        raise ValueError("{workdir} or a directory below it, such as {workdir}/data")
     return text
 
 
 def _only_key(text: str) -> str:
-    """`{key}` and no other name in braces; braces that are none of ours (a regex's, a filter's) stay as they are."""
+    """Allow only `{key}` as a placeholder; other braces (of a regex or a filter) are left as they are."""
     unknown = sorted(set(re.findall(r"\{([A-Za-z_]\w*)\}", text)) - {"key"})
     if unknown:
         raise ValueError(wrong_placeholder(READ_NAMES, unknown[0]))
@@ -97,23 +97,23 @@ def _a_version_pattern(text: str) -> str:
     try:
         groups = re.compile(text.replace("{key}", "1")).groups
     except (re.error, RecursionError, OverflowError) as error:
-        raise ValueError(f"a regular expression ({error})") from None
+        raise ValueError(f"a valid regular expression ({error})") from None
     if groups != 1:
-        raise ValueError("a regular expression with one group: the version")
+        raise ValueError("a regular expression with one group, the version")
     return text
 
 
 def _a_keyed_template(text: str) -> str:
     text = _a_key_template(text)
     if set(placeholder_names(text)) != {"key"}:
-        raise ValueError("a template with {key} in it, and no other name in braces")
+        raise ValueError("a template with {key} and no other placeholder")
     return text
 
 
 def _a_statement(text: str) -> str:
     names = set(re.findall(r"(?<![:\w]):([A-Za-z_]\w*)", text))
     if names != {"key", "version"}:
-        raise ValueError("one SQL statement with :key and :version in it, and no other name behind a colon")
+        raise ValueError("one SQL statement with the parameters :key and :version, and no others")
     return text
 
 
@@ -137,13 +137,13 @@ COMMAND_NAMES = (*WRITE_NAMES, *START_NAMES)
 CHANGE_NAMES = ("base_url", *START_NAMES)
 SIMPLE_PATH = r"\$(?:\.[A-Za-z_][A-Za-z0-9_]*|\[\d{1,6}\])+"
 
-_NOT_A_PATH = "a path that begins with / and has no space, no # and no letters beyond ASCII in it (%-encode them)"
+_NOT_A_PATH = "a path that begins with /, in ASCII, without spaces and # (%-encode other characters)"
 _PATH = _shaped(r"/[!-~]*", _NOT_A_PATH)
 _NO_FRAGMENT = _shaped(r"[^#]*", _NOT_A_PATH)[0]
 
 Text = Annotated[str, *_worded(4000, one_line=False)]
 Line = Annotated[str, *_worded(300, one_line=True)]
-Name = Annotated[str, *_shaped(r"[a-z0-9][a-z0-9-]{0,39}", "a short name: small letters, digits and hyphens")]
+Name = Annotated[str, *_shaped(r"[a-z0-9][a-z0-9-]{0,39}", "a short name of lower-case letters, digits and hyphens")]
 EnvName = Annotated[
     str, *_shaped(r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable: letters, digits and _", longest=200)
 ]
@@ -173,12 +173,12 @@ JsonPath = Annotated[
     str,
     *_shaped(
         SIMPLE_PATH,
-        "a path into the JSON answer such as $.price_cents or $.items[0].id",
+        "a path in the JSON response such as $.price_cents or $.items[0].id",
     ),
 ]
 ShownVersion = Annotated[
     str,
-    *_shaped(rf"{SIMPLE_PATH}|\{{number\}}", "a path into the JSON answer such as $.price_cents, or {number}"),
+    *_shaped(rf"{SIMPLE_PATH}|\{{number\}}", "a path in the JSON response such as $.price_cents, or {number}"),
 ]
 VersionPath = Annotated[
     str,
@@ -197,7 +197,7 @@ BaseUrl = Annotated[
     str,
     *_shaped(
         r"https?://[A-Za-z0-9.\[\]:_-]+(?:/[A-Za-z0-9._~%/-]*)?",
-        "an address such as http://localhost:8000, without credentials",
+        "a URL such as http://localhost:8000, without credentials",
     ),
 ]
 HeaderName = Annotated[
@@ -211,6 +211,6 @@ WriteHeader = Annotated[
     str, *_shaped(r"[\t -~]*", "a header's value: one line of ASCII"), _filled_with(*WRITE_NAMES, variables=False)
 ]
 CookieValue = Annotated[
-    str, *_shaped(r"[!#-+\--:<-\[\]-~]*", "a cookie's value: ASCII without spaces, quotes, commas and semicolons")
+    str, *_shaped(r"[!#-+\--:<-\[\]-~]*", "a cookie value: ASCII without spaces, quotes, commas and semicolons")
 ]
 Sha256 = Annotated[str, *_shaped(r"[0-9a-f]{64}", "64 hexadecimal digits (0-9, a-f)")]

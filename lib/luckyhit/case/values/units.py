@@ -1,6 +1,6 @@
 """Quantities with units, as people write them in a case file: `300ms`, `150/s`, `5 %`.
 
-A bare number is refused: `5` says neither five seconds nor five milliseconds.
+A bare number is refused: `5` could be seconds or milliseconds.
 """
 
 from __future__ import annotations
@@ -24,28 +24,6 @@ _PERCENT = re.compile(_NUMBER + r"\s*%")
 LONGEST_S = 86_400.0
 HIGHEST_PER_S = 100_000.0
 
-# How people write units where they don't write ours: only used to say what would be right.
-_LOOSE = re.compile(_NUMBER + r"\s*(?:req(?:uest)?s?)?\s*(?:/|per\b)?\s*([A-Za-zµ]*)\.?")
-_MEANT_DURATION = {
-    "ms": ("msec", "msecs", "milli", "millis", "millisecond", "milliseconds"),
-    "s": ("sec", "secs", "second", "seconds"),
-    "m": ("min", "mins", "minute", "minutes"),
-    "h": ("hr", "hrs", "hour", "hours"),
-}
-_MEANT_RATE = {"s": ("rps", "qps", "hz", "s", "sec", "second"), "m": ("rpm", "m", "min", "minute")}
-
-
-def _meant(value: object, units: dict[str, tuple[str, ...]]) -> tuple[str, str] | None:
-    """Number and unit that were probably meant; the unit is empty where none was written."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
-        return _plain(value), ""
-    if isinstance(value, str) and len(value) <= 40 and (match := _LOOSE.fullmatch(value.strip())):
-        written = match[2].lower()
-        for unit, spellings in units.items():
-            if written in ("", unit, *spellings):
-                return match[1], unit if written else ""
-    return None
-
 
 def _plain(number: float) -> str:
     """A number without an exponent, at the precision it has: 0.0000001, 1500, 0.3."""
@@ -58,16 +36,9 @@ def parse_duration(value: object) -> float:
     if isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())):
         seconds = float(match[1]) / _PER_SECOND[match[2]]
         if seconds > LONGEST_S:
-            raise ValueError("a duration of 24h at most")
+            raise ValueError("a duration of at most 24h")
         return seconds
-    meant = _meant(value, _MEANT_DURATION)
-    if meant is None:
-        example = "for example 300ms or 5s"
-    elif meant[1]:
-        example = f"that is {meant[0]}{meant[1]}"
-    else:
-        example = f"that is {meant[0]}s or {meant[0]}ms"
-    raise ValueError(f"a duration with its unit ms, s, m or h: {example}")
+    raise ValueError("a duration with its unit (ms, s, m or h), such as 300ms or 5s")
 
 
 def parse_rate(value: object) -> float:
@@ -75,11 +46,9 @@ def parse_rate(value: object) -> float:
     if isinstance(value, str) and (match := _RATE.fullmatch(value.strip())):
         rate = float(match[1]) / (1 if match[2] == "s" else 60)
         if rate > HIGHEST_PER_S:
-            raise ValueError(f"a rate of {HIGHEST_PER_S:.0f}/s at most")
+            raise ValueError(f"a rate of at most {HIGHEST_PER_S:.0f}/s")
         return rate
-    meant = _meant(value, _MEANT_RATE)
-    example = "for example 150/s" if meant is None else f"that is {meant[0]}/{meant[1] or 's'}"
-    raise ValueError(f"a rate with its unit /s or /m: {example}")
+    raise ValueError("a rate with its unit (/s or /m), such as 150/s")
 
 
 def parse_share(value: object) -> float:
@@ -89,15 +58,11 @@ def parse_share(value: object) -> float:
         if not math.isfinite(share):
             raise ValueError("a smaller percentage")
         return share
-    meant = _meant(value, {"%": ("percent", "pct")})
-    example = "for example 5 %" if meant is None else f"that is {meant[0]} %"
-    if meant is not None and not meant[1] and 0 < float(meant[0]) <= 1:
-        example = f"that is {_plain(round(float(meant[0]) * 100, 9))} % or {meant[0]} %"
-    raise ValueError(f"a percentage with its sign: {example}")
+    raise ValueError("a percentage with its sign, such as 5 %")
 
 
 def format_duration(seconds: float) -> str:
-    """A way to write `seconds` that is read as the same again: 0.3 -> `300ms`, 90 -> `90s`."""
+    """A duration as it is written in a case file: 0.3 -> `300ms`, 90 -> `90s`."""
     return f"{_plain(float(f'{seconds * 1000:.12g}'))}ms" if 0 < seconds < 1 else f"{_plain(seconds)}s"
 
 
@@ -114,7 +79,7 @@ def format_share(share: float) -> str:
 def _above_zero(unit: str) -> Callable[[float], float]:
     def check(value: float) -> float:
         if value <= 0:
-            raise ValueError(f"{unit} above zero")
+            raise ValueError(f"{unit} greater than 0")
         return value
 
     return check
@@ -122,7 +87,7 @@ def _above_zero(unit: str) -> Callable[[float], float]:
 
 def _at_most_all(share: float) -> float:
     if not 0 < share <= 1:
-        raise ValueError("a percentage above 0 % and up to 100 %")
+        raise ValueError("a percentage greater than 0 % and at most 100 %")
     return share
 
 
@@ -142,7 +107,7 @@ Duration = Annotated[
     PlainSerializer(format_duration, when_used="json"),
     _DURATION_WRITTEN,
 ]
-"""Seconds, more than none, written as `300ms`, `5s`, `2m` or `1h`."""
+"""Seconds greater than 0, written as `300ms`, `5s`, `2m` or `1h`."""
 
 Bound = Annotated[
     float,
@@ -150,7 +115,7 @@ Bound = Annotated[
     PlainSerializer(format_duration, when_used="json"),
     _DURATION_WRITTEN,
 ]
-"""Seconds that may be none at all, written as `0s`, `300ms`, `5s`, `2m` or `1h`."""
+"""Seconds that may be 0, written as `0s`, `300ms`, `5s`, `2m` or `1h`."""
 
 Rate = Annotated[
     float,
@@ -166,7 +131,7 @@ Share = Annotated[
     PlainSerializer(format_share, when_used="json"),
     _written(r"^\s*\d+(\.\d+)?\s*%\s*$", "5 %"),
 ]
-"""A share above 0 and up to 1, written as `5 %`."""
+"""A share greater than 0 and at most 1, written as `5 %`."""
 
 _AMOUNTS = {
     unit: re.compile(_NUMBER + r"\s*(" + "|".join(map(re.escape, kind.scales)) + ")")

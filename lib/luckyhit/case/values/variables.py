@@ -1,4 +1,4 @@
-"""The environment variables that a case names: whether they are set, and which of their values are secrets."""
+"""The environment variables that a case names: whether they are set, and which values are secrets."""
 
 from __future__ import annotations
 
@@ -45,24 +45,24 @@ def path_variables(case: Case, fields: tuple[str, ...] = (*STARTED, *REQUESTED))
 
 
 def noted_variables(case: Case, environ: Mapping[str, str]) -> dict[str, str]:
-    """The values of the variables in the paths of requests, which a run notes: they are part of what was measured.
+    """The values of the variables in the paths of requests. A run records them.
 
-    Raises ArgumentError for a value that can't stand in a path.
+    Raises ArgumentError for a value that can't be part of a path.
     """
     noted = {}
     for name, where in path_variables(case, REQUESTED):
         if name in environ:
             if not fits_a_path(environ[name]):
                 raise ArgumentError(
-                    f"the value of {name} can't stand in a path ({where})",
-                    hint="Letters, digits and the characters of an address, without braces; %-encode the others.",
+                    f"the value of {name} can't be part of a path ({where})",
+                    hint="Use letters, digits and URL characters without braces; %-encode the others.",
                 )
             noted[name] = environ[name]
     return noted
 
 
 def refuse_unset(case: Case, environ: Mapping[str, str]) -> None:
-    """Raise ArgumentError, which names every variable that the case names and that is not set, and where."""
+    """Raise ArgumentError with every variable that the case names and that is not set."""
     missing: dict[str, dict[str, None]] = {}
     for name, where in named_variables(case):
         unset = name not in environ or (where in _NEVER_EMPTY and not environ[name].strip())
@@ -71,12 +71,12 @@ def refuse_unset(case: Case, environ: Mapping[str, str]) -> None:
     if missing:
         named = "; ".join(f"{name} (named in {', '.join(where)})" for name, where in missing.items())
         raise ArgumentError(
-            f"not set in the environment: {named}", hint=f"Export {', '.join(missing)}, then start again."
+            f"not set in the environment: {named}", hint=f"Export {', '.join(missing)}, then try again."
         )
 
 
 def named_secrets(case: Case, environ: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
-    """(variable, field that names it, value) of what is a secret by what the case uses it for, or by its name."""
+    """(variable, field that names it, value) of each secret, by its use in the case or by its name."""
     for name, where in named_variables(case):
         for value in _secrets_in(name, where, environ.get(name, "")):
             if len(value) >= SHORTEST and is_literal(value):
@@ -86,12 +86,11 @@ def named_secrets(case: Case, environ: Mapping[str, str]) -> Iterator[tuple[str,
 def known_secrets(
     case: Case | None, environ: Mapping[str, str] = os.environ, *, public: Collection[str] = ()
 ) -> set[str]:
-    """The values of every environment variable that the case names: they must not reach anything published.
+    """The values of the environment variables that the case names, which must not be published.
 
-    A value that the case file says itself is public, unless its variable is called a secret (then the case is refused,
-    see `refuse_quoted`); so is a URL without credentials, a variable in a path (`${NAME}`), and one that is handed on
-    and holds the path of something that is there. `public`: variables that are filled in already where they stood in a
-    path.
+    Public are: a value that is written in the case file, unless its variable is a secret by its name (then the case is
+    refused, see `refuse_quoted`); a URL without credentials; a variable in a path (`${NAME}`); and a passed-on variable
+    that holds an existing path. `public`: variables that were filled in already.
     """
     secrets: set[str] = set()
     if case is not None:
@@ -109,22 +108,22 @@ def known_secrets(
 
 
 def refuse_quoted(case_file: Path, case: Case, environ: Mapping[str, str]) -> None:
-    """Raise ArgumentError where a case file has the value of a secret that it names, however it is written there."""
+    """Raise ArgumentError if a case file contains the value of a secret that it names, in any spelling."""
     lines = case_file.read_text(encoding="utf-8", errors="replace").splitlines()
     for name, where, value in named_secrets(case, environ):
         known = SecretValues({value})
         for number, line in enumerate(lines, 1):
             if known.hidden(line) != line:
                 raise ArgumentError(
-                    f"{case_file.name}:{number}: the value of {name} (named in {where}) stands in the case file",
-                    hint="Take it out: a case is committed, and copied into each run. A value that is no secret needs "
-                    "no variable: write it in target.start.env, or name the variable for what it holds.",
+                    f"{case_file.name}:{number}: the case file contains the value of {name} (named in {where})",
+                    hint="Remove it: a case is committed, and copied into each run. If the value is not secret, write "
+                    "it in target.start.env, or give the variable another name.",
                 )
 
 
 def mentioned_secrets(case_file: Path, environ: Mapping[str, str] = os.environ) -> set[str]:
-    """The same for a case that can't be loaded, or need not be: the values of all variables whose names stand
-    anywhere in its file. Rather too many than one too few."""
+    """The same for a case that can't be loaded: the values of all variables whose names occur in its file. Too many
+    rather than one too few."""
     try:
         text = case_file.read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -133,7 +132,7 @@ def mentioned_secrets(case_file: Path, environ: Mapping[str, str] = os.environ) 
 
 
 def _secrets_in(name: str, where: str, value: str) -> Iterator[str]:
-    """What of a variable's value is a secret by what the case uses it for, or by its name."""
+    """The secrets in a variable's value, by its use in the case or by its name."""
     holds_one = where == "freshness" or where.endswith(("url_env", "headers_env"))
     if not value or not (holds_one or is_secret_name(name)):
         return
@@ -148,7 +147,7 @@ def _secrets_in(name: str, where: str, value: str) -> Iterator[str]:
 
 
 def _credentials(url: str) -> Iterator[str]:
-    """Of a URL with credentials: all of it, and the password alone, as it is written there and as it is meant."""
+    """Of a URL with credentials: the URL, and the password, percent-encoded and decoded."""
     try:
         parts = urlsplit(url)
         password, user = parts.password, parts.username
@@ -161,7 +160,7 @@ def _credentials(url: str) -> Iterator[str]:
 
 
 def _is_a_place(value: str) -> bool:
-    """Whether a value is the path of a file or directory of this machine."""
+    """Whether a value is an existing path on this machine."""
     return Path(value).is_absolute() and len(Path(value).parts) > 1 and os.path.lexists(value)
 
 

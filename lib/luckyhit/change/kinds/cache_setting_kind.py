@@ -7,7 +7,7 @@ from typing import Any
 
 from luckyhit.caches import cache_at, cache_identity
 from luckyhit.caches.base import AnyCache, SettingControl, UndoResult, same_value
-from luckyhit.case.changes.cache_setting import SETTING, SettingChange
+from luckyhit.case.changes.cache_setting import SETTING, CacheSettingChange
 from luckyhit.change.journal import Step
 from luckyhit.change.kinds.kind import UNSET, ChangeKind, Fingerprint, Sides, UndoContext
 from luckyhit.change.permissions.permission_findings import Findings
@@ -16,7 +16,7 @@ from luckyhit.errors import GuardError
 from luckyhit.records import Arm
 
 
-class CacheSettingKind(ChangeKind[SettingChange]):
+class CacheSettingKind(ChangeKind[CacheSettingChange]):
     """One setting of the cache of one stack."""
 
     inverse_kind = SETTING
@@ -61,7 +61,7 @@ class CacheSettingKind(ChangeKind[SettingChange]):
 
     @classmethod
     def declared(
-        cls, change: SettingChange, before: Fingerprint, after: Fingerprint, revisions: Mapping[Arm, str]
+        cls, change: CacheSettingChange, before: Fingerprint, after: Fingerprint, revisions: Mapping[Arm, str]
     ) -> dict[str, Sides]:
         name = f"cache.config.{change.name}"
         first, second = before.get(name, UNSET), after.get(name, UNSET)
@@ -69,7 +69,7 @@ class CacheSettingKind(ChangeKind[SettingChange]):
         return {name: (old, second if same_value(second, change.after) else change.after)}
 
     @classmethod
-    def echoes(cls, change: SettingChange, name: str, values: Sides) -> bool:
+    def echoes(cls, change: CacheSettingChange, name: str, values: Sides) -> bool:
         """Never: the setting is the cache's, not the service's."""
         return False
 

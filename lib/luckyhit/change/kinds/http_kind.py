@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 from jsonpath_rfc9535 import find
 
-from luckyhit.case.changes.http import HTTP, AdminCall, AdminChange, StateRead
+from luckyhit.case.changes.http import HTTP, HttpCall, HttpChange, StateRead
 from luckyhit.case.target import Target
 from luckyhit.change.journal import Step
 from luckyhit.change.kinds.kind import StatedKind, UndoContext, undo_stated
@@ -25,7 +25,7 @@ from luckyhit.system.control import client_options
 _TIMEOUT_S = 10.0
 
 
-class HttpKind(StatedKind[AdminChange]):
+class HttpKind(StatedKind[HttpChange]):
     """The calls of a case to one service, each with the target's `headers_env`."""
 
     inverse_kind = HTTP
@@ -60,7 +60,7 @@ class HttpKind(StatedKind[AdminChange]):
     @classmethod
     def revert(cls, step: Step, context: UndoContext) -> str:
         inverse = step.inverse
-        call, verify = AdminCall.model_validate(inverse["call"]), StateRead.model_validate(inverse["verify"])
+        call, verify = HttpCall.model_validate(inverse["call"]), StateRead.model_validate(inverse["verify"])
         with context.service(needed=True) as stack:
             base_url = stack.base_url if stack.owned else str(inverse.get("base_url") or stack.base_url)
             service = _Service(context.case.target, base_url, context.project, context.environ)
@@ -78,7 +78,7 @@ class HttpKind(StatedKind[AdminChange]):
         return _Service(stack.case.target, stack.base_url, stack.project, stack.environ)
 
 
-def _name(call: AdminCall) -> str:
+def _name(call: HttpCall) -> str:
     """`PUT /flags/new-keys`."""
     return f"{call.method} {call.path}"
 
@@ -94,7 +94,7 @@ class _Service:
         self.base_url = base_url
         self._target, self._project, self._environ = target, project, environ
 
-    def send(self, call: AdminCall) -> None:
+    def send(self, call: HttpCall) -> None:
         body: dict[str, Any] = {}
         if isinstance(call.body, str):
             body = {"content": call.body.encode()}
@@ -131,7 +131,7 @@ class _Service:
             ) from None
         return value if isinstance(value, str) else json.dumps(value)
 
-    def by_hand(self, call: AdminCall) -> str:
+    def by_hand(self, call: HttpCall) -> str:
         """The call as a command, with names of variables in place of secrets."""
         words = ["curl", "--fail", "-X", call.method, self.base_url + call.path]
         for name, value in call.headers.items():

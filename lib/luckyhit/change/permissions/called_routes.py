@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 
 from luckyhit.case import Case
-from luckyhit.case.changes.http import AdminCall, AdminChange
+from luckyhit.case.changes.http import HttpCall, HttpChange
 from luckyhit.change.clearing.purge_calls import Call, calls_of, client_for, request_of
 from luckyhit.change.permissions.permission_findings import Findings
 from luckyhit.load.http1.request_head import Origin
@@ -25,7 +25,7 @@ _SAFE = ("GET", "HEAD", "OPTIONS")
 UNPROVEN = "can't be proven without sending it"
 
 
-def check_admin_routes(stack: Stack, change: AdminChange, findings: Findings) -> None:
+def check_admin_routes(stack: Stack, change: HttpChange, findings: Findings) -> None:
     """Whether the calls of a change of kind http would be accepted."""
     target = stack.case.target
     secret = {
@@ -62,7 +62,7 @@ def check_purges(case: Case, base_url: str, environ: Mapping[str, str], project:
             )
 
 
-def _different(change: AdminChange) -> Iterator[tuple[str, AdminCall]]:
+def _different(change: HttpChange) -> Iterator[tuple[str, HttpCall]]:
     """Both calls, or one where only their bodies differ."""
     if (change.apply.method, change.apply.path, change.apply.headers) == (
         change.revert.method,

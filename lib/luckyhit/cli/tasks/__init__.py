@@ -1,2 +1,2 @@
-"""What the commands do, a module for each group of them: imported by its command, so that the others and the help start
-without its libraries."""
+"""What the commands do. Each module is imported by its own command only, so that the help starts without its
+libraries."""

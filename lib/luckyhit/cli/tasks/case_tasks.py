@@ -1,4 +1,4 @@
-"""`luckyhit run`: a case from its baseline to its report, and what is told of how it ended."""
+"""`luckyhit run`: run a case from its baseline to its report, and say how it ended."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import typer
 
 from luckyhit.case.values.units import parse_duration
-from luckyhit.cli.app import chosen_verdicts, print_json, refuse_crowded
+from luckyhit.cli.app import chosen_verdicts, print_json, print_verdict, refuse_two_on_stdout
 from luckyhit.errors import ArgumentError, LuckyHitError
 from luckyhit.project import Project
-from luckyhit.workflow.unattended.run_case import Outcome, refuse_unknown, run_case
+from luckyhit.workflow.unattended.run_case import RunEnding, refuse_unknown, run_case
 
 
 def run(
@@ -28,25 +28,25 @@ def run(
     runs_dir: str,
     reports_dir: str,
 ) -> None:
-    """Run a case unattended, and tell how it ended. `given`: `NAME=VALUE` of each `-p`. Raises typer.Exit with the exit
-    code."""
+    """Run a case unattended, and print how it ended. `given`: `NAME=VALUE` of each `-p`. Raises typer.Exit with the
+    exit code."""
     chosen = chosen_verdicts(fail_on)
-    refuse_crowded(summary, junit, as_json=as_json)
+    refuse_two_on_stdout(summary, junit, as_json=as_json)
     timeout_s = duration(timeout, "--timeout") if timeout else None
     parameters = {"case": case, "environment": environment, "runs_dir": runs_dir, "reports_dir": reports_dir}
     for pair in given:
         name, equals, value = pair.partition("=")
         if not equals:
-            raise ArgumentError(f"{pair!r} is not NAME=VALUE", hint="For example: -p case=stale-price")
+            raise ArgumentError(f"-p expects NAME=VALUE (got {pair!r})", hint="For example: -p case=stale-price")
         refuse_unknown([name], {*parameters, "run", "observe"})
         parameters[name] = value
     if "observe" in parameters:
-        raise ArgumentError("`observe` is a switch of its own here", hint="Say --observe.")
+        raise ArgumentError("use the --observe flag instead of -p observe=…")
     if "run" in parameters:
-        raise ArgumentError("`luckyhit run` makes a new run each time", hint="Leave the parameter `run` out.")
+        raise ArgumentError("-p run=… can't be used: `luckyhit run` always makes a new run", hint="Leave it out.")
     project = Project.find(runs_dir=parameters["runs_dir"], reports_dir=parameters["reports_dir"])
     case_file = project.case_file(parameters["case"])
-    outcome: Outcome | None = None
+    outcome: RunEnding | None = None
     try:
         outcome = run_case(
             project, case_file, environment=parameters["environment"], observe=observe, timeout_s=timeout_s
@@ -55,7 +55,7 @@ def run(
         if not summary and not junit:
             raise
         error = raised
-    from luckyhit.cli import publishing  # takes judge and report along: a run need not wait for them
+    from luckyhit.cli import publishing  # imports judge and report: not before the run has ended
 
     if outcome is None:
         publishing.publish_error(case_file, error, project, summary=summary, junit=junit)
@@ -64,7 +64,7 @@ def run(
         publishing.publish_outcome(outcome, project, summary=summary, junit=junit)
     except LuckyHitError as unpublished:
         print(f"error: {unpublished}", file=sys.stderr)
-        # A rollback that is not confirmed, or whatever else went wrong, is what has to be heard first.
+        # An unconfirmed rollback, or another failure of the run, takes precedence.
         outcome.exit_code = outcome.exit_code or unpublished.exit_code
     result = outcome.result
     if as_json:
@@ -78,7 +78,8 @@ def run(
             }
         )
     elif result is not None and (not outcome.reason or result.verdict == "INVALID"):
-        print(f"\n{result.verdict}: {result.reason}")
+        print()
+        print_verdict(result)
         print(publishing.first_lines(result))
     if outcome.exit_code != 0:
         _explain_failure(outcome)
@@ -89,7 +90,7 @@ def run(
     raise typer.Exit(outcome.exit_code)
 
 
-def _explain_failure(outcome: Outcome) -> None:
+def _explain_failure(outcome: RunEnding) -> None:
     failure = outcome.failure
     sys.stdout.flush()
     if outcome.reason:
@@ -109,11 +110,11 @@ def _explain_failure(outcome: Outcome) -> None:
 
 
 def duration(text: str, option: str) -> float:
-    """Seconds of `20m`, `90s`. Raises ArgumentError for anything else, and for nothing at all."""
+    """Seconds of `20m` or `90s`. Raises ArgumentError for anything else, and for 0."""
     try:
         seconds = parse_duration(text)
     except ValueError as error:
-        raise ArgumentError(f"{option} {text!r} is not {error}", hint="Say a number with its unit.") from None
+        raise ArgumentError(f"invalid {option} {text!r} (expected {error})") from None
     if seconds <= 0:
-        raise ArgumentError(f"{option} {text} is no time at all", hint="Say how long, for example 20m.")
+        raise ArgumentError(f"{option} must be greater than 0 (got {text})", hint="For example: 20m.")
     return seconds

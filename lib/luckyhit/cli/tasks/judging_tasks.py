@@ -1,4 +1,4 @@
-"""judge, report, revert: what starts from a run."""
+"""`luckyhit judge`, `report` and `revert`: what starts from a run."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import typer
 
 from luckyhit.case_run import CaseRun
 from luckyhit.change import revert_run
-from luckyhit.cli.app import print_json, refuse_crowded
-from luckyhit.cli.publishing import write_told
+from luckyhit.cli.app import print_json, print_verdict, refuse_two_on_stdout
+from luckyhit.cli.publishing import write_outcome
 from luckyhit.errors import ArgumentError, CaseError, LuckyHitError
 from luckyhit.judge import judge as judge_run
 from luckyhit.judge import records_only
@@ -18,7 +18,7 @@ from luckyhit.judge.context.earlier_baselines import with_earlier
 from luckyhit.project import Project
 from luckyhit.records import Result
 from luckyhit.report.page import render
-from luckyhit.report.run_outcome import told_of_records, told_of_run
+from luckyhit.report.run_outcome import outcome_of_records, outcome_of_run
 from luckyhit.report.tables.metric_rows import number_lines
 from luckyhit.scrub.characters import visible
 from luckyhit.scrub.sweep import scrub_notebook
@@ -28,35 +28,35 @@ from luckyhit.workflow.unattended.export import export, keep_result
 
 
 def judge(run: str, *, as_json: bool, write: bool, summary: str, junit: str, runs_dir: str) -> None:
-    """Judge again what a run, or a directory of records alone, holds, and print it."""
-    refuse_crowded(summary, junit, as_json=as_json)
+    """Judge a run, or a directory with records only, and print the result."""
+    refuse_two_on_stdout(summary, junit, as_json=as_json)
     if records_only.is_records_only(Path(run)):
         if write:
-            raise ArgumentError(f"{run} is no run directory, so it keeps no result", hint="Leave --write out.")
+            raise ArgumentError(f"--write needs a run directory; {run} has records only", hint="Leave --write out.")
         result = records_only.judge_records_only(Path(run))
-        outcome = told_of_records(result, Path(run))
+        outcome = outcome_of_records(result, Path(run))
         numbers = number_lines(result)  # no report shows them
     else:
         project = Project.find(runs_dir=runs_dir)
         run_files = CaseRun.find(project.runs, run)
         result = run_files.redacted(with_earlier(run_files, judge_run(run_files)))
-        # One that is there stays, even where it can't be read: it may be all that is left of what was told.
+        # An existing result is kept even if it can't be read: it may be the only trace of what was reported.
         if write or not (run_files.path / "result.json").exists():
             keep_result(run_files, result)
-        outcome = told_of_run(run_files, result, project.reports, incomplete=ended_early(run_files))
+        outcome = outcome_of_run(run_files, result, project.reports, incomplete=ended_early(run_files))
         numbers = []
     if as_json:
         print(result.model_dump_json(by_alias=True, indent=2))
     else:
-        print(f"{result.verdict}: {result.reason}")
+        print_verdict(result)
         shown = (*numbers, outcome.old_data, *outcome.findings)
         print("".join(f"  {line}\n" for line in shown if line), end="")
         print("".join(failed_guards(result)), end="")
-    write_told(outcome, summary=summary, junit=junit)
+    write_outcome(outcome, summary=summary, junit=junit)
 
 
 def failed_guards(result: Result) -> Iterator[str]:
-    """A line for each guard that did not hold, and one for what to do about it."""
+    """A line for each failed guard, and one for what to do about it."""
     for guard in result.guards:
         if not guard.ok:
             yield f"  guard failed: {visible(guard_title(guard.id))}: {visible(guard.detail)}\n"
@@ -64,36 +64,36 @@ def failed_guards(result: Result) -> Iterator[str]:
 
 
 def report(run: str, *, summary: str, junit: str, runs_dir: str, reports_dir: str) -> None:
-    """Judge a run, write its report, and print where it is."""
-    refuse_crowded(summary, junit, as_json=False)
+    """Judge a run, write its report, and print the report's path."""
+    refuse_two_on_stdout(summary, junit, as_json=False)
     project = Project.find(runs_dir=runs_dir, reports_dir=reports_dir)
     run_files = CaseRun.find(project.runs, run)
-    reason = ended_early(run_files) or "the run did not get to its end"
+    reason = ended_early(run_files) or "the run did not finish"
     result = None
     if run_files.manifest.ended:
         try:
             result = with_earlier(run_files, judge_run(run_files))
         except CaseError as error:
-            reason = f"its case file can't be used any more: {error.message}"
+            reason = f"its case file is no longer valid: {error.message}"
         else:
             reason = ""
     if result is not None:
         path = export(run_files, result, project.reports)
     else:
         path = render(run_files, None, project.reports, incomplete=reason)
-    outcome = told_of_run(run_files, result, project.reports, incomplete=reason, report=path)
-    write_told(outcome, summary=summary, junit=junit)
+    outcome = outcome_of_run(run_files, result, project.reports, incomplete=reason, report=path)
+    write_outcome(outcome, summary=summary, junit=junit)
     print(path)
 
 
 def ended_early(run: CaseRun) -> str:
-    """Why a run ended before its time; empty where it did not, or where nobody noted it."""
+    """Why a run ended early; empty if it did not, or if no failure was recorded."""
     failure = run.manifest.failure
-    return failure.message or "no reason was noted" if failure else ""
+    return failure.message or "no reason was recorded" if failure else ""
 
 
 def revert(run: str, *, as_json: bool, runs_dir: str) -> None:
-    """Finish a rollback, and tell what came of it. Raises typer.Exit(5) where it is not confirmed."""
+    """Finish a rollback, and print its outcome. Raises typer.Exit(5) if it is not confirmed."""
     project = Project.find(runs_dir=runs_dir)
     run_files = CaseRun.find(project.runs, run)
     try:
@@ -102,7 +102,7 @@ def revert(run: str, *, as_json: bool, runs_dir: str) -> None:
         error.reword(run_files.redactor.secrets)
         raise
     run_files.update(rollback=rollback, changed=not rollback.confirmed)
-    # A run that was killed could not do so itself.
+    # A run that was killed was not scrubbed.
     scrub(run_files, closed=True)
     for notebook in sorted((run_files.path / "notebooks").glob("*.ipynb")):
         scrub_notebook(notebook, run_files.redactor)

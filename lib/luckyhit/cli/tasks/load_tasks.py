@@ -1,4 +1,4 @@
-"""`luckyhit load`: sends it, and shows what came of it."""
+"""`luckyhit load`: send the load, and print what was measured."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def load(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Send the load, then print its table or JSON, and write the plots. Texts are those of the command line; `options`:
-    the others of `luckyhit.load.command.load_url.load`, as they are. Raises ArgumentError for what can't be meant."""
+    """Send the load, print its table or JSON, and write the plots. Texts are those of the command line; `options` are
+    passed on to `luckyhit.load.command.load_url.load`. Raises ArgumentError for invalid options."""
     if plot is not None:
         check_plot(plot)
     declared = root = None

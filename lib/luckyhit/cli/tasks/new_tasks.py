@@ -1,11 +1,11 @@
-"""`luckyhit new`: writes a starting case, and a project around it where there is none."""
+"""`luckyhit new`: write a starting case, and make a project if there is none."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-from luckyhit.case.docs.schema import schema_text
+from luckyhit.case.docs.case_reference import schema_text
 from luckyhit.case.docs.template import new_case
 from luckyhit.errors import ArgumentError
 from luckyhit.project import NOTEBOOKS, Project
@@ -14,7 +14,7 @@ _PACKAGE = Path(__file__).resolve().parents[2]
 
 
 def new(name: str, example: str) -> None:
-    """Write the case, and print its path. Raises ArgumentError where it exists, or can't be written."""
+    """Write the case, and print its path. Raises ArgumentError if it exists or can't be written."""
     text = new_case(name, example)
     here = Path.cwd()
     project = Project.around(here)
@@ -27,22 +27,22 @@ def new(name: str, example: str) -> None:
             file.write(text)
     except FileExistsError as error:
         raise ArgumentError(
-            f"{error.filename} exists already", hint="Choose another name, or edit that file."
+            f"{error.filename} already exists", hint="Choose another name, or edit that file."
         ) from None
     except OSError as error:
         raise ArgumentError(
             f"{error.filename} can't be written: {error.strerror}",
-            hint="Change into a folder of your own, or into one that has notebooks/ and data/cases/ in it.",
+            hint="Change into a folder that you can write to, or into an existing project.",
         ) from None
     if made:
         files = ", ".join(str(path.relative_to(here)) for path in made)
-        print(f"{here} is a project now, with {files}", file=sys.stderr)
+        print(f"made {here} a project: wrote {files}", file=sys.stderr)
     print(path)
 
 
 def _made(root: Path) -> tuple[Project, list[Path]]:
-    """A project in a folder: the notebooks, and the schema for editors. Gives what was written, too; a file that is
-    there stays as it is."""
+    """Make a folder a project: write the notebooks, and the schema for editors. Existing files are kept. Returns the
+    project and the files written."""
     project = Project.at(root)
     texts = {project.notebook(name): _shipped(name) for name in NOTEBOOKS}
     texts[project.cases / "case.schema.json"] = schema_text()
@@ -54,8 +54,8 @@ def _made(root: Path) -> tuple[Project, list[Path]]:
 
 
 def _shipped(name: str) -> str:
-    """The text of a notebook: an installed package has them in it, a checkout beside it."""
+    """The text of a notebook, from an installed package or from a checkout."""
     for folder in (_PACKAGE / "notebooks", _PACKAGE.parents[1] / "notebooks"):
         if (folder / f"{name}.ipynb").is_file():
             return (folder / f"{name}.ipynb").read_text(encoding="utf-8")
-    raise ArgumentError(f"this installation has no notebook {name}", hint="Install Lucky Hit anew.")
+    raise ArgumentError(f"this installation lacks the notebook {name}", hint="Reinstall Lucky Hit.")

@@ -1,1 +1,1 @@
-"""`luckyhit run`: the three notebooks without anybody at the keyboard, and what is left of them."""
+"""`luckyhit run`: the three notebooks unattended, their outcome, and pruning of old runs."""

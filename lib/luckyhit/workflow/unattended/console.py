@@ -1,4 +1,4 @@
-"""Progress, seen from outside the kernel: a bar on a terminal, plain dated lines anywhere else."""
+"""Progress of the kernel on the console: a bar on a terminal, dated lines elsewhere."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from typing import Any
 from luckyhit.run import Run
 
 _POLL_S = 0.2
-_EVERY_S = 10.0  # a plain line at least this often while measuring
+_EVERY_S = 10.0  # at least one line in this time while measuring
 
 
 def plain(text: str) -> None:
-    """One dated line on standard error."""
+    """Print one dated line to standard error."""
     print(f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S} {text}", file=sys.stderr, flush=True)
 
 
 @contextmanager
 def follow(run: Run, *, quiet: bool = False) -> Iterator[Callable[[str], None]]:
-    """Show `progress.jsonl` of `run` as it grows, until the block ends. Yields a function that shows one line."""
+    """Show `progress.jsonl` of `run` as it grows, until the context ends. Yields a function that prints one line."""
     if quiet:
         yield lambda text: None
         return
@@ -63,7 +63,7 @@ def follow(run: Run, *, quiet: bool = False) -> Iterator[Callable[[str], None]]:
 
 
 class _Lines:
-    """For logs: a dated line whenever something new is done, and now and then while it lasts."""
+    """For logs: a dated line for each new activity, and repeated while it lasts."""
 
     def __init__(self) -> None:
         self._text = ""
@@ -84,7 +84,7 @@ class _Lines:
 
 
 class _Bar:
-    """For people: one bar of measured seconds, with what is being done beside it."""
+    """For terminals: one bar of measured seconds, with the current activity."""
 
     def __init__(self) -> None:
         self._bar: Any = None
@@ -97,8 +97,8 @@ class _Bar:
     def event(self, event: dict[str, Any]) -> None:
         if self._bar is None:
             self._bar = self._begin(event["total"] or 1.0)
-        if event["done"] is not None:  # judging and drawing measure nothing: the bar stays where it is
-            # tqdm takes a bar that is past its end for one without an end.
+        if event["done"] is not None:  # judging and drawing don't move the bar
+            # tqdm shows no end for a bar that is past it.
             self._bar.n = min(event["done"], event["total"] or 1.0)
         self._bar.set_description_str(event["text"])
 
@@ -109,7 +109,7 @@ class _Bar:
         return tqdm(
             total=total,
             file=sys.stderr,
-            # Some terminals say they have no columns; tqdm would show nothing at all there.
+            # Some terminals report 0 columns, where tqdm would show nothing.
             ncols=shutil.get_terminal_size().columns or 80,
             bar_format="{percentage:3.0f}% |{bar}| {n:.0f}/{total:.0f} s  {desc}",
         )

@@ -1,7 +1,7 @@
-"""How an unattended run ends, whatever became of its notebooks: what its exit code says, and which report there is.
+"""The end of an unattended run, however its notebooks ended: its exit code and its report.
 
-Measuring and reporting are two things. Where everything was measured and taken back, and the report alone could not be
-made or written, the run stays measured: its records are as good as ever, and `luckyhit report` makes the report later.
+If everything was measured and rolled back, and only the report could not be written, the run stays measured:
+`luckyhit report` makes the report later.
 """
 
 from __future__ import annotations
@@ -25,15 +25,14 @@ from luckyhit.workflow.unattended.interruptions import Interruptions
 INTERRUPTED = 130
 INTERRUPTED_ERROR = "Interrupted"
 GUARD_AFTER_CHANGE = 4
-"""Exit code of a run that a guard ended with the change in place: it was taken back."""
+"""Exit code of a run that a guard stopped with the change in place; it was rolled back."""
 
 
 @dataclass
-class Outcome:
-    """How a run ended: its directory, its report (None where not even that could be written), its exit code. `reason`:
-    why it is incomplete. `result`: of a run that was measured to its end, or that its time limit or a guard ended.
-    `error`: why there is no report. `note`: what else went wrong with a run that is complete.
-    `seconds`: how long it took."""
+class RunEnding:
+    """How a run ended: its directory, its report (None if it could not be written), its exit code. `reason`: why it is
+    incomplete. `result`: of a run that was measured to its end, or stopped by its time limit or a guard. `error`: why
+    there is no report. `note`: what went wrong in a complete run. `seconds`: its duration."""
 
     run: CaseRun
     report: Path | None
@@ -46,25 +45,25 @@ class Outcome:
     seconds: float = 0.0
 
 
-def finish(project: Project, run: CaseRun, interruptions: Interruptions) -> Outcome:
-    """Read how the notebooks ended; where they did not get to the report, render what there is as INCOMPLETE."""
+def finish(project: Project, run: CaseRun, interruptions: Interruptions) -> RunEnding:
+    """Read how the notebooks ended; without a report, render the records so far as INCOMPLETE."""
     manifest = run.manifest
     report = manifest.report
-    if manifest.state == "finished" and report:  # an interruption that came too late changes nothing
-        return Outcome(run, project.reports / Path(report).name, 0, result=run.result)
-    from luckyhit.workflow.unattended import late_report  # takes judge and report along: most runs end without it
+    if manifest.state == "finished" and report:  # an interruption after that changes nothing
+        return RunEnding(run, project.reports / Path(report).name, 0, result=run.result)
+    from luckyhit.workflow.unattended import export  # imports judge and report; most runs end without it
 
     failure = manifest.failure
     if manifest.ended and failure is None and not _open(run):
-        return _reported_late(run, interruptions, *late_report.judged_and_exported(run, project.reports))
-    died = failure is None  # a step that could still do so has noted why, and rolled back
+        return _reported_late(run, interruptions, *export.judged_and_exported(run, project.reports))
+    died = failure is None  # otherwise the step has recorded why, and rolled back
     interrupted = interruptions.count > 0
     if failure is None:
-        message = "interrupted" if interrupted else "a notebook ended early; its executed copy says why"
+        message = "interrupted" if interrupted else "a notebook failed; its executed copy has the traceback"
         failure = RunFailure(
             error=INTERRUPTED_ERROR if interrupted else "NotebookFailed",
             message=message,
-            hint=f"Look at the executed notebooks in {run.path / 'notebooks'}.",
+            hint=f"See the executed notebooks in {run.path / 'notebooks'}.",
             exit_code=INTERRUPTED if interrupted else 1,
             refusal=None,
         )
@@ -75,40 +74,40 @@ def finish(project: Project, run: CaseRun, interruptions: Interruptions) -> Outc
     if too_late:
         failure = failure.model_copy(update=interruptions.as_failure())
         _note(run, failure=failure)
-    # A guard that fails for good is a verdict, whatever more could have been measured.
+    # A guard that can no longer hold is a verdict.
     guarded = failure.error == GuardError.__name__ and failure.exit_code == GUARD_AFTER_CHANGE
-    result = late_report.judged_so_far(run) if too_late or guarded else None
+    result = export.judged_so_far(run) if too_late or guarded else None
     with suppress(OSError):
         scrub(run, closed=True)
-    path, error = late_report.incomplete_report(run, result, project.reports, failure.message)
+    path, error = export.incomplete_report(run, result, project.reports, failure.message)
     code = failure.exit_code
     if interrupted and not interruptions.too_late and code != 5:
         code = INTERRUPTED
     failure = run.manifest.failure or failure  # as it may be shown
-    return Outcome(run, path, code, reason=failure.message, result=result, error=error, failure=failure)
+    return RunEnding(run, path, code, reason=failure.message, result=result, error=error, failure=failure)
 
 
 def _reported_late(
     run: CaseRun, interruptions: Interruptions, result: Result | None, path: Path | None, error: LuckyHitError | None
-) -> Outcome:
-    """Everything was measured and taken back, and the notebooks ended before the report was there: it was made here.
-    What keeps it from being written is told by the exit code, and the run stays as it was measured."""
+) -> RunEnding:
+    """Everything was measured and rolled back, and the notebooks ended before the report, which was made here. If it
+    can't be written, the exit code says so, and the run stays measured."""
     if error is not None:
-        return Outcome(run, None, error.exit_code, result=result, error=error)
-    if interruptions.too_late:  # the limit came too late to cost anything
-        return Outcome(run, path, 0, result=result)
+        return RunEnding(run, None, error.exit_code, result=result, error=error)
+    if interruptions.too_late:  # the limit came after measuring
+        return RunEnding(run, path, 0, result=result)
     if interruptions.count:
-        note = "interrupted while the report was made; everything had been measured, and the report is whole"
-        return Outcome(run, path, INTERRUPTED, result=result, note=note)
+        note = "interrupted while the report was made; all measurements were done, and the report is complete"
+        return RunEnding(run, path, INTERRUPTED, result=result, note=note)
     note = (
-        "a notebook ended early, after everything had been measured; its executed copy in "
-        f"{run.path / 'notebooks'} says why. The report is whole"
+        "a notebook failed after all measurements were done; see its executed copy in "
+        f"{run.path / 'notebooks'}. The report is complete"
     )
-    return Outcome(run, path, 1, result=result, note=note)
+    return RunEnding(run, path, 1, result=result, note=note)
 
 
 def _open(run: CaseRun) -> bool:
-    """Whether anything is left to be undone: a kernel that was killed right after its last block had no time for it."""
+    """Whether anything is left to undo: a kernel that was killed right after its last block could not."""
     journal = run.path / "journal.jsonl"
     try:
         return run.manifest.changed or (journal.exists() and bool(steps_left_open(Journal(journal))))
@@ -117,14 +116,14 @@ def _open(run: CaseRun) -> bool:
 
 
 def _note(run: CaseRun, **fields: Any) -> None:
-    """Note it in the manifest, where that can be written: a full disk must not keep the rest from being done."""
+    """Update the manifest if it can be written: a full disk must not prevent the rollback."""
     with suppress(OSError):
         run.update(**fields)
 
 
 def _rolled_back(project: Project, run: CaseRun, failure: RunFailure) -> RunFailure:
-    """Roll back from the journal what a kernel that died could not. A rollback that can't be confirmed outweighs
-    whatever else went wrong. Returns the failure to report."""
+    """Roll back from the journal what a killed kernel could not. A rollback that can't be confirmed takes precedence
+    over other failures. Returns the failure to report."""
     try:
         rollback = revert_run(run, project=project.root)
     except LuckyHitError as error:

@@ -1,5 +1,5 @@
-"""What may end a run before its time, from outside: Ctrl-C, a scheduler's SIGTERM, a time limit; and what keeps it from
-beginning: another run of the same case."""
+"""What stops a run from outside: Ctrl-C, a scheduler's SIGTERM, a time limit; and the lock that allows only one run of
+a case at a time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from luckyhit.workflow.unattended.console import plain
 
 
 class Interruptions:
-    """How often the run was asked to end. `too_late`: its time limit asked first."""
+    """Counts the requests to stop the run. `too_late`: the first was the time limit."""
 
     def __init__(self, limit_s: float | None = None) -> None:
         self.count = 0
@@ -28,19 +28,18 @@ class Interruptions:
         """A signal's handler."""
         self.count += 1
         if self.count == 1:
-            _say("stopping: rolling back (press Ctrl-C again to end at once)")
+            _say("stopping: rolling back (press Ctrl-C again to kill the run)")
 
     def expire(self) -> None:
-        """The time limit is over."""
+        """The time limit is reached."""
         if self.count == 0:
             self.too_late = True
             self.count += 1
             _say(f"{self._reason()}: stopping, rolling back")
 
     def as_failure(self) -> dict[str, Any]:
-        """What the manifest notes where the time limit ended the run. Its exit code is that of a run without the data
-        that a verdict needs: 130 says that somebody, or the system, stopped it."""
-        hint = "Give it more time (--timeout), or measure less: plan.baseline, plan.block and plan.blocks of the case."
+        """For the manifest. The exit code is that of a run without enough data; 130 is for signals."""
+        hint = "Allow more time (--timeout), or measure less (plan.baseline, plan.block, plan.blocks of the case)."
         return {"error": "TimeLimit", "message": self._reason(), "hint": hint, "exit_code": NotEnoughData.exit_code}
 
     def _reason(self) -> str:
@@ -50,7 +49,7 @@ class Interruptions:
 
 
 def _say(text: str) -> None:
-    """Below the bar on a terminal; a dated line like all others in a log."""
+    """Print below the bar on a terminal, or a dated line in a log."""
     if sys.stderr.isatty():
         print(f"\n{text}", file=sys.stderr, flush=True)
     else:
@@ -59,7 +58,7 @@ def _say(text: str) -> None:
 
 @contextlib.contextmanager
 def interruptions_of(limit_s: float | None = None) -> Iterator[Interruptions]:
-    """Count Ctrl-C, SIGTERM and the end of the time limit, instead of raising in the middle of anything."""
+    """Count Ctrl-C, SIGTERM and the time limit instead of raising KeyboardInterrupt."""
     counter = Interruptions(limit_s)
     previous = {number: signal.signal(number, counter.note) for number in (signal.SIGINT, signal.SIGTERM)}
     timer = threading.Timer(limit_s, counter.expire) if limit_s is not None else None
@@ -77,9 +76,8 @@ def interruptions_of(limit_s: float | None = None) -> Iterator[Interruptions]:
 
 @contextlib.contextmanager
 def one_at_a_time(runs_dir: Path, case: str) -> Iterator[None]:
-    """Hold the case for as long as the block lasts: two runs of it at once would measure each other, and a schedule may
-    be tighter than a run is long. Raises TargetBusy where another run holds it; the system lets go of it when the
-    process ends, however it ends."""
+    """Lock the case: two runs of it at the same time would disturb each other. Raises TargetBusy if another run holds
+    the lock, which the system releases when the process ends."""
     with held([lock_of(runs_dir, case)], runs_dir):
         yield
 

@@ -1,9 +1,8 @@
-"""The kernel that the notebooks of an unattended run share, and one notebook in it.
+"""The kernel that the notebooks of an unattended run share, and the execution of one notebook in it.
 
-A kernel of its own for each notebook would cost five seconds each: to start, and to import the same libraries again.
-Each notebook still finds no variable and no history of the one before it, so that it can rely on nothing but the run
-directory. The kernel is started, and imports what its first cells need, while this process imports papermill; what
-later cells need is imported while the service comes up (`luckyhit.workflow.steps`).
+Separate kernels would take five seconds each to start and to import the same libraries. The kernel is reset between
+notebooks, so that each can rely on the run directory only. It starts, and imports what the first cells need, while this
+process imports papermill; what later cells need is imported while the service starts (`luckyhit.workflow.steps`).
 """
 
 from __future__ import annotations
@@ -31,16 +30,16 @@ _NAME = "python3"
 _START_S = 120
 _POLL_S = 0.1
 _CLEANUP_S = 30.0
-# Warnings of the kernel would stand between our lines; a history in a file would be the user's own.
+# No kernel warnings between the progress lines, and no entries in the user's history file.
 _OPTIONS = ["--log-level=ERROR", "--HistoryManager.hist_file=:memory:"]
-# With the libraries of a notebook in memory, looking for garbage in cycles takes a third of a second each time, mostly
-# while somebody waits for the report. This kernel makes little of it, and ends with the run.
+# With all libraries loaded, a full garbage collection takes a third of a second, mostly while a report is made. This
+# kernel makes little garbage, and ends with the run.
 _IMPORTED = "import gc; gc.set_threshold(100_000, 50, 100); import luckyhit.workflow.workbook"
 _AS_NEW = "get_ipython().reset(new_session=True)"
 
 
 class Kernel:
-    """A kernel that is being started. `close` ends it, whatever it is doing."""
+    """A kernel that starts in the background. `close` ends it, whatever it is doing."""
 
     def __init__(self) -> None:
         self._manager: AsyncKernelManager | None = None
@@ -56,24 +55,24 @@ class Kernel:
 
     def _start(self) -> None:
         try:
-            asyncio.run(self._started())
+            asyncio.run(self._launch())
         except BaseException as error:
             self._error = error
 
-    async def _started(self) -> None:
+    async def _launch(self) -> None:
         from jupyter_client.manager import AsyncKernelManager
 
         manager = AsyncKernelManager(kernel_name=_NAME)
         await manager.start_kernel(extra_arguments=_OPTIONS)
         self._manager = manager
-        await _told(manager, _IMPORTED)
+        await _execute(manager, _IMPORTED)
 
     def manager(self) -> AsyncKernelManager:
-        """Of the kernel as if it were new, for papermill. Raises what kept it from starting."""
+        """The manager of the reset kernel, for papermill. Raises what kept it from starting."""
         self._thread.join(_START_S)
         if self._manager is None:
-            raise self._error or TimeoutError(f"no kernel came up within {_START_S} seconds")
-        asyncio.run(_told(self._manager, _AS_NEW))
+            raise self._error or TimeoutError(f"the kernel did not start within {_START_S} seconds")
+        asyncio.run(_execute(self._manager, _AS_NEW))
         return self._manager
 
     def close(self) -> None:
@@ -86,8 +85,8 @@ async def _ended(manager: AsyncKernelManager) -> None:
     await manager.shutdown_kernel(now=True)
 
 
-async def _told(manager: AsyncKernelManager, code: str) -> None:
-    """Have it execute `code`, without waiting for that: whatever comes next waits its turn."""
+async def _execute(manager: AsyncKernelManager, code: str) -> None:
+    """Queue `code` for execution, without waiting for it."""
     client = manager.client()
     client.start_channels()
     try:
@@ -98,7 +97,7 @@ async def _told(manager: AsyncKernelManager, code: str) -> None:
 
 
 class Notebook:
-    """One notebook of a run, executed in a thread; `error` says what papermill raised, None if it went well."""
+    """One notebook of a run, executed in a thread; `error`: what papermill raised, or None."""
 
     def __init__(self, path: Path, run: CaseRun, kernel: Kernel, parameters: dict[str, Any], *, timeout_s: int) -> None:
         self.path = path
@@ -111,7 +110,7 @@ class Notebook:
 
     def _execute(self) -> None:
         try:
-            from luckyhit.workflow.unattended import papermill_engine  # takes a second, while the kernel comes up
+            from luckyhit.workflow.unattended import papermill_engine  # takes a second, while the kernel starts
 
             papermill_engine.save_whole(self.output.parent)
             papermill_engine.execute_notebook(
@@ -129,7 +128,7 @@ class Notebook:
             self.error = error
 
     def execute(self, interruptions: Interruptions) -> None:
-        """Run it to its end; stop it early, with time to roll back, once there is an interruption."""
+        """Run it to its end; after an interruption stop it early, with time to roll back."""
         logging.getLogger("papermill").setLevel(logging.ERROR)
         thread = threading.Thread(target=self._execute, name=f"papermill {self.path.stem}", daemon=True)
         thread.start()
@@ -139,7 +138,7 @@ class Notebook:
             if interruptions.count > handled:
                 handled = interruptions.count
                 deadline = deadline or time.monotonic() + _CLEANUP_S
-                (self.run.path / STOP).touch()  # for a kernel that isn't in a cell just now
+                (self.run.path / STOP).touch()  # for a kernel that is between two cells
                 self._interrupt_kernel(kill=handled > 1)
             if deadline is not None and time.monotonic() > deadline:
                 self._interrupt_kernel(kill=True)
@@ -148,7 +147,7 @@ class Notebook:
         self._redact()
 
     def _interrupt_kernel(self, *, kill: bool) -> None:
-        """Interrupt the kernels that this process started (or end them, if asking did not help)."""
+        """Interrupt the kernels that this process started, or kill them."""
         for child in psutil.Process().children(recursive=False):
             with contextlib.suppress(psutil.Error):
                 if "ipykernel" in " ".join(child.cmdline()):
@@ -161,5 +160,5 @@ class Notebook:
                 folders[reports] = "reports"
             try:
                 scrub_notebook(self.output, self.run.redactor.with_roots(folders))
-            except OSError:  # where there is no room for a scrubbed copy, none may stay that is not scrubbed
+            except OSError:  # no room for a scrubbed copy: an unscrubbed one must not be kept
                 self.output.unlink()

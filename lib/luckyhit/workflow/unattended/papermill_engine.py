@@ -1,7 +1,7 @@
-"""papermill as `luckyhit run` uses it: imported without what no notebook needs, saving seldom, and whole files only.
+"""papermill as `luckyhit run` uses it: a faster import, fewer saves, and atomic writes.
 
-papermill saves after each cell, into the file itself: a full disk, or a death in that moment, would leave half of one.
-To import this module takes a second.
+papermill saves after each cell in place: a full disk, or a kill in that moment, would leave half a file. Importing this
+module takes a second.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from typing import Any
 
 from luckyhit.atomic import write_atomically
 
-# Where jsonschema finds this grammar of internationalised addresses, it compiles it at once: two more seconds, for a
-# kind of field that no notebook has.
+# jsonschema compiles this grammar for internationalised addresses on import, which takes two seconds and is never used.
 _GRAMMAR = "rfc3987_syntax"
 _kept_out = _GRAMMAR not in sys.modules
 if _kept_out:
@@ -32,8 +31,8 @@ _SAVED_EVERY_S = 5.0
 
 
 class SavingSeldom(NBClientEngine):
-    """papermill's own engine, which writes the whole notebook before and after each cell: with the figures in it that
-    takes longer than most of our cells. Here what is on disk is some seconds old at most, and whole at the end."""
+    """papermill's engine without a save before and after each cell, which takes longer than most cells once there are
+    figures. The file on disk is at most some seconds old, and complete at the end."""
 
     @classmethod
     def execute_managed_notebook(cls, nb_man: NotebookExecutionManager, kernel_name: str, **options: Any) -> Any:
@@ -47,14 +46,14 @@ class SavingSeldom(NBClientEngine):
         try:
             return super().execute_managed_notebook(nb_man, kernel_name, **options)
         finally:
-            nb_man.save = save  # papermill saves once more, however it ended
+            nb_man.save = save  # papermill saves once more at the end
 
 
 papermill_engines.register(ENGINE, SavingSeldom)
 
 
 def save_whole(folder: Path) -> None:
-    """From now on papermill saves notebooks in `folder` as a whole. May be repeated."""
+    """Make papermill save notebooks in `folder` atomically. Can be repeated."""
 
     class Whole(LocalHandler):
         def write(self, buf: str, path: str) -> None:

@@ -1,8 +1,8 @@
-"""Which runs may go, and their removal: old ones, by the rules that were given, and never one that is still needed.
+"""Prune old runs by the rules given, and never one that is still needed.
 
-A run stays where it goes on, holds a lock, or has not taken its change back; where its journal or manifest can't be
-read, nobody can tell, so it stays as well. Only directories that look like a run, lie where runs lie, and are no links,
-are ever touched; what links inside a run point to stays.
+A run is kept while it is in progress, holds a lock, or has not rolled back its change; also where its journal or
+manifest can't be read. Only directories that look like a run, lie where runs lie, and are not links are touched; what
+links inside a run point to is kept.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from luckyhit.text.json_values import as_object
 from luckyhit.workflow.unattended.interruptions import lock_of
 
 SILENT_S = 86_400.0
-"""A run that is not finished, and was silent for so long, goes on no more: between two notebooks somebody may think."""
+"""An unfinished run that wrote nothing for this long has died. Shorter pauses are normal between two notebooks."""
 _AGE = re.compile(r"([0-9]{1,5})\s*([hdw])")
 _UNITS_S = {"h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 _REMOVED = ".removed"
 
 
 @dataclass(frozen=True)
-class Going:
-    """One run that goes: its directory, its report where there is one, and how many bytes both have."""
+class PrunableRun:
+    """A run to remove: its directory, its report if it has one, and the bytes of both."""
 
     run: Run
     case: str
@@ -46,40 +46,40 @@ class Going:
 
 @dataclass(frozen=True)
 class PrunePlan:
-    """What goes, and why others that are old enough stay: (run, reason)."""
+    """The runs to remove, and those old enough that are kept all the same: (run, reason)."""
 
-    going: list[Going]
-    staying: list[tuple[Run, str]]
+    removable: list[PrunableRun]
+    kept: list[tuple[Run, str]]
 
     @property
     def size(self) -> int:
-        return sum(leaving.size for leaving in self.going)
+        return sum(removable.size for removable in self.removable)
 
 
-def age_of(text: str) -> float:
-    """Seconds of `90d`, `12w`, `36h`. Raises ArgumentError for anything else."""
+def parse_age(text: str) -> float:
+    """Seconds of `90d`, `12w` or `36h`. Raises ArgumentError for anything else."""
     match = _AGE.fullmatch(text.strip())
     if match is None:
-        raise ArgumentError(f"{text!r} is no age", hint="Say for example 90d, 12w or 36h.")
+        raise ArgumentError(f"invalid age {text!r} (expected for example 90d, 12w or 36h)")
     return int(match[1]) * _UNITS_S[match[2]]
 
 
 def plan(
     runs_dir: Path, reports_dir: Path, *, keep: int | None, older_than_s: float | None, now: datetime
 ) -> PrunePlan:
-    """Which runs go. Of each case the newest `keep` stay, and all that are younger than `older_than_s`; a rule that is
-    not given keeps nothing. Raises ArgumentError without any rule, and for a negative one."""
+    """Which runs to remove. The newest `keep` of each case are kept, and all younger than `older_than_s`; a rule that
+    is not given keeps nothing. Raises ArgumentError without any rule, and for a negative `keep`."""
     if keep is None and older_than_s is None:
-        raise ArgumentError("which runs should go?", hint="Say --keep 20, --older-than 90d, or both.")
+        raise ArgumentError("--prune needs --keep or --older-than", hint="For example: --keep 20 --older-than 90d.")
     if keep is not None and keep < 0:
-        raise ArgumentError(f"--keep {keep} is less than nothing", hint="Say how many runs of each case stay.")
+        raise ArgumentError(f"--keep must be 0 or more (got {keep})")
     held = _held()
     by_case: dict[Path, list[Run]] = {}
     for run in runs(runs_dir):
         if _is_ours(run.path, runs_dir):
             by_case.setdefault(run.path.parent, []).append(run)
-    going: list[Going] = []
-    staying: list[tuple[Run, str]] = []
+    removable: list[PrunableRun] = []
+    kept: list[tuple[Run, str]] = []
     for of_case in by_case.values():
         newest_first = sorted(of_case, key=lambda run: run.id, reverse=True)
         for run in newest_first[keep or 0 :]:
@@ -88,36 +88,36 @@ def plan(
                 continue
             reason = why_needed(run, now=now, held=held)
             if run is newest_first[0] and lock_of(runs_dir, run.path.parent.name) in held:
-                reason = "a run of its case goes on, which may be this one"
+                reason = "a run of its case is in progress, and may be this one"
             if reason:
-                staying.append((run, reason))
+                kept.append((run, reason))
                 continue
             report = _report(run, reports_dir)
             size = _size(run.path) + (report.stat().st_size if report is not None else 0)
-            going.append(Going(run, run.path.parent.name, started, size, report))
-    return PrunePlan(sorted(going, key=lambda leaving: leaving.run.id), staying)
+            removable.append(PrunableRun(run, run.path.parent.name, started, size, report))
+    return PrunePlan(sorted(removable, key=lambda removable: removable.run.id), kept)
 
 
-def remove(going: Going, runs_dir: Path, *, now: datetime) -> None:
-    """Remove one run and its report. It is looked at once more, since time has passed; what became needed stays.
+def remove(removable: PrunableRun, runs_dir: Path, *, now: datetime) -> None:
+    """Remove one run and its report, unless it became needed meanwhile.
 
-    Raises ArgumentError for what is no run of `runs_dir`, or is needed; OSError where it can't be removed.
+    Raises ArgumentError for a directory that is not a run of `runs_dir`, or is needed; OSError where removal fails.
     """
-    path = going.run.path
+    path = removable.run.path
     if not _is_ours(path, runs_dir):
-        raise ArgumentError(f"{path} is not a run directory of {runs_dir}", hint="Nothing was removed there.")
-    if reason := why_needed(going.run, now=now, held=_held()):
-        raise ArgumentError(f"run {going.run.id} stays: {reason}")
-    # Under another name first: what is half removed must not pass for a run.
+        raise ArgumentError(f"{path} is not a run directory of {runs_dir}", hint="Nothing was removed.")
+    if reason := why_needed(removable.run, now=now, held=_held()):
+        raise ArgumentError(f"kept run {removable.run.id}: {reason}")
+    # Renamed first, so that a half-removed directory is never taken for a run.
     doomed = path.with_name(f".{path.name}{_REMOVED}")
     path.rename(doomed)
     shutil.rmtree(doomed)
-    if going.report is not None:
-        going.report.unlink(missing_ok=True)
+    if removable.report is not None:
+        removable.report.unlink(missing_ok=True)
 
 
 def sweep(runs_dir: Path) -> None:
-    """Remove what an earlier removal, that was stopped, left behind."""
+    """Finish removals that were interrupted."""
     for path in runs_dir.glob(f"*/.*{_REMOVED}"):
         name = path.name.removeprefix(".").removesuffix(_REMOVED)
         if _is_ours(path.with_name(name), runs_dir, really=path):
@@ -125,27 +125,27 @@ def sweep(runs_dir: Path) -> None:
 
 
 def why_needed(run: Run, *, now: datetime, held: set[str]) -> str:
-    """Why a run has to stay, whatever its age; empty where nothing needs it."""
+    """Why a run has to be kept, whatever its age; empty if it can go."""
     if run.id in held:
         return "it holds a lock"
     try:
         manifest = run.manifest
         journal = run.path / "journal.jsonl"
         if journal.exists() and steps_left_open(Journal(journal)):
-            return f"its change is not rolled back; `luckyhit revert {run.called}` does so"
+            return f"its change is not rolled back; roll it back with `luckyhit revert {run.called}`"
     except (LuckyHitError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        return f"what it left can't be told ({type(error).__name__})"
+        return f"its journal or manifest can't be read ({type(error).__name__})"
     rollback = manifest.rollback
     if manifest.changed or (rollback is not None and not rollback.confirmed):
-        return f"its rollback is not confirmed; look at it, then `luckyhit revert {run.called}`"
+        return f"its rollback is not confirmed; check the target, then `luckyhit revert {run.called}`"
     if manifest.state not in ("finished", "failed") and now.timestamp() - _last_sign_s(run) < SILENT_S:
-        return "it goes on"
+        return "it is in progress"
     return ""
 
 
 def _is_ours(path: Path, runs_dir: Path, *, really: Path | None = None) -> bool:
-    """Whether `path` (or `really`, where it has another name for now) is a directory of its own at RUNS/CASE/RUN, with
-    a run's manifest in it. Neither it nor its case's folder may be a link to somewhere else."""
+    """Whether `path` (or `really`, while it has another name) is a real directory at RUNS/CASE/RUN with a run's
+    manifest in it. Neither it nor its case's folder may be a link."""
     resolved = really or path
     if path.parent.parent != runs_dir or path.parent.is_symlink() or resolved.is_symlink() or not resolved.is_dir():
         return False
@@ -158,8 +158,7 @@ def _is_ours(path: Path, runs_dir: Path, *, really: Path | None = None) -> bool:
 
 
 def _held() -> set[str]:
-    """Ids of the runs that hold a lock at this moment, and names of what is held. A lock that nobody holds is let go of
-    at once."""
+    """Ids of the runs that hold a lock now, and names of what is locked."""
     held = set()
     for path in _locks():
         with contextlib.suppress(OSError, ValueError), path.open(encoding="utf-8") as file:
@@ -177,13 +176,13 @@ def _locks() -> Iterator[Path]:
 
 
 def _started(run: Run, now: datetime) -> datetime:
-    """When it began, by its manifest, else by its name."""
+    """When the run started, by its manifest, else by its name."""
     with contextlib.suppress(LuckyHitError, ValueError):
         started = datetime.fromisoformat(run.manifest.started)
         return started if started.tzinfo is not None else started.replace(tzinfo=now.tzinfo)
     with contextlib.suppress(ValueError):
         return datetime.strptime(run.id[:15], "%Y%m%d-%H%M%S").replace(tzinfo=now.tzinfo)
-    return now  # nobody knows: as young as can be
+    return now  # unknown: treated as new
 
 
 def _report(run: Run, reports_dir: Path) -> Path | None:
@@ -195,7 +194,7 @@ def _report(run: Run, reports_dir: Path) -> Path | None:
 
 
 def _size(folder: Path) -> int:
-    """Bytes of all files in it; links are not followed."""
+    """Bytes of all files in the folder; links are not followed."""
     total = 0
     for root, _, names in os.walk(folder):
         for name in names:

@@ -1,13 +1,10 @@
-"""`luckyhit run`: the three notebooks through papermill, unattended, with progress shown from outside.
+"""`luckyhit run`: run the three notebooks unattended through papermill.
 
-papermill runs in a thread of its own, so that the main thread can show progress (which the kernel writes to the
-run directory) and pass Ctrl-C on: the kernel is interrupted like a user would do it in JupyterLab, rolls back and
-stops what it started, and the run ends with an INCOMPLETE report of what there is. A time limit ends it in the same
-way.
+papermill runs in a thread, so that the main thread can show progress (which the kernel writes to the run directory) and
+pass on Ctrl-C: the kernel is interrupted as in JupyterLab, rolls back and stops what it started, and the run ends with
+an INCOMPLETE report. A time limit has the same effect.
 
-What has to be typed to start a run again: noted with the run, and printed in its report.
-
-What a run notes about itself: code revision, versions, host.
+A new run records its code revision, versions, host, and the command that repeats it.
 """
 
 from __future__ import annotations
@@ -39,7 +36,7 @@ from luckyhit.workflow import steps
 from luckyhit.workflow.preflight import refuse_fast_log
 from luckyhit.workflow.step import how_to_allow, may_change, observes
 from luckyhit.workflow.unattended import console
-from luckyhit.workflow.unattended.ending import Outcome, finish
+from luckyhit.workflow.unattended.ending import RunEnding, finish
 from luckyhit.workflow.unattended.interruptions import interruptions_of, one_at_a_time
 from luckyhit.workflow.unattended.kernel import Kernel, Notebook
 
@@ -47,15 +44,16 @@ SAFE = ("GET", "HEAD")
 
 
 def new_run(project: Project, case_file: Path, *, environment: str = "", observe: bool = False) -> CaseRun:
-    """Check the case and make its run directory. `environment` is the name of what may be changed, repeated by whoever
-    starts the run; without it a service that runs already is only observed. `observe`: measure the baseline alone.
+    """Check the case and make its run directory. `environment` repeats the environment that may be changed; without it
+    a running service is only observed. `observe`: measure only the baseline.
 
-    Raises what `accepted` raises, and ArgumentError for a ceiling that holds no plan, before anything is made.
+    Raises what `accepted` raises, and ArgumentError for a time limit that is too short for any plan; nothing is made
+    then.
     """
     case = accepted(project, case_file, environment=environment, observe=observe)
     sized: tuple[str, list[str]] | None = None
     if case.plan.auto:
-        from luckyhit.workflow.planning import sized_text  # takes the judge along: other runs need not wait for it
+        from luckyhit.workflow.planning import sized_text  # imports the judge, which other runs need not wait for
 
         sized = sized_text(case_file.read_text(encoding="utf-8"), case)
     with tempfile.TemporaryDirectory(prefix="luckyhit-inputs-") as folder:
@@ -92,15 +90,14 @@ def new_run(project: Project, case_file: Path, *, environment: str = "", observe
 
 
 def accepted(project: Project, case_file: Path, *, environment: str = "", observe: bool = False) -> Case:
-    """The case, where it can be run in this way. Makes nothing, and touches no target.
+    """The case, if it can be run in this way. Makes nothing, and touches no target.
 
-    Raises CaseError, ArgumentError, or GuardError for a case that writes to what is only observed.
+    Raises CaseError, ArgumentError, or GuardError for a case that writes to a target that is only observed.
     """
     case = load_case(case_file)
     if observe and environment:
         raise ArgumentError(
-            f"--observe changes nothing, so there is nothing that --environment {environment} could allow",
-            hint="Leave one of them out.",
+            f"--observe and --environment {environment} can't be combined", hint="Leave one of them out."
         )
     _refuse_other(environment, case)
     _refuse_writes(environment, case, observe=observe)
@@ -112,39 +109,38 @@ def accepted(project: Project, case_file: Path, *, environment: str = "", observ
 
 
 def _refuse_other(environment: str, case: Case) -> None:
-    """Raise ArgumentError where the environment that was named is not the one that the case is about."""
+    """Raise ArgumentError if the given environment is not that of the case."""
     if environment and environment != case.target.environment:
         named = case.target.environment
         raise ArgumentError(
-            f"--environment {environment}, but the case is about "
-            + (repr(named) if named else "no named environment (target.environment)"),
-            hint="Look at target.url and target.environment in the case. Nothing was done.",
+            f"--environment {environment} does not match target.environment of the case "
+            + (f"({named!r})" if named else "(not set)"),
+            hint="Check target.url and target.environment in the case. Nothing was done.",
         )
 
 
 def _refuse_writes(environment: str, case: Case, *, observe: bool = False) -> None:
-    """Raise GuardError for a workload or probe that writes to a service, or into a cache, which this run may only
-    observe."""
+    """Raise GuardError for a workload or probe that writes to a service or cache that this run may only observe."""
     if case.target.url is None and not (observe and case.cache.url_env is not None):
         return
     if case.target.allow_change and environment:
         return
     if case.freshness is not None or any(route.method not in SAFE for route in case.workload.routes):
         raise GuardError(
-            "the case writes (a freshness probe, or a route other than GET, HEAD) to a service that is only observed",
+            "the case writes (freshness probe, or routes other than GET and HEAD) to a service that is only observed",
             hint=how_to_allow(case)
-            or "Leave freshness and such routes out, or let the case start the service itself (target.start).",
+            or "Remove freshness and these routes, or let the case start the service itself (target.start).",
         )
 
 
 def refuse_unknown(given: Iterable[str], known: Collection[str]) -> None:
-    """Raise ArgumentError for a parameter that no notebook has; papermill would only warn, and run without it."""
+    """Raise ArgumentError for an unknown notebook parameter; papermill would only warn."""
     for name in given:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             raise ArgumentError(
-                f"the notebooks have no parameter {name!r}",
-                hint=f"{f'Did you mean {near[0]!r}? ' if near else ''}There are: {', '.join(sorted(known))}.",
+                f"unknown notebook parameter {name!r}" + (f" (did you mean {near[0]!r}?)" if near else ""),
+                hint=f"Choose from {', '.join(sorted(known))}.",
             )
 
 
@@ -156,13 +152,13 @@ def run_case(
     observe: bool = False,
     timeout_s: float | None = None,
     quiet: bool = False,
-) -> Outcome:
-    """Run the notebooks on one case. `environment`, `observe`: as in `new_run`. After `timeout_s` seconds it is ended
-    as by Ctrl-C. Raises before anything is started where the input is wrong, and TargetBusy where another run of this
-    case goes on."""
+) -> RunEnding:
+    """Run the notebooks on one case. `environment`, `observe`: as in `new_run`. After `timeout_s` seconds it is stopped
+    as by Ctrl-C. Raises before anything is started for invalid input, and TargetBusy if another run of this case is in
+    progress."""
     started = time.monotonic()
-    # From here to the end nothing is cut short by a signal: the notebook is stopped, and the report still written.
-    # That holds for the making of the run directory too: where there is a run, there is a report of it.
+    # From here on signals are only counted: the notebook is stopped, and the report is still written. That includes the
+    # making of the run directory: every run has a report.
     with one_at_a_time(project.runs, case_file.stem), interruptions_of(timeout_s) as interruptions:
         run = new_run(project, case_file, environment=environment, observe=observe)
         handed = {
@@ -182,31 +178,31 @@ def run_case(
                 worker.execute(interruptions)
                 if interruptions.count or worker.error is not None:
                     break
-        # Opened anew: its case may have got other numbers meanwhile.
+        # Opened again: the numbers in its case may have changed.
         outcome = finish(project, CaseRun.open(run.path), interruptions)
     outcome.seconds = time.monotonic() - started
     return outcome
 
 
 def _what_may_happen(run: CaseRun) -> str:
-    """One line about a service that runs already: whether it is changed."""
+    """One line about a running service: whether it is changed."""
     target = run.case.target
     if observes(run):
-        return f"{target.url} is only observed, as --observe says"
+        return f"{target.url} is only observed (--observe)"
     if may_change(run):
-        return f"{target.url} ({target.environment}) will be changed, measured, and changed back"
+        return f"{target.url} ({target.environment}) will be changed, measured, and rolled back"
     if target.allow_change:
-        return f"{target.url} is only observed; --environment {target.environment} would allow the change"
-    return f"{target.url} is only observed: the case does not allow more"
+        return f"{target.url} is only observed; --environment {target.environment} allows the change"
+    return f"{target.url} is only observed: the case does not allow changes"
 
 
 def _timeout_s(run: CaseRun) -> int:
-    """A cell that takes longer than this hangs (papermill's own default is to wait forever)."""
+    """Time after which a cell is considered hanging (papermill's default is none)."""
     return int(3 * steps.longest_seconds(run.case) + 180)
 
 
 def repeat_of(project: Project, case_file: Path, variables: Iterable[str]) -> Repeat:
-    """The case and the folders of `project` as words for a shell; `variables` are those that the case names."""
+    """The case and the folders of `project` as shell words; `variables`: those that the case names."""
     own = Project.at(project.root)
     words = {"case": project.called(case_file)}
     if project.runs != own.runs:
@@ -218,7 +214,7 @@ def repeat_of(project: Project, case_file: Path, variables: Iterable[str]) -> Re
 
 
 def start_again(repeat: Repeat, *, environment: str, observe: bool) -> str:
-    """The command that starts the same run again."""
+    """The command that repeats the run."""
     words = [f"luckyhit run {repeat.case}"]
     words += [f"--environment {shlex.quote(environment)}"] if environment else []
     words += ["--observe"] if observe else []
@@ -231,7 +227,7 @@ _PACKAGES = ("luckyhit", "httptools", "httpx", "numpy", "pandas", "papermill", "
 
 
 def code_revision(folder: Path) -> str:
-    """The Git revision of `folder`, and whether it was changed since; `not under Git` where there is none."""
+    """The Git revision of `folder`, and whether there are uncommitted changes; `not under Git` if there is none."""
     try:
         head = subprocess.run(
             ["git", "-C", str(folder), "rev-parse", "--short=12", "HEAD"],

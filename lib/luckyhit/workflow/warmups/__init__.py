@@ -1,4 +1,4 @@
-"""WARMUPS: how a warm-up before a block ends. A rule is one file and one row here."""
+"""WARMUPS: the rules for the end of a warm-up before a block. A rule is one file and one row here."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WARMUPS: Mapping[WarmupId, WarmupRule] = {
 
 
 def warm_up(run: Run, coming: ComingBlock, stretch: Stretch) -> dict[str, Any]:
-    """Warm up before a block by the first rule that applies. What it did, for the manifest; {} where none applies."""
+    """Warm up before a block by the first rule that applies. Returns facts for the manifest; {} if none applies."""
     for rule in WARMUPS.values():
         if rule.applies(coming):
             return rule.run(run, coming, stretch).as_facts()

@@ -1,4 +1,4 @@
-"""How a warm-up before a block ends: what a rule is asked, and what it returns. The rules are in WARMUPS."""
+"""The protocol of rules for the end of a warm-up before a block. The rules are in WARMUPS."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from luckyhit.case import Case
 from luckyhit.run import Run
 
 Stretch = Callable[[float], int]
-"""Sends the load for some seconds as a block of its own, of which nothing is measured; returns its number."""
+"""Sends the load for some seconds as a block that is not measured; returns the block's number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,8 @@ class ComingBlock:
 
 @dataclass(frozen=True, slots=True)
 class WashOut:
-    """One warm-up before a block: how many stretches of load, `seconds` in all, and whether it `settled` (False: its
-    end was surely not reached when the time was over; None: too few answers told their cache status to see).
+    """One warm-up before a block: the number of stretches of load, `seconds` in all, and whether the hit ratio
+    `settled` (False: it still moved when the time was over; None: unknown, since too few answers had a cache status).
     `ratios`: the hit ratio of each window, in the order of time."""
 
     stretches: int
@@ -39,11 +39,11 @@ class WashOut:
 
 
 class WarmupRule(Protocol):
-    """Sends stretches of load before a block until its condition holds, or `plan.washout` is over. The fixed time at
-    the start of each block (`plan.warmup`) comes after it, in the block itself."""
+    """Sends stretches of load before a block until its condition holds, or `plan.washout` is over. The fixed warm-up
+    (`plan.warmup`) follows in the block itself."""
 
     def applies(self, coming: ComingBlock) -> bool:
-        """Whether the block needs it. Of several rules that apply, the first in WARMUPS is taken."""
+        """Whether the rule applies to the block. The first in WARMUPS that does is used."""
 
     def run(self, run: Run, coming: ComingBlock, stretch: Stretch) -> WashOut:
-        """Send the load until the rule is content. Records of the stretches are in the run directory."""
+        """Send the load until the condition holds. The records of the stretches are in the run directory."""

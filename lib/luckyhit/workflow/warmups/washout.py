@@ -1,4 +1,4 @@
-"""Washing out: the case's own load before a block, until the hit ratio stands still, or its time is over."""
+"""Wash-out: send the case's load before a block until the hit ratio is stationary, or the time is over."""
 
 from __future__ import annotations
 
@@ -16,17 +16,16 @@ from luckyhit.workflow.warmups.warmup_rule import ComingBlock, Stretch, WashOut
 SHORTEST_S = 2.0
 REQUESTS_PER_WINDOW = 100
 WINDOW_S = 1.0
-"""Shortest window: what takes tens of seconds to fill doesn't show within two, however many requests there were."""
+"""Shortest window: a cache that takes tens of seconds to fill doesn't show it in shorter ones."""
 LOOKS = 2
-"""Looks, one after the other, that have to find it still: one alone is easily luck, as it is looked at often."""
+"""Consecutive looks that have to find it stationary, since one of many may do so by chance."""
 _MOST_WINDOWS = 8 * FEWEST_WINDOWS
 _TOLD = ("hit", "miss", "stale")
 
 
 class UntilStill:
-    """Until the hit ratio stands still: where arms take turns on one service, so that nothing of the arm before is left
-    in what the hit ratio shows, and where the service isn't the run's own. A block that begins anew in all it has needs
-    none."""
+    """Until the hit ratio is stationary: if arms take turns on one service, so that the arm before no longer shows in
+    the hit ratio, and for a running service. A block that starts everything anew needs none."""
 
     def applies(self, coming: ComingBlock) -> bool:
         goes_on = design_of(coming.case).washes_out or not coming.owned
@@ -38,12 +37,12 @@ class UntilStill:
 
 
 def wash_out(run: Run, stretch: Stretch, *, stretch_s: float, longest_s: float) -> WashOut:
-    """Send stretches of load until the hit ratio stands still (`judge.compare.stationary`), or another one would take
-    longer than `longest_s` in all; at least one. Where no answer tells its cache status, one stretch has to do.
+    """Send stretches of load until the hit ratio is stationary (`judge.compare.stationary`), or another one would
+    exceed `longest_s`; at least one, and only one if no answer has a cache status.
 
-    In simulated runs at 100 to 1000 requests a second, a hit ratio that fills up over 2 s, or doesn't move, is called
-    still in 97 of 100 wash-outs of 30 s; one that fills up over 10 to 40 s is called still 10 points below its level
-    in less than 15 of 100. One that takes minutes can't be seen in so short a time: it needs a longer `plan.washout`.
+    In simulated runs at 100 to 1000 requests a second, a hit ratio that settles within 2 s, or doesn't move, is found
+    stationary in 97 of 100 wash-outs of 30 s; one that settles over 10 to 40 s is found stationary 10 points below its
+    level in less than 15 of 100. One that takes minutes needs a longer `plan.washout`.
     """
     length_s = max(SHORTEST_S, min(stretch_s, longest_s))
     all_hits: list[bool] = []
@@ -60,8 +59,8 @@ def wash_out(run: Run, stretch: Stretch, *, stretch_s: float, longest_s: float) 
 
 
 def hits_of(run: Run, block: int) -> list[bool]:
-    """Whether each request of one block was a hit, in the order in which they were due; those that did not tell their
-    cache status are left out."""
+    """Whether each request of one block was a hit, in the order of their due times; requests without a cache status are
+    left out."""
     parts = list(read_parts(run.path / "requests", "requests", ["due_ns", "cache"], block=block))
     if not parts:
         return []
@@ -72,10 +71,10 @@ def hits_of(run: Run, block: int) -> list[bool]:
 
 
 def windows_of(hits: list[bool], seconds: float) -> list[tuple[int, int]]:
-    """(hits, size) of successive windows of at least `REQUESTS_PER_WINDOW` and `WINDOW_S`, `hits` having taken
-    `seconds`; the last one takes what is left over."""
-    a_while = int(len(hits) / seconds * WINDOW_S) if seconds > 0 else 0
-    size = max(REQUESTS_PER_WINDOW, a_while, len(hits) // _MOST_WINDOWS)
+    """(hits, size) of successive windows of at least `REQUESTS_PER_WINDOW` and `WINDOW_S`, for `hits` in `seconds`; the
+    last window includes the remainder."""
+    in_window = int(len(hits) / seconds * WINDOW_S) if seconds > 0 else 0
+    size = max(REQUESTS_PER_WINDOW, in_window, len(hits) // _MOST_WINDOWS)
     whole = len(hits) // size
     if not whole:
         return [(sum(hits), len(hits))] if hits else []

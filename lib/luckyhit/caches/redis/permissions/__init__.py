@@ -10,7 +10,7 @@ from luckyhit.caches.redis.refusals import explained
 from luckyhit.caches.redis.topology import RedisEndpoint, open_topology
 from luckyhit.case import Case
 from luckyhit.case.cache_spec import Cache as CacheSpec
-from luckyhit.case.changes import SettingChange
+from luckyhit.case.changes import CacheSettingChange
 
 
 class RedisChecks:
@@ -29,6 +29,6 @@ class RedisChecks:
         with explained("listing its keys"), open_topology(self._cache) as topology:
             return check_scope(topology, spec, findings)
 
-    def setting(self, change: SettingChange, findings: CheckFindings) -> None:
+    def setting(self, change: CacheSettingChange, findings: CheckFindings) -> None:
         with explained(f"looking at its {change.name}"), open_topology(self._cache) as topology:
             check_setting(topology, change, findings, owned=self._cache.owned)

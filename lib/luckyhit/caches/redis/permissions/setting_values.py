@@ -7,7 +7,7 @@ import redis
 from luckyhit.caches.base import BYTES, CheckFindings, same_value
 from luckyhit.caches.redis.redis_settings import read_setting
 from luckyhit.caches.redis.topology import Topology
-from luckyhit.case.changes.cache_setting import SettingChange
+from luckyhit.case.changes.cache_setting import CacheSettingChange
 from luckyhit.errors import TargetError
 
 _INT, _LONG = 2**31 - 1, 2**63 - 1
@@ -56,7 +56,7 @@ _SIZES = {
 """Amounts of memory, and the least that a server accepts."""
 
 
-def check_setting(topology: Topology, change: SettingChange, findings: CheckFindings, *, owned: bool) -> None:
+def check_setting(topology: Topology, change: CacheSettingChange, findings: CheckFindings, *, owned: bool) -> None:
     """Compare `change` with the server. Raises redis.RedisError."""
     for field, value in (("before", change.before), ("after", change.after)):
         if value is not None and (expected := expected_value(change.name, value)):
@@ -80,7 +80,7 @@ def check_setting(topology: Topology, change: SettingChange, findings: CheckFind
         )
 
 
-def _compare(change: SettingChange, now: str, where: str, findings: CheckFindings, *, owned: bool) -> None:
+def _compare(change: CacheSettingChange, now: str, where: str, findings: CheckFindings, *, owned: bool) -> None:
     if owned and change.before is not None:
         findings.note(f"{change.name} is {now!r}; each arm's own cache is set to {change.before!r} before the change.")
     elif same_value(now, change.after):

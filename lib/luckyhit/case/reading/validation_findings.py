@@ -1,4 +1,4 @@
-"""A validation error in the words of a case file: what was found, and what would be right."""
+"""Turn pydantic's validation errors into findings in the terms of a case file."""
 
 from __future__ import annotations
 
@@ -9,34 +9,35 @@ from typing import Any, get_args
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from luckyhit.case.changes import MODELS
 from luckyhit.case.findings import FieldPath, Finding, shown
 from luckyhit.case.model import Case
-from luckyhit.case.part import Part
-from luckyhit.case.reading.salvage import field_of
+from luckyhit.case.part import Part, field_of
 from luckyhit.scrub.secrets import find_secret
 from luckyhit.text.json_values import as_object, value_at
 
+_MAPPING = "a mapping (one `name: value` line per field)"
 _KINDS = {
     "string_type": "a text",
     "bool_type": "true or false",
     "int_type": "a whole number",
     "float_type": "a number",
-    "list_type": "a list, one `- ` line for each",
-    "dict_type": "a mapping, one `name: value` line for each",
-    "model_type": "a mapping, one `name: value` line for each",
-    "model_attributes_type": "a mapping, one `name: value` line for each",
+    "list_type": "a list (one `- ` line per item)",
+    "dict_type": _MAPPING,
+    "model_type": _MAPPING,
+    "model_attributes_type": _MAPPING,
 }
 
 
-def explain(error: ValidationError, data: Any) -> Iterator[Finding]:
-    """Each error of a case that was validated from `data`; the checks between fields are left to the caller."""
+def findings_of(error: ValidationError, data: Any) -> Iterator[Finding]:
+    """A finding for each error of a case that was validated from `data`."""
     for details in error.errors(include_url=False):
         path = _path(details, data)
         yield _finding(details, path, data)
 
 
 def _path(details: ErrorDetails, data: Any) -> FieldPath:
-    """The path in the file: without the kind that stands in the path into a union, without "[key]"."""
+    """The path in the file: pydantic's without the tag of a union and without "[key]"."""
     steps = [step for step in details["loc"] if step != "[key]"]
     if len(steps) > 1 and steps[0] == "change" and steps[1] == _kind(data):
         del steps[1]
@@ -58,64 +59,56 @@ def _finding(details: ErrorDetails, path: FieldPath, data: Any) -> Finding:
     if kind in ("union_tag_not_found", "union_tag_invalid"):
         return _no_kind(path, value)
     if at_key:
-        return Finding(path, f"the name {shown(path[-1])}", _name_expected(details, path))
+        return _key_finding(details, path)
     if kind in _KINDS:
         return Finding(path, shown(value), _of_type(kind, value, path, data))
     if kind == "value_error":
         return Finding(path, _shown_at(path, value), str(context["error"]))
     if kind in ("literal_error", "enum"):
-        return Finding(path, shown(value), _one_of(_choices(path, data), value))
+        return _not_one_of(path, shown(value), _choices(path, data), value)
     if kind == "too_short":
-        return Finding(path, "an empty list" if value == [] else "nothing in it", "at least one")
+        return Finding(path, "an empty list" if value == [] else "empty", "at least one")
     if kind in ("greater_than", "greater_than_equal", "less_than", "less_than_equal", "finite_number"):
         return Finding(path, shown(value), _range(path, data, details["msg"]))
     return Finding(path, _shown_at(path, value), _sentence(details["msg"]))
 
 
 def _shown_at(path: FieldPath, value: Any) -> str:
-    """What was found; not where the name of an environment variable belongs, since people put the value there."""
+    """The value; hidden where the name of an environment variable belongs, since people put a secret there."""
     names = [step for step in path if isinstance(step, str)]
     if any(name.endswith("_env") for name in names) and isinstance(value, str):
-        return "something else (not shown, in case it is a secret)"
+        return "another value (not shown, since it may be a secret)"
     return shown(value)
 
 
 def _missing(path: FieldPath, data: Any) -> Finding:
     _, field = field_of(Case, path, data)
-    name = path[-1]
     description = (field.description or "") if field is not None else ""
-    return Finding(path, f"no {name}", f"{name}: {description[:1].lower()}{description[1:].rstrip('.')}")
+    return Finding(path, "missing field", f"{description[:1].lower()}{description[1:].rstrip('.')}")
 
 
 def _unknown(path: FieldPath, data: Any) -> Finding:
     part, _ = field_of(Case, path[:-1], data)
     names = list(part.model_fields) if part is not None else []
     hidden = find_secret(str(path[-1]))
-    text = "a field that there is not" if hidden else f"a field that there is not, {shown(path[-1])}"
-    return Finding(path, text, _one_of(names, path[-1]))
+    return _not_one_of(path, "unknown field" if hidden else f"unknown field {shown(path[-1])}", names, path[-1])
 
 
 def _no_kind(path: FieldPath, value: Any) -> Finding:
-    kinds = _kinds()
     if "kind" in as_object(value):
-        return Finding((*path, "kind"), shown(value["kind"]), _one_of(kinds, value["kind"]))
+        return _not_one_of((*path, "kind"), shown(value["kind"]), MODELS, value["kind"])
     if isinstance(value, dict):
-        return Finding(path, "no kind", f"kind: {' or '.join(kinds)}")
-    return Finding(path, shown(value), "a mapping, one `name: value` line for each")
+        return Finding((*path, "kind"), "missing field", f"one of {', '.join(MODELS)}")
+    return Finding(path, shown(value), _MAPPING)
 
 
-def _kinds() -> list[str]:
-    parts = get_args(Case.model_fields["change"].annotation)
-    return [get_args(part.model_fields["kind"].annotation)[0] for part in parts]
-
-
-def _name_expected(details: ErrorDetails, path: FieldPath) -> str:
-    if details["type"] == "value_error":
-        return str(details["ctx"]["error"])
+def _key_finding(details: ErrorDetails, path: FieldPath) -> Finding:
+    actual = f"the name {shown(path[-1])}"
     if details["type"] == "literal_error":
         _, field = field_of(Case, path[:-1], None)
-        return _one_of(get_args(get_args(field.annotation)[0]) if field is not None else [], path[-1])
-    return _sentence(details["msg"])
+        return _not_one_of(path, actual, get_args(get_args(field.annotation)[0]) if field is not None else [], path[-1])
+    error = str(details["ctx"]["error"]) if details["type"] == "value_error" else _sentence(details["msg"])
+    return Finding(path, actual, error)
 
 
 def _of_type(kind: str, value: Any, path: FieldPath, data: Any) -> str:
@@ -123,11 +116,11 @@ def _of_type(kind: str, value: Any, path: FieldPath, data: Any) -> str:
     part, _ = field_of(Case, path, data)
     if kind.startswith("model"):
         part = part or _part_at(path)
-        return f"a mapping with {_listed(part.model_fields)}" if part is not None else expected
+        return f"a mapping with {', '.join(part.model_fields)}" if part is not None else expected
     if kind == "string_type" and isinstance(value, (bool, int, float)):
-        return f'a text: quote it, "{shown(value)}"'
+        return f'a text in quotes: "{shown(value)}"'
     if kind == "string_type" and isinstance(value, (dict, list)):
-        return "a text (one that begins with a brace or bracket needs quotes)"
+        return "a text (quote one that begins with a brace or bracket)"
     if kind == "bool_type" and isinstance(value, str) and value.lower() in ("yes", "on", "true", "1"):
         return "true (without quotes)"
     if kind == "bool_type" and isinstance(value, str) and value.lower() in ("no", "off", "false", "0"):
@@ -163,21 +156,17 @@ def _range(path: FieldPath, data: Any, message: str) -> str:
             bound = getattr(item, name, None)
             if bound is not None:
                 bounds[name] = bound
-    words = {"gt": "above", "ge": "from", "lt": "below", "le": "up to"}
+    words = {"gt": "greater than", "ge": "at least", "lt": "less than", "le": "at most"}
     text = " and ".join(f"{words[name]} {bound:,}" for name, bound in bounds.items())
-    return f"a number {text}" if text else _sentence(message)
+    return f"a number that is {text}" if text else _sentence(message)
 
 
-def _one_of(names: Iterable[str], value: Any) -> str:
+def _not_one_of(path: FieldPath, actual: str, names: Iterable[str], value: Any) -> Finding:
+    """With the nearest of the names, where one is near."""
     names = list(names)
     near = difflib.get_close_matches(str(value)[:100], names, n=1, cutoff=0.6)
-    if near:
-        return f"`{near[0]}`?" if len(names) > 8 else f"`{near[0]}`? One of {_listed(names)}"
-    return f"one of {_listed(names)}" if names else "a name that is known"
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(names)
+    meant = f" (did you mean '{near[0]}'?)" if near else ""
+    return Finding(path, actual + meant, f"one of {', '.join(names)}" if names else "a known name")
 
 
 def _sentence(message: str) -> str:

@@ -1,0 +1,189 @@
+"""The commands of `luckyhit` (`load` is in `load_command`). What they do is in `luckyhit.cli.tasks`, imported late."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from luckyhit.cli.app import (
+    CaseArgument,
+    JsonOption,
+    JunitOption,
+    ReportsOption,
+    RunArgument,
+    RunsOption,
+    SummaryOption,
+    app,
+    print_json,
+)
+from luckyhit.errors import ArgumentError, RunUnreadable
+from luckyhit.project import Project
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+# Not from luckyhit.case.examples: that would import all case models to print a help text.
+_EXAMPLES = ", ".join(sorted(path.stem for path in (_PACKAGE / "case" / "examples").glob("*.yml")))
+
+
+@app.command()
+def check(case: CaseArgument, as_json: JsonOption = False) -> None:
+    """Validate a case, and check that its target can be measured.
+
+    If the case starts the service, the service is started with a cache of its own, asked once, and stopped again. A
+    service that is already running gets one safe request per read route. Nothing is cleared or written.
+    """
+    from luckyhit.workflow import checking
+
+    guards = checking.check_case(Project.find(), Project.find().case_file(case))
+    if as_json:
+        print_json({"case": case, "guards": [guard.model_dump() for guard in guards]})
+    else:
+        print(checking.as_text(guards))
+    if not all(guard.ok for guard in guards):
+        raise typer.Exit(3)
+
+
+@app.command()
+def run(
+    case: CaseArgument,
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="A notebook parameter."),
+    ] = None,
+    environment: Annotated[
+        str, typer.Option(help="Environment that may be changed: repeat target.environment of the case.")
+    ] = "",
+    observe: Annotated[
+        bool,
+        typer.Option(
+            "--observe", help="Measure only the baseline, and compare it with earlier ones. Nothing is changed."
+        ),
+    ] = False,
+    timeout: Annotated[str, typer.Option(help="Stop the run after this time, such as 20m, and roll back.")] = "",
+    fail_on: Annotated[
+        str, typer.Option(help="Exit with code 1 on these verdicts, such as hurt,invalid,inconclusive.")
+    ] = "",
+    summary: SummaryOption = "",
+    junit: JunitOption = "",
+    as_json: JsonOption = False,
+    runs_dir: RunsOption = "",
+    reports_dir: ReportsOption = "",
+) -> None:
+    """Run a case: measure the baseline and the change, roll back, report. The last line is the report's path."""
+    from luckyhit.cli.tasks import case_tasks
+
+    case_tasks.run(
+        case,
+        parameter or [],
+        environment=environment,
+        observe=observe,
+        timeout=timeout,
+        fail_on=fail_on,
+        summary=summary,
+        junit=junit,
+        as_json=as_json,
+        runs_dir=runs_dir,
+        reports_dir=reports_dir,
+    )
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="Name of the case, for example `slow-basket`.")],
+    example: Annotated[
+        str, typer.Option("--example", help=f"Start from an example for a framework: {_EXAMPLES}.")
+    ] = "",
+) -> None:
+    """Write a commented starting case to data/cases/NAME.yml. Outside a project, the working directory becomes one: it
+    gets the notebooks and data/cases. The last line is the case's path."""
+    from luckyhit.cli.tasks import new_tasks
+
+    new_tasks.new(name, example)
+
+
+@app.command()
+def judge(
+    run: RunArgument,
+    as_json: JsonOption = False,
+    write: Annotated[bool, typer.Option("--write", help="Replace the run's result.json.")] = False,
+    summary: SummaryOption = "",
+    junit: JunitOption = "",
+    runs_dir: RunsOption = "",
+) -> None:
+    """Judge a run again from its records, without its target. RUN may also be a directory with only case.yml and
+    requests/*.parquet in it. An existing result.json is kept, unless --write is given."""
+    from luckyhit.cli.tasks import judging_tasks
+
+    judging_tasks.judge(run, as_json=as_json, write=write, summary=summary, junit=junit, runs_dir=runs_dir)
+
+
+@app.command()
+def report(
+    run: RunArgument,
+    summary: SummaryOption = "",
+    junit: JunitOption = "",
+    runs_dir: RunsOption = "",
+    reports_dir: ReportsOption = "",
+) -> None:
+    """Judge a run and write its HTML report. The last line is the report's path."""
+    from luckyhit.cli.tasks import judging_tasks
+
+    judging_tasks.report(run, summary=summary, junit=junit, runs_dir=runs_dir, reports_dir=reports_dir)
+
+
+@app.command()
+def revert(run: RunArgument, as_json: JsonOption = False, runs_dir: RunsOption = "") -> None:
+    """Finish the rollback of a run that was killed. Can be repeated, and run from any process."""
+    from luckyhit.cli.tasks import judging_tasks
+
+    judging_tasks.revert(run, as_json=as_json, runs_dir=runs_dir)
+
+
+@app.command()
+def runs(
+    prune: Annotated[bool, typer.Option("--prune", help="Remove old runs and their reports (see --keep).")] = False,
+    keep: Annotated[int | None, typer.Option(help="With --prune: number of runs to keep per case.")] = None,
+    older_than: Annotated[str, typer.Option(help="With --prune: remove only runs older than this, such as 90d.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="With --prune: only list what would be removed.")] = False,
+    as_json: JsonOption = False,
+    runs_dir: RunsOption = "",
+    reports_dir: ReportsOption = "",
+) -> None:
+    """List the runs, oldest first; or remove old ones. A run that is in progress, or has not rolled back its change, is
+    always kept."""
+    project = Project.find(runs_dir=runs_dir, reports_dir=reports_dir)
+    if prune:
+        from luckyhit.cli.tasks.prune_tasks import prune_runs
+
+        prune_runs(project, keep, older_than, dry_run=dry_run, as_json=as_json)
+        return
+    if keep is not None or older_than or dry_run:
+        raise ArgumentError("--keep, --older-than and --dry-run need --prune", hint="Add --prune.")
+    rows = described(project.runs)
+    if as_json:
+        print_json(rows)
+        return
+    if not rows:
+        print("no runs yet; start one with `luckyhit run stale-price`", file=sys.stderr)
+    for row in rows:
+        print(f"{row['run']}  {row['case']:<20}  {row['state']:<10}  {row['verdict'] or '-'}")
+
+
+def described(runs_dir: Path) -> list[dict[str, Any]]:
+    """One row per run: case, run, started, state, verdict (None if not judged yet), report."""
+    from luckyhit.run import runs as runs_in
+
+    rows = []
+    for run in runs_in(runs_dir):
+        row: dict[str, Any] = {"run": run.id, "case": run.path.parent.name, "path": str(run.path)}
+        try:
+            manifest, result = run.manifest, run.result
+            row |= {"started": manifest.started or None, "state": manifest.state or "unknown"}
+            row |= {"verdict": result.verdict if result else None, "report": manifest.report or None}
+        except RunUnreadable as error:
+            nothing = dict.fromkeys(("started", "verdict", "report"))
+            row |= {**nothing, "state": "unreadable", "error": error.message}
+        rows.append(row)
+    return rows
