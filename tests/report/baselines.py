@@ -1,4 +1,4 @@
-"""Runs that measured their baseline alone, many from one: copies of a judged run, each with numbers of its own."""
+"""Runs that measured their baseline alone, many from one: copies of a judged run, each with its own numbers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from synthetic_run import START
 
@@ -16,19 +15,17 @@ from luckyhit.case_run import CaseRun
 OBSERVED = {"state": "finished", "observe": True}
 
 
-def copy_of(run: CaseRun, days: int, before: Mapping[str, float], manifest: Mapping[str, Any] | None = None) -> CaseRun:
+def copy_of(run: CaseRun, days: int, before: Mapping[str, float]) -> CaseRun:
     """A run `days` before START with other numbers in its result."""
     when: datetime = START - timedelta(days=days)
     path = run.path.with_name(f"{when:%Y%m%d-%H%M%S}-{days % 65536:04x}")
     shutil.copytree(run.path, path)
-    told = json.loads((path / "manifest.json").read_text())
-    told |= {"run": path.name, "started": when.isoformat(), **(manifest or {})}
-    (path / "manifest.json").write_text(json.dumps(told))
+    manifest = json.loads((path / "manifest.json").read_text())
+    (path / "manifest.json").write_text(json.dumps({**manifest, "run": path.name, "started": when.isoformat()}))
     result = json.loads((path / "result.json").read_text())
-    result["run"] = path.name
     for name, value in before.items():
         result["metrics"][name]["before"] = value
-    (path / "result.json").write_text(json.dumps(result))
+    (path / "result.json").write_text(json.dumps({**result, "run": path.name}))
     return CaseRun(path)
 
 

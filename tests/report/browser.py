@@ -10,23 +10,18 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-
 
 def browser() -> str:
     """The path of the browser; the test is skipped, saying so, where there is none."""
-    found = next((path for name in NAMES if (path := shutil.which(name))), None)
-    if found is None:
-        pytest.skip("no Chromium on PATH: not looked at in a browser")
-    return found
+    paths = map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))
+    return next(filter(None, paths), None) or pytest.skip("no Chromium on PATH: not looked at in a browser")
 
 
 @contextmanager
 def a_browser() -> Iterator[Browser]:
-    """One that runs. It takes longer to start than most tests take, so that tests of one module share it."""
-    path = browser()
+    """One that runs. Its start takes longer than most tests, so the tests of one module share it."""
     with sync_playwright() as play:
-        chromium = play.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-quic"])
+        chromium = play.chromium.launch(executable_path=browser(), args=["--no-sandbox", "--disable-quic"])
         try:
             yield chromium
         finally:
@@ -35,15 +30,10 @@ def a_browser() -> Iterator[Browser]:
 
 @contextmanager
 def open_page(
-    chromium: Browser,
-    *,
-    width: int = 1280,
-    height: int = 900,
-    scheme: Literal["light", "dark"] = "light",
+    chromium: Browser, *, width: int = 1280, height: int = 900, scheme: Literal["light", "dark"] = "light",
     asked: list[str] | None = None,
-) -> Iterator[Page]:
-    """An empty page, which knows nothing of any other. Each address that the browser asks for beside files goes to
-    `asked`."""
+) -> Iterator[Page]:  # fmt: skip
+    """An empty page of its own. Addresses that the browser requests beside files go to `asked`."""
     page = chromium.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
     try:
         if asked is not None:

@@ -15,24 +15,18 @@ WASHED_S, WARMUP_S, MEASURED_S = 2.0, 1.0, 4.0
 
 
 def arms_in_turn(folder: Path, order: tuple[str, ...] = ("before", "after", "after", "before")) -> CaseRun:
-    """Each stretch of a wash-out is a block of its own in the manifest, as `investigate.measuring` notes it."""
+    """Each stretch of a wash-out is a block of its own in the manifest."""
     run = make_run(folder, stages=(), probes=0)
     rng, at_s = np.random.default_rng(5), 1.0
     blocks: list[dict[str, Any]] = []
-
-    def stretch(arm: str, stage: str, warmup_s: float, measure_s: float) -> None:
-        nonlocal at_s
-        number = len(blocks)
-        rows = a_block(rng, {arm: ARM[arm]}, number, at_s, warmup_s=warmup_s, measure_s=measure_s, rate=110)
-        write_part(run.path / "requests", f"block-{number:03d}-part-0000", rows)
-        times = (at_s, at_s + warmup_s, at_s + warmup_s + measure_s)
-        noted = dict(zip(("start_ns", "measure_ns", "end_ns"), (int(time * 1e9) for time in times), strict=True))
-        blocks.append({"block": number, "stage": stage, "arms": [arm], **noted})
-        at_s = times[-1] + 0.25
-
     for arm in order:
-        for _ in range(2):
-            stretch(arm, "wash-out", WASHED_S, 0.0)
-        stretch(arm, "change", WARMUP_S, MEASURED_S)
+        for stage, warmup_s, measure_s in [("wash-out", WASHED_S, 0.0)] * 2 + [("change", WARMUP_S, MEASURED_S)]:
+            block = len(blocks)
+            rows = a_block(rng, {arm: ARM[arm]}, block, at_s, warmup_s=warmup_s, measure_s=measure_s, rate=110)
+            write_part(run.path / "requests", f"block-{block:03d}-part-0000", rows)
+            times_s = (at_s, at_s + warmup_s, at_s + warmup_s + measure_s)
+            noted = dict(zip(("start_ns", "measure_ns", "end_ns"), (int(time * 1e9) for time in times_s), strict=True))
+            blocks.append({"block": block, "stage": stage, "arms": [arm], **noted})
+            at_s = times_s[-1] + 0.25
     run.update(blocks=blocks, design="crossover")
     return run

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 VOID = {"meta", "link", "br", "img", "source", "hr", "input"}
 
@@ -17,13 +18,28 @@ class Page(HTMLParser):
         self.open: list[str] = []
         self.words: list[str] = []
         self.style = ""
+        self._section = ""
+        self._rows: dict[tuple[str, str], dict[str, str]] = {}
         self.feed(html)
         self.close()
 
+    @classmethod
+    def read(cls, path: Path) -> Page:
+        """A page that is whole, and asks nothing of any network."""
+        page = cls(path.read_text(encoding="utf-8"))
+        assert page.open == []
+        assert_self_contained(page)
+        return page
+
     def handle_starttag(self, tag, attrs) -> None:
-        self.tags.append((tag, {name: value or "" for name, value in attrs}))
+        attributes = {name: value or "" for name, value in attrs}
+        self.tags.append((tag, attributes))
         if tag not in VOID:
             self.open.append(tag)
+        if tag == "section":
+            self._section = attributes.get("id", "")
+        if "data-id" in attributes:
+            self._rows[self._section, attributes["data-id"]] = attributes
 
     def handle_endtag(self, tag) -> None:
         assert self.open and self.open[-1] == tag, f"</{tag}> closes {self.open[-3:]}"
@@ -39,8 +55,35 @@ class Page(HTMLParser):
     def text(self) -> str:
         return re.sub(r"\s+", " ", " ".join(self.words))
 
+    @property
+    def headline(self) -> str:
+        """The first word of the title: the verdict."""
+        return self.text.strip().partition(":")[0]
+
+    @property
+    def ids(self) -> list[str]:
+        return [attrs["id"] for _, attrs in self.tags if "id" in attrs]
+
+    @property
+    def figures(self) -> list[str]:
+        return [attrs["id"].removeprefix("figure-") for attrs in self.all("figure")]
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What the page says about itself to the index."""
+        named = [meta for meta in self.all("meta") if meta.get("name", "").startswith("luckyhit:")]
+        return {meta["name"].partition(":")[2]: meta["content"] for meta in named}
+
     def all(self, tag: str) -> list[dict[str, str]]:
         return [attrs for name, attrs in self.tags if name == tag]
+
+    def rows(self, section: str) -> dict[str, dict[str, str]]:
+        """The actions, claims, guards or checks of a section, with their attributes, by id."""
+        return {id: attrs for (within, id), attrs in self._rows.items() if within == section}
+
+    def results(self, section: str) -> dict[str, str]:
+        """`True`, `False` or `None` of its claims, guards or checks."""
+        return {id: attrs["data-ok"] for id, attrs in self.rows(section).items() if "data-ok" in attrs}
 
 
 def assert_self_contained(page: Page) -> None:

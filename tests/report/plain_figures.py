@@ -1,10 +1,10 @@
-"""Figures that cost nothing, for tests of what stands around them."""
+"""Figures that cost nothing, for tests of what stands around them; also in processes of their own."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import subprocess
+import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -20,11 +20,14 @@ draw_plainly(pytest.MonkeyPatch())
 
 def draw_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures keep their sentences, but are one picture for all."""
-    from luckyhit.report.figures.figure_rows import FIGURES
-
     picture = "data:image/svg+xml;base64,PHN2Zy8+"
+    monkeypatch.setattr("luckyhit.report.figures.figure_rows._drawn_once", lambda *_: None)
     monkeypatch.setattr("luckyhit.report.style.to_data_uri", lambda figure: picture)
-    monkeypatch.setattr("luckyhit.report.style.laid_out", lambda figure: figure)
-    for row in FIGURES.values():
-        plain = SimpleNamespace(**{**vars(row.module), "draw": lambda *_, **__: None})
-        monkeypatch.setitem(FIGURES, row.id, replace(row, module=plain))
+
+
+def run_at_once(code: str, *arguments: list[str]) -> None:
+    """Run the code with each list of arguments, all at the same time."""
+    words = [[sys.executable, "-c", code, *more] for more in arguments]
+    for process in [subprocess.Popen(command, stderr=subprocess.PIPE) for command in words]:
+        _, errors = process.communicate(timeout=200)
+        assert process.returncode == 0, errors.decode()

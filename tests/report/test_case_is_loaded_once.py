@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from luckyhit import case_run
-from luckyhit.case import Case, load_case
-from luckyhit.case_run import CaseRun
+from luckyhit.case import load_case
 from luckyhit.cli import app
-from luckyhit.records import Result
 
 
-@pytest.mark.parametrize("command", [["judge", "--write"], ["report"]], ids=["judge", "report"])
-def test_a_command_loads_the_case_of_its_run_once(
-    command: list[str], copied: tuple[CaseRun, Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("command", ["judge --write", "report --reports-dir reports"])
+def test_a_command_loads_the_case_of_its_run_once(command: str, copied, tmp_path: Path, monkeypatch) -> None:
     run, _ = copied
     loaded: list[Path] = []
-
-    def counted(path: Path, **options: Any) -> Case:
-        loaded.append(path)
-        return load_case(path, **options)
-
-    monkeypatch.setattr(case_run, "load_case", counted)
-    folders = ["--runs-dir", str(run.path.parents[1])]
-    if command == ["report"]:
-        folders += ["--reports-dir", str(tmp_path / "reports")]
-    done = CliRunner().invoke(app, [*command, str(run.path), *folders])
-    assert done.exit_code == 0, done.output
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        case_run, "load_case", lambda path, **options: loaded.append(path) or load_case(path, **options)
+    )
+    words = [*command.split(), str(run.path), "--runs-dir", str(run.path.parents[1])]
+    assert CliRunner().invoke(app, words).exit_code == 0
     assert loaded == [run.path / "case.yml"]

@@ -18,7 +18,7 @@ _Safe = Callable[[str], str]
 
 
 def summary(outcome: RunOutcome) -> str:
-    """Verdict, sentence, goals, the guards that failed, where the report is. Nothing in it is markup but our own."""
+    """Verdict, reason, goals, failed guards, and where the report is. All markup in it is our own."""
 
     def safe(text: str) -> str:
         return _MARKS.sub(r"\\\1", " ".join(outcome.clean(text).split()))
@@ -41,7 +41,7 @@ def summary(outcome: RunOutcome) -> str:
 def _of_result(result: Result, safe: _Safe, *, incomplete: bool) -> list[str]:
     parts = []
     if incomplete:
-        parts.append(f"Judged all the same on what there is, which is no verdict to go by: {safe(result.reason)}")
+        parts.append(f"The records so far were judged, but that is no verdict to rely on: {safe(result.reason)}")
     if result.naive.claim != "no-data":
         parts.append(f"The naive answer: {safe(result.naive.sentence)}")
     parts.append(_table(_GOALS, _goals(result), safe))

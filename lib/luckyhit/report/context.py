@@ -1,4 +1,4 @@
-"""Everything that the page shows, as its template takes it; what can't be made from the records is named, not fatal."""
+"""Everything that the page shows, as values of its template; parts that can't be made are named, not fatal."""
 
 from __future__ import annotations
 
@@ -12,20 +12,12 @@ from luckyhit import __version__
 from luckyhit.designs import DESIGNS
 from luckyhit.judge.facade import RULES, old_data_text
 from luckyhit.records.manifest import Manifest
-from luckyhit.report.evidence import (
-    actions,
-    blocks,
-    checklist,
-    cleared_keys,
-    compared,
-    one_change,
-    open_steps,
-    restored,
-)
-from luckyhit.report.evidence.journal_view import JournalEvidence
+from luckyhit.report.evidence import actions, blocks, checklist, cleared_keys, compared, one_change, restored
+from luckyhit.report.evidence.journal_view import JournalEvidence, journal_lost, open_steps
 from luckyhit.report.evidence.repeat_run import commands, data_files
 from luckyhit.report.figures import timeline
-from luckyhit.report.figures.figure_rows import FIGURES, drawn, shown_on_page
+from luckyhit.report.figures.figure_rows import FIGURES, picture_of, shown_on_page
+from luckyhit.report.figures.verdict_words import VERDICT_MEANINGS
 from luckyhit.report.html_files import LONGEST_CASE_FILE, Long
 from luckyhit.report.recorded import Recorded
 from luckyhit.report.tables import (
@@ -33,9 +25,7 @@ from luckyhit.report.tables import (
     cache_counters,
     cache_event_table,
     contents,
-    event_rows,
     freshness_tables,
-    how_many,
     metric_rows,
     observed,
     route_rows,
@@ -55,21 +45,21 @@ _Made = TypeVar("_Made")
 
 
 class _Attempts:
-    """Makes parts of the page; one that can't be made from the records is left out, and said to be."""
+    """Makes parts of the page. One that can't be made from the records is left out and named in `problems`."""
 
     def __init__(self) -> None:
         self.problems: list[str] = []
 
-    def __call__(self, part: str, make: Callable[[], _Made]) -> _Made | None:
+    def __call__(self, part: str, make: Callable[..., _Made], *arguments: Any) -> _Made | None:
         try:
-            return make()
+            return make(*arguments)
         except Exception as error:  # whatever is wrong with the records, the rest of the report has to be there
-            self.problems.append(f"{part} can't be told from the records ({type(error).__name__}).")
+            self.problems.append(f"{part}: can't be made from the records ({type(error).__name__}).")
             return None
 
 
 def context(run: Run, recorded: Recorded, journal: JournalEvidence, incomplete: str | None) -> dict[str, Any]:
-    """Everything that the template shows, but for links."""
+    """All values of the template, except links."""
     attempt = _Attempts()
     values = {**_head(run, recorded, incomplete), **_measured(recorded, attempt), **_the_change(run, recorded, attempt)}
     values |= _evidence(recorded, journal, attempt)
@@ -98,6 +88,7 @@ def _head(run: Run, recorded: Recorded, incomplete: str | None) -> dict[str, Any
         "observing": manifest.observe,
         "observed": case is not None and case.target.start is None,
         "live": live(recorded),
+        "verdict_meanings": VERDICT_MEANINGS,
     }
 
 
@@ -121,21 +112,21 @@ def _measured(recorded: Recorded, attempt: _Attempts) -> dict[str, Any]:
         "earlier_left_out": observed.left_out(result) if result else [],
         "not_seen": baseline_rows.not_seen(recorded)[:MOST_NOTES],
         "metrics": metric_rows.metrics(result) if result else [],
-        "how_many": attempt("How many pairs it took", lambda: how_many.how_many(recorded)),
-        "how_many_headings": how_many.HEADINGS,
-        "routes": attempt("The routes", lambda: route_rows.route_table(result)),
+        "pairs_needed": attempt("How many pairs it took", metric_rows.pairs_needed, recorded),
+        "pairs_headings": metric_rows.PAIRS_HEADINGS,
+        "routes": attempt("The routes", route_rows.route_table, result),
         "confidence": _confidence(recorded),
         "figures": _figures(recorded),
-        "course": attempt("The course of the run", lambda: timeline.course_rows(recorded)),
+        "course": attempt("The course of the run", timeline.course_rows, recorded),
         "course_headings": timeline.HEADINGS,
         "last_of_freshness": "freshness-strip" if recorded.probed else "freshness",
-        "readers": attempt("What readers saw", lambda: freshness_tables.readers(recorded)),
-        "counters": attempt("What the cache counted", lambda: cache_counters.as_counted(recorded)),
-        "cache_event_table": attempt("What the cache did", lambda: cache_event_table.cache_event_table(recorded)),
+        "readers": attempt("What readers saw", freshness_tables.readers, recorded),
+        "counters": attempt("What the cache counted", cache_counters.as_counted, recorded),
+        "cache_event_table": attempt("What the cache did", cache_event_table.cache_event_table, recorded),
         "guards": contents.guards(recorded),
         "rules": RULES,
-        "events": attempt("What happened inside the arms", lambda: event_rows.event_rows(result)),
-        "notes": (event_rows.other_notes(result) if result else [])[:MOST_NOTES],
+        "events": attempt("What happened inside the arms", contents.event_rows, result),
+        "notes": (contents.other_notes(result) if result else [])[:MOST_NOTES],
         "environment": contents.environment(recorded.manifest),
     }
 
@@ -144,37 +135,36 @@ def _the_change(run: Run, recorded: Recorded, attempt: _Attempts) -> dict[str, A
     case = recorded.case
     revision = one_change.revision_diff(run) if case is not None and case.change.diff_noted else None
     return {
-        "swap": one_change.sides(case, recorded.manifest) if case else None,
-        "swapped": case.change.subject[1] if case and case.change.subject else "",
+        "sides": one_change.sides(case, recorded.manifest) if case else None,
+        "subject": case.change.subject[1] if case and case.change.subject else "",
         "diff": case.change.diff(case) if case else [],
         "calls": case.change.calls(case) if case else [],
         "may_be_cleared": one_change.may_be_cleared(case) if case else [],
         "revision": revision,
-        "blocks": (attempt("What was done before each block", lambda: blocks.prepared(recorded)) or [])[
-            : blocks.MOST_BLOCKS
-        ],
+        "blocks": attempt("What was done before each block", blocks.prepared, recorded) or [],
         "block_headings": blocks.HEADINGS,
-        "limits": attempt("The limits of the run", lambda: blocks.limits(recorded)),
+        "limits": attempt("The limits of the run", blocks.limits, recorded),
     }
 
 
 def _evidence(recorded: Recorded, journal: JournalEvidence, attempt: _Attempts) -> dict[str, Any]:
-    """What was touched, what was not, and whether it is back."""
-    nothing = compared.ComparedFingerprints([], 0, 0, "")
-    compared_arms = attempt("What was compared", lambda: compared.compared(recorded)) or nothing
+    """What was touched, what was not, and whether it is as it was."""
+    nothing = compared.FingerprintComparison([], 0, 0, "")
+    fingerprints = attempt("The fingerprints", compared.compared, recorded) or nothing
     rollback = recorded.result.rollback if recorded.result else recorded.manifest.rollback
     clears = journal.named("clear")
     return {
         "journal": journal,
-        "lost": open_steps.lost(recorded, journal),
-        "actions": attempt("What was touched", lambda: actions.action_rows(recorded, journal)) or [],
-        "keys": attempt("The cleared keys", lambda: cleared_keys.cleared_keys(clears)) if clears else None,
-        "untouched": attempt("What was not touched", lambda: restored.untouched(recorded, journal, compared_arms))
+        "lost": journal_lost(recorded, journal),
+        "actions": attempt("What was touched", actions.action_rows, recorded, journal) or [],
+        "keys": attempt("The cleared keys", cleared_keys.cleared_keys, clears) if clears else None,
+        "untouched_claims": attempt("What was not touched", restored.untouched_claims, recorded, journal, fingerprints)
         or [],
-        "as_it_was": attempt("Whether it is as it was", lambda: restored.as_it_was(recorded, journal, rollback)) or [],
-        "remains": attempt("What stays", lambda: restored.remains(recorded, journal)) or [],
-        "open_steps": attempt("What is open", lambda: open_steps.open_steps(recorded, journal)) or [],
-        "seen": compared_arms,
+        "restored_claims": attempt("Whether it is as it was", restored.restored_claims, recorded, journal, rollback)
+        or [],
+        "remains": attempt("What stays", restored.remains, recorded, journal) or [],
+        "open_steps": attempt("What is open", open_steps, recorded, journal) or [],
+        "fingerprints": fingerprints,
         "rollback": rollback,
         "checklist": checklist.checklist(recorded, journal),
     }
@@ -223,28 +213,24 @@ def _confidence(recorded: Recorded) -> str:
 
 
 @dataclass(frozen=True)
-class Shown:
-    """One figure on the page; `wide` and `narrow` are data URIs, or None where there is nothing to see."""
+class PageFigure:
+    """One figure on the page; `picture` is a data URI, or None where there is nothing to see."""
 
     name: str
     title: str
     sentence: str
-    wide: Any
-    narrow: Any
+    picture: Markup | None
 
 
-def _figures(recorded: Recorded) -> list[Shown]:
-    shown = []
+def _figures(recorded: Recorded) -> list[PageFigure]:
+    figures = []
     for row in shown_on_page(recorded):
         try:
-            figure = drawn(row.id, recorded)
+            picture, sentence = picture_of(row.id, recorded)
         except Exception as error:  # whatever is wrong with the records, the rest of the report has to be there
-            sentence = f"This figure could not be drawn from the records ({type(error).__name__})."
-            shown.append(Shown(row.id, row.title, sentence, None, None))
-            continue
-        uris = [None if uri is None else Markup(uri) for uri in (figure.wide, figure.narrow)]
-        shown.append(Shown(row.id, row.title, figure.sentence, *uris))
-    return shown
+            picture, sentence = None, f"This figure could not be drawn from the records ({type(error).__name__})."
+        figures.append(PageFigure(row.id, row.title, sentence, None if picture is None else Markup(picture)))
+    return figures
 
 
 def _case_file(run: Run) -> Long | None:

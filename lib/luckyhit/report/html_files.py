@@ -21,7 +21,7 @@ from luckyhit.text.messages import guard_title
 
 TEMPLATES = Path(__file__).parent / "templates"
 LONGEST = 5000
-"""Characters of one text that are shown; what is longer is cut off, and counted."""
+"""Characters of one text; the rest is cut off, and counted."""
 LONGEST_CASE_FILE = 60_000
 _UNIT = re.compile(r"(?<=\d) (?=(?:%|ms|s|points?|seconds?)(?![\w]))")
 """The space between a number and its unit: a line must not end there."""
@@ -34,7 +34,7 @@ class Long(str):
 
 
 def report_name(run: Run, manifest: Manifest) -> str:
-    """The name of a run's report: date, case and run, whatever a foreign manifest says."""
+    """`<date>-<case>-<run>.html`, safe whatever a foreign manifest says."""
     started = manifest.started[:10]
     if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", started):
         digits = run.id[:8]
@@ -51,13 +51,13 @@ def write_page(path: Path, page: str) -> None:
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise ReportNotWritten(
-            f"{path.name} could not be written: {reason}; no part of it was left behind",
-            hint=f"Make room in, or rights to, the folder {path.parent}, then `luckyhit report` the run again.",
+            f"{path.name} could not be written: {reason}; no part of it is left",
+            hint=f"Free space in, or get permission to write to, {path.parent}; then `luckyhit report` the run again.",
         ) from None
 
 
 def environment(redactor: Redactor) -> Environment:
-    """Jinja that escapes everything, knows every name it is asked for, and scrubs each text on its way out."""
+    """Jinja that escapes everything, rejects unknown names, and scrubs each text on output."""
 
     def finalize(value: Any) -> Any:
         if not isinstance(value, str) or isinstance(value, Markup):
@@ -83,12 +83,12 @@ def environment(redactor: Redactor) -> Environment:
 
 
 def redactor_for(run: CaseRun, reports_dir: Path) -> Redactor:
-    """Knows the secrets of the run's case, as they are set now, and the folders of this run and of its report."""
+    """With the secrets of the run's case, as they are set now, and the folders of the run and its report."""
     return run.new_redactor().with_roots({**project_roots(reports_dir), reports_dir.absolute(): "reports"})
 
 
 def link_to(path: Path, reports_dir: Path) -> str | None:
-    """A relative link from the reports to a path nearby; None for one far away, which would tell the machine's
+    """A relative link from the reports to a path nearby; None for one far away, which would disclose the machine's
     folders, and lead nowhere for anybody else."""
     from urllib.parse import quote
 

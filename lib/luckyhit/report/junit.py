@@ -1,9 +1,8 @@
 """How a run ended, as JUnit XML: for CI systems that show test results.
 
-One test case for each goal and each guard, and one for the run itself. What got worse, a limit that is broken, and a
-guard that did not hold, is a failure; a goal that can't be told is skipped, with the reason; goals of an INVALID run,
-and a run that ended early, are errors. The file keeps to both schemas in use: that of Ant (windyroad/JUnit-Schema) and
-that of Jenkins (junit-10.xsd).
+One test case for each goal and each guard, and one for the run itself. A goal that got worse, a broken limit and a
+failed guard are failures; an undecided goal is skipped, with the reason; goals of an INVALID run, and a run that ended
+early, are errors. The file follows both schemas in use: Ant's (windyroad/JUnit-Schema) and Jenkins' (junit-10.xsd).
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ _Outcome = tuple[str, str, str]
 
 
 def junit(outcome: RunOutcome) -> str:
-    """The XML, as text. Nothing in it can break it: texts are scrubbed, and control characters made visible."""
+    """The XML, as text. Texts are scrubbed, and control characters made visible, so that nothing can break it."""
     suite = _Suite(outcome)
     suite.add("run", "the run got to its end", _ended(outcome))
     if outcome.unreported:
@@ -47,7 +46,7 @@ def _goal(name: GoalName, metric: Metric, result: Result) -> _Outcome:
     row = metric_row(name, metric, result)
     numbers = f"before {row.before}, after {row.after}; difference {row.effect}, interval {row.interval}; {row.goal}"
     if result.verdict == "INVALID":
-        return "error", f"not to be relied on: {result.reason}", numbers
+        return "error", f"not reliable: {result.reason}", numbers
     if metric.verdict == "HURT":
         return "failure", f"HURT: {row.effect} ({row.goal})", f"{numbers}. {text_of(metric.notes)}"
     if metric.limit == "broken":
@@ -63,7 +62,7 @@ def _guard(guard: Guard) -> _Outcome:
 
 class _Suite:
     def __init__(self, outcome: RunOutcome) -> None:
-        self._told = outcome
+        self._outcome = outcome
         self._root = ElementTree.Element("testsuites")
         self._suite = ElementTree.SubElement(self._root, "testsuite")
         self._counts = {"tests": 0, "failure": 0, "error": 0, "skipped": 0}
@@ -75,7 +74,7 @@ class _Suite:
     def add(self, kind: str, name: str, outcome: _Outcome) -> None:
         """One test case: `classname` groups them by case and kind."""
         element, message, text = outcome
-        class_name = self._line(f"luckyhit.{self._told.case}.{kind}")
+        class_name = self._line(f"luckyhit.{self._outcome.case}.{kind}")
         case = ElementTree.SubElement(self._suite, "testcase", classname=class_name, name=self._line(name), time="0")
         self._counts["tests"] += 1
         if element:
@@ -84,7 +83,7 @@ class _Suite:
             child.text = self._line(text)
 
     def text(self) -> str:
-        outcome = self._told
+        outcome = self._outcome
         self._suite.attrib |= {
             "name": self._line(f"luckyhit.{outcome.case}"),
             "package": "luckyhit",
@@ -105,4 +104,4 @@ class _Suite:
 
     def _line(self, text: str) -> str:
         """One line, scrubbed: attributes of the schemas are tokens, without white space at their ends or in rows."""
-        return " ".join(self._told.clean(text).split())
+        return " ".join(self._outcome.clean(text).split())

@@ -36,7 +36,7 @@ class Table(pd.DataFrame):
             "<tr>" + "".join(f"<td{_CELL}>{_escaped(value)}</td>" for value in row) + "</tr>"
             for row in self.itertuples(index=False)
         )
-        # Without these classes JupyterLab would set what stands between two dollar signs as a formula.
+        # Without these classes JupyterLab would render text between two dollar signs as a formula.
         top, body = f"<thead><tr>{head}</tr></thead>", f"<tbody>{''.join(rows)}</tbody>"
         return f'<table class="tex2jax_ignore mathjax_ignore">{top}{body}</table>'
 
@@ -67,22 +67,22 @@ def baseline(recorded: Recorded) -> Table:
 
 
 def not_seen(recorded: Recorded) -> str:
-    """What could not be seen, as sentences."""
-    return " ".join(baseline_rows.not_seen(recorded)) or "Everything that this report looks at could be seen."
+    """What was not visible, as sentences."""
+    return " ".join(baseline_rows.not_seen(recorded)) or "Everything that this report looks at was visible."
 
 
 def cleared(recorded: Recorded) -> Table:
-    """Keys looked at, in scope, and cleared before each block."""
-    rows = blocks.cleared(recorded)
-    return Table(rows, columns=["block", "stage", "arm", "keys looked at", "in scope", "cleared"])
+    """How each block was prepared: keys looked at, in scope and cleared, purge calls, wash-outs."""
+    return Table(blocks.prepared(recorded), columns=[heading.lower() for heading in blocks.HEADINGS])
 
 
 def action_table(recorded: Recorded, journal: JournalEvidence) -> Table:
-    """What the run touched, by its journal: how often, when, what was done, and whether it is back as it was."""
+    """What the run touched, by its journal: how often, when, what was done, and whether it is as it was."""
     rows = [
-        (row.what, row.word, row.times, row.when, row.done, row.back) for row in actions.action_rows(recorded, journal)
+        (row.title, row.word, row.times, row.when, row.done, row.outcome)
+        for row in actions.action_rows(recorded, journal)
     ]
-    return Table(rows, columns=["what", "", "how often", "when", "what was done", "what became of it"])
+    return Table(rows, columns=["action", "", "how often", "when", "what was done", "what became of it"])
 
 
 def guards(recorded: Recorded) -> Table:
@@ -109,7 +109,7 @@ def earlier(result: Result) -> Table:
 
 
 def readers(recorded: Recorded) -> Table:
-    """What readers saw, by arm; without rows where the result tells nothing of it."""
+    """What readers saw, by arm; empty without a probe."""
     table = freshness_tables.readers(recorded)
     if table is None:
         return Table([], columns=["readers"])

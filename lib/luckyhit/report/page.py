@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from luckyhit.case_run import CaseRun
-from luckyhit.report.card import elements
 from luckyhit.report.context import context
-from luckyhit.report.evidence.journal_view import journal_of
-from luckyhit.report.evidence.open_steps import why_incomplete
+from luckyhit.report.evidence.journal_view import journal_of, why_incomplete
 from luckyhit.report.html_files import environment, link_to, redactor_for, report_name, write_page
-from luckyhit.report.index import write_index
+from luckyhit.report.page_metadata import meta_elements
 from luckyhit.report.recorded import Recorded, recorded
+from luckyhit.report.run_index import write_index
 
 if TYPE_CHECKING:
     from luckyhit.records import Result
@@ -28,10 +27,9 @@ def render(
 ) -> Path:
     """Write the report of a run as `YYYY-MM-DD-<case>-<run>.html`, and the index beside it. Returns its path.
 
-    `incomplete` (a reason) gives a report with a banner that shows what there is. So does a missing result, a run that
-    ended early, or one whose journal has open steps, whatever the caller says. `recorded_run`: what was recorded, with
-    this result, where the caller has read it already. Nothing that is missing or damaged in the run's directory stops
-    it. Raises ReportNotWritten where the file can't be written: then there is no file, or still the one from before.
+    `incomplete` (a reason): a report with a banner. So is that of a run without a result, that ended early, or whose
+    journal has open steps. `recorded_run`: what was recorded, with this result, if the caller has read it already.
+    Damage in the run's directory never stops it. Raises ReportNotWritten; an older report then stays as it was.
     """
     recorded_run = recorded_run or recorded(run, result)
     incomplete = incomplete or why_incomplete(recorded_run, journal_of(run))
@@ -46,7 +44,7 @@ def page_of(run: CaseRun, recorded: Recorded, reports_dir: Path, *, incomplete: 
     """The report's HTML."""
     redactor = redactor_for(run, reports_dir)
     values = context(run, recorded, journal_of(run), incomplete)
-    values["card"] = elements(values)
+    values["metadata"] = meta_elements(values)
     return (
         environment(redactor).get_template("report.html.j2").render(**values, data_link=link_to(run.path, reports_dir))
     )

@@ -1,7 +1,7 @@
-"""What a run recorded, in the few columns that figures and tables need; damaged or missing parts are named, not fatal.
+"""What a run recorded, in the columns that figures and tables need; damaged or missing parts are named, not fatal.
 
-The judge is strict: a damaged file makes a run INVALID. A report shows what there is, and says what is missing.
-What counts as a hit, a latency or a database call is decided in one place, `luckyhit.judge.table.samples`.
+The judge is strict: a damaged file makes a run INVALID. A report shows what there is, and says what is missing. What
+counts as a hit, a latency or a database call is defined in `luckyhit.judge.table.samples` alone.
 """
 
 from __future__ import annotations
@@ -39,11 +39,10 @@ _COLUMNS = ["arm", "block", "phase", "route", "due_ns", "done_ns", "error", "cac
 
 @dataclass(frozen=True)
 class Recorded:
-    """One run as the report sees it. `case` and `result` are None where there is none; `problems` says what could
-    not be read, one sentence each."""
+    """One run as the report sees it. `problems`: what could not be read, one sentence each."""
 
     requests: RequestTable | pd.DataFrame = field(default_factory=records.REQUESTS.empty_table().to_pandas)
-    """A frame where the judge would refuse them: of what can be read."""
+    """A frame of what can be read, if the judge would refuse them."""
     reads: pd.DataFrame = field(default_factory=records.READS.empty_table().to_pandas)
     writes: pd.DataFrame = field(default_factory=records.WRITES.empty_table().to_pandas)
     events: pd.DataFrame = field(default_factory=records.EVENTS.empty_table().to_pandas)
@@ -58,10 +57,10 @@ class Recorded:
 
     @cached_property
     def rows(self) -> RequestTable:
-        """The requests as arrays, by the judge's definitions, and without what its result says can't be believed."""
+        """The requests as arrays, by the judge's definitions, without values that its result calls unreliable."""
         if not isinstance(self.requests, pd.DataFrame):
             return believed_rows(self.requests, self.result)
-        # What nobody draws was not read (see _frame); numbers in its place are cheaper than nothing in it.
+        # Columns that nobody draws were not read (see _frame); numbers in their place are cheap.
         unread: dict[str, Any] = {name: 0 for name in ("slot", "key", "route") if name not in self.requests.columns}
         unread |= {name: np.nan for name in ("sent_ns", "first_byte_ns") if name not in self.requests.columns}
         return believed_rows(self.requests.assign(**unread), self.result)
@@ -83,10 +82,6 @@ class Recorded:
         return [block.block for block in self.blocks if block.stage == stage]
 
     @property
-    def stage_of(self) -> dict[int, Stage]:
-        return {block.block: block.stage for block in self.blocks if block.stage in STAGES}
-
-    @property
     def changed(self) -> bool:
         """Whether anything was measured with the change in place."""
         return bool(self.numbers("change"))
@@ -99,8 +94,8 @@ class Recorded:
 
     @cached_property
     def arms(self) -> dict[str, np.ndarray]:
-        """The rows that are compared, by label: `before` and `after` in the change's blocks; where nothing was
-        changed, the `baseline` alone. Labels without rows are left out."""
+        """The rows that are compared, by label: `before` and `after` in the change's blocks, or the `baseline` alone if
+        nothing was changed. Labels without rows are left out."""
         if self.changed:
             masks: dict[str, np.ndarray] = {arm: self.mask("change", arm) for arm in ARMS}
         else:
@@ -117,7 +112,7 @@ class Recorded:
         return arm if self.changed else "baseline"
 
     def by_arm(self, frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-        """(label, rows) of each arm with rows in a frame of the blocks that are compared."""
+        """(label, rows) of each arm with rows in a frame of the compared blocks."""
         for arm in ARMS:
             own_rows = frame[(frame["arm"] == arm).to_numpy(dtype=bool)]
             if len(own_rows):
@@ -125,11 +120,11 @@ class Recorded:
 
     @cached_property
     def probe(self) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """(reads, writes) of the probe in the blocks that are compared."""
+        """(reads, writes) of the probe in the compared blocks."""
         return self.probe_of(self._compared)
 
     def probe_of(self, stage: Stage) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """(reads, writes) of the probe in the blocks of one stage, with nothing in them that the judge can't take."""
+        """(reads, writes) of the probe in the blocks of one stage, without rows that the judge can't take."""
         numbers = self.numbers(stage)
         return _clean(self.reads, records.READS, numbers), _clean(self.writes, records.WRITES, numbers)
 
@@ -139,22 +134,22 @@ class Recorded:
 
     @cached_property
     def probe_events(self) -> pd.DataFrame:
-        """What the cache did with the probed keys in the blocks that are compared; no rows where nobody watched."""
+        """What the cache did with the probed keys in the compared blocks; no rows if nobody watched."""
         return _clean(self.events, records.EVENTS, self.numbers(self._compared))
 
     @cached_property
     def classified(self) -> pd.DataFrame:
-        """The reads of `probe`, with what each one means (see `luckyhit.judge.freshness.classify.classify_reads`)."""
+        """The reads of `probe`, classified (see `luckyhit.judge.freshness.classify.classify_reads`)."""
         return classify_reads(*self.probe)
 
     @cached_property
     def aggregates(self) -> dict[str, Any]:
-        """What figures were drawn from so far, by name: the same numbers make the figure and its sentence."""
+        """The numbers of figures, by name: the same ones make the figure and its sentence."""
         return {}
 
     @cached_property
     def figures(self) -> dict[str, Figure]:
-        """Figures that were drawn so far, by name, in their wide form."""
+        """The figures drawn so far, by name."""
         return {}
 
     def with_result(self, result: Result | None) -> Recorded:
@@ -169,10 +164,10 @@ def recorded(run: CaseRun, result: Result | None = None) -> Recorded:
     frames = {name: _frame(run, name, problems) for name in _PROBE_TABLES}
     blocks = [block for block in manifest.blocks if block.stage in STAGES]
     if not blocks and len(requests):
-        # The run died before its first block was noted: its rows are the baseline's, as far as they go.
+        # The run died before its first block was noted: its rows are the baseline's.
         numbers = requests["block"] if isinstance(requests, pd.DataFrame) else requests.block
         blocks = [NotedBlock(block=int(np.min(numbers)), stage="baseline", arms=["before"])]
-        problems.append("The first block was not finished; its numbers are those measured until then.")
+        problems.append("The first block was not finished; its numbers are those until then.")
     return Recorded(
         requests=requests,
         reads=frames["reads"],
@@ -196,7 +191,7 @@ def _clean(frame: pd.DataFrame, schema: pa.Schema, numbers: Sequence[int]) -> pd
 
 
 def manifest_of(run: Run, problems: list[str] | None = None) -> Manifest:
-    """The manifest, or an empty one: what is wrong with it is added to `problems`."""
+    """The manifest, or an empty one; what is wrong with it is added to `problems`."""
     try:
         return run.manifest
     except LuckyHitError as error:
@@ -220,7 +215,7 @@ def _no_counters() -> pd.DataFrame:
 
 
 def _counters(run: Run, problems: list[str]) -> pd.DataFrame:
-    """The counters of each block, which its part file names."""
+    """The counters of all blocks; the names of part files hold the block."""
     frames = [_no_counters()]
     paths = sorted((run.path / "counters").glob("*.parquet"))
     for block in dict.fromkeys(map(block_of, paths)):
@@ -231,8 +226,8 @@ def _counters(run: Run, problems: list[str]) -> pd.DataFrame:
 
 
 def _requests(run: Run, problems: list[str]) -> RequestTable | pd.DataFrame:
-    """As the judge reads them, which takes a fraction of the time and the room of a frame; where it refuses, a frame of
-    what can be read."""
+    """As the judge reads them, in a fraction of the time and memory of a frame; if it refuses, a frame of what can be
+    read."""
     try:
         return _rows(run)
     except (LuckyHitError, OSError):  # also a link that leads nowhere
@@ -243,19 +238,19 @@ _kept: dict[tuple[Any, ...], RequestTable] = {}
 
 
 def _rows(run: Run) -> RequestTable:
-    """The requests, read once for as long as their files stay as they are: the notebooks of a run share a process, and
-    ten million rows take four seconds to read. Those of one run are kept."""
+    """The requests, read once as long as their files stay the same: the notebooks of a run share a process, and ten
+    million rows take four seconds to read. Those of one run are kept."""
     files = [(path.name, path.stat()) for path in sorted((run.path / "requests").glob("*.parquet"))]
     key = (run.path, *((name, status.st_size, status.st_mtime_ns) for name, status in files))
     if key not in _kept:
-        _kept.clear()  # before the next are read: there may be room for one of them only
+        _kept.clear()  # first, since memory may hold only one of them
         _kept[key] = read_rows(run)
     return _kept[key]
 
 
 def _frame(run: Run, name: Table, problems: list[str], block: int | None = None) -> pd.DataFrame:
-    """One table from the part files (of this block) that can be read. Of the requests only the columns that are drawn:
-    keys alone would take most of the time."""
+    """One table from the part files (of this block) that can be read. Of the requests only the columns that are drawn,
+    since keys alone would take most of the time."""
     columns = _COLUMNS if name == "requests" else SCHEMAS[name].names
     whole, damaged = read_what_can_be(run.path / name, name, columns, block=block)
     problems += [f"{name}/{file} can't be read ({error}); it is left out." for file, error in damaged.items()]

@@ -1,4 +1,4 @@
-"""How a run ended, for other machines: what a summary and a JUnit file are made of, scrubbed like the report."""
+"""How a run ended, for other programs: the facts of the summary and the JUnit file, scrubbed like the report."""
 
 from __future__ import annotations
 
@@ -33,9 +33,8 @@ LONGEST = 2000
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """`result` is None where there is nothing to judge; `incomplete` then says why, and where a run ended early.
-    `unreported`: why there is no HTML report of a run that was measured to its end.
-    `clean` scrubs a text. `started` is local time, ISO 8601; `seconds` how long it took, 0 where nobody knows."""
+    """`incomplete`: why the run has no result, or ended early. `unreported`: why a run that was measured to its end has
+    no HTML report. `clean` scrubs a text. `started`: local time, ISO 8601. `seconds`: how long it took, or 0."""
 
     case: str
     run: str = ""
@@ -51,7 +50,7 @@ class RunOutcome:
 
     @property
     def verdict(self) -> str:
-        """What stands in the headline: a run that ended early has none."""
+        """The headline; a run that ended early has no verdict."""
         return self.result.verdict if self.result is not None and not self.incomplete else "INCOMPLETE"
 
     @property
@@ -60,17 +59,17 @@ class RunOutcome:
 
     @property
     def old_data(self) -> str:
-        """That the run did not look for old data, or has no goal on it; empty where it has, or observed only."""
+        """That the run did not look for old data, or has no goal for it; empty if it has, or only observed."""
         return old_data_text(self.result.old_data) if self.result is not None and not self.result.earlier else ""
 
     @property
     def findings(self) -> list[str]:
-        """What the run shows beside its metrics, scrubbed."""
+        """What the run shows besides its metrics, scrubbed."""
         return [self.clean(line) for line in finding_lines(self.result)] if self.result is not None else []
 
 
 def lines_of(result: Result) -> list[str]:
-    """What the command line prints below the verdict of a result that may be shown."""
+    """What the command line prints below the verdict."""
     findings = [f"  - {visible(line, longest=LONGEST)}" for line in finding_lines(result)]
     findings += [text for text in (old_data_text(result.old_data),) if text and result.earlier is None]
     if result.earlier is not None:
@@ -89,7 +88,7 @@ def outcome_of_run(
     unreported: str = "",
     seconds: float = 0.0,
 ) -> RunOutcome:
-    """What is told of a run, whatever became of it; `report` is the path of its HTML report."""
+    """Of any run, however it ended; `report`: the path of its HTML report."""
     manifest = manifest_of(run)
     try:
         case = run.case
@@ -112,13 +111,13 @@ def outcome_of_run(
 
 
 def outcome_of_records(result: Result, folder: Path) -> RunOutcome:
-    """What is told of records that are no run (see `luckyhit.judge.records_only`)."""
+    """Of records that are no run (see `luckyhit.judge.records_only`)."""
     redactor = Redactor(mentioned_secrets(folder / "case.yml"), roots={folder.absolute(): folder.name})
     return RunOutcome(case=result.case or folder.name, result=result, clean=_cleaner(redactor))
 
 
 def outcome_of_error(case_file: Path, error: LuckyHitError, folders: Sequence[Path]) -> RunOutcome:
-    """What is told where no run came to be. `folders`: whose paths are not to be shown (runs, reports)."""
+    """Of an error before there is a run. `folders`: whose paths must not be shown (runs, reports)."""
     roots: dict[str | Path, str] = {**project_roots(*(folder / "x" for folder in folders))}
     redactor = Redactor(mentioned_secrets(case_file), roots=roots)
     message = "; ".join(map(str, error.problems)) if isinstance(error, CaseError) else error.message
@@ -135,8 +134,8 @@ def _local(manifest: Manifest) -> str:
 
 
 def publish(text: str, where: str) -> None:
-    """Write `text` to the file `where` as a whole or not at all; `-` prints it. Devices and pipes are written to as
-    they are. Raises ReportNotWritten."""
+    """Write `text` to the file `where`, whole or not at all; `-` prints it. Devices and pipes are written to directly.
+    Raises ReportNotWritten."""
     if where == STDOUT:
         print(text, end="" if text.endswith("\n") else "\n")
         sys.stdout.flush()
@@ -150,5 +149,5 @@ def publish(text: str, where: str) -> None:
     except OSError as error:
         raise ReportNotWritten(
             f"{where} could not be written: {error.strerror or type(error).__name__}",
-            hint="Is it a file, in a folder that you may write to? What was measured is in the run directory.",
+            hint="Name a file in a folder that you may write to. The run directory still has all measurements.",
         ) from None

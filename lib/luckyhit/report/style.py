@@ -30,9 +30,8 @@ VERDICT_COLOURS: Mapping[str, str] = {
     "INVALID": "#6b3fa0",
 }
 
-WIDE = (7.6, 3.5)
-NARROW = (4.0, 3.5)
-"""Inches: the second is for phones, drawn anew with the same size of text rather than scaled down."""
+SIZE = (4.4, 3.1)
+"""Inches, for every screen: shrunk to a phone of 390 px the labels are 9 to 10 px high; a desk shows it enlarged."""
 
 _RC: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
@@ -75,24 +74,22 @@ def styled() -> Iterator[None]:
         yield
 
 
-def new_figure(*, narrow: bool = False, height: float | None = None) -> Figure:
+def new_figure(*, height: float = SIZE[1], width: float = SIZE[0]) -> Figure:
     """An empty figure without pyplot: no window, no global state, safe in threads and in a notebook's kernel."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    width, usual = NARROW if narrow else WIDE
-    figure = Figure(figsize=(width, height or usual), layout="constrained")
+    figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
 
-def message_figure(text: str, *, narrow: bool = False) -> Figure:
-    """A figure that says why there is nothing to see: an empty plot would look like a measured nothing."""
+def message_figure(text: str) -> Figure:
+    """A figure that says why there is nothing to see: an empty plot would look like a measured zero."""
     import textwrap
 
-    figure = new_figure(narrow=narrow, height=1.4)
-    wrapped = textwrap.fill(text, 42 if narrow else 84)
-    figure.text(0.5, 0.5, wrapped, ha="center", va="center", color=SOFT, parse_math=False)
+    figure = new_figure(height=1.4)
+    figure.text(0.5, 0.5, textwrap.fill(text, 52), ha="center", va="center", color=SOFT, parse_math=False)
     return figure
 
 
@@ -110,7 +107,7 @@ def percent_axis(axis: Any) -> None:
 
 
 def few_ticks(*, whole: bool = False) -> Any:
-    """Where ticks go on an axis that has room for three or so; `whole`: at whole numbers only."""
+    """Three ticks or so; `whole`: at whole numbers only."""
     from matplotlib.ticker import MaxNLocator
 
     return MaxNLocator(nbins=3, integer=whole)
@@ -125,7 +122,7 @@ def plain_log_axis(axis: Any) -> None:
     subs = (1.0,) if decades > 2.6 else (1.0, 2.0, 5.0)
     axis.set_major_locator(LogLocator(subs=subs, numticks=12))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
-    # Ticks without a label tell little, and take a third of the time that a figure takes.
+    # Ticks without a label say little, and take a third of the time of a figure.
     axis.set_minor_locator(NullLocator())
 
 
@@ -136,8 +133,7 @@ def _log10(value: float) -> float:
 
 
 def laid_out(figure: Figure) -> Figure:
-    """The figure, arranged for good: in whatever form it is written then, it is not arranged again, which takes longer
-    than to draw it. It is arranged for a screen's dots, in whatever form it is written first."""
+    """The figure with its layout fixed: laying it out takes longer than drawing it, so no later form does it again."""
     engine = figure.get_layout_engine()
     if engine is not None:
         with styled():
@@ -153,7 +149,7 @@ def to_png(figure: Figure, dpi: float) -> bytes:
     buffer = io.BytesIO()
     figure.set_dpi(dpi)
     with styled():
-        # Not `savefig`, which draws everything once more beforehand to lay it out.
+        # Not `savefig`, which draws everything twice to lay it out.
         FigureCanvasAgg(figure).print_png(buffer)
     return buffer.getvalue()
 

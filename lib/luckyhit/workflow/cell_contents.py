@@ -97,7 +97,7 @@ class CellContents:
         return observed.only(run.manifest, run.result)
 
     def observed_sentence(self, result: Result) -> str:
-        return f"**{observed.headline(result)}.** {observed.said(result)}"
+        return f"**{observed.headline(result)}.** {observed.reason_of(result)}"
 
     def metrics(self, result: Result, *, observed: bool) -> pd.DataFrame:
         """Both arms side by side; with `observed`, the baseline beside earlier ones."""

@@ -13,7 +13,7 @@ from luckyhit.cli.app import print_json
 from luckyhit.load.command.load_url import load as measure_load
 from luckyhit.load.command.options import headers_of, number
 from luckyhit.project import Project
-from luckyhit.report.spectrum import check_plot, spectrum_text, write_plot
+from luckyhit.report.percentile_plot import check_plot, write_plot
 from luckyhit.workflow.preflight import secret_headers
 
 
@@ -64,4 +64,3 @@ def load(
         print_json(summary.as_facts())
     else:
         print(summary.table())
-        print(spectrum_text(summary.curves))

@@ -11,7 +11,7 @@ import typer
 from luckyhit.cli.app import print_json
 from luckyhit.errors import LuckyHitError
 from luckyhit.project import Project
-from luckyhit.report.index import write_index
+from luckyhit.report.run_index import write_index
 from luckyhit.text.numbers import plural
 from luckyhit.workflow.unattended.prune import PrunableRun, parse_age, plan, remove, sweep
 

@@ -1,6 +1,6 @@
 """What a run touched, by its journal and its manifest: a row for each kind of step, with counts, times and evidence.
 
-Details are read as what they may be: missing, or of another version. What isn't told is a dash, never a zero.
+Details may be missing, or of another version. What is not known is a dash, never a zero.
 """
 
 from __future__ import annotations
@@ -14,53 +14,37 @@ import numpy as np
 
 from luckyhit.records import ACTION_IDS
 from luckyhit.records.journal import Step
-from luckyhit.report.evidence.cleared_keys import cleared_keys, counted
-from luckyhit.report.evidence.journal_view import JournalEvidence, clock_of, span_text
+from luckyhit.report.evidence.cleared_keys import counted
+from luckyhit.report.evidence.journal_view import STEP_TITLES, JournalEvidence, clock_of, span_text
 from luckyhit.report.recorded import Recorded
 from luckyhit.report.tables.freshness_tables import probed_keys
 from luckyhit.text.json_values import as_list, as_object
-from luckyhit.text.numbers import DASH, listed, plural
+from luckyhit.text.numbers import DASH, listed, plural, sentence
 
 SAFE_METHODS = ("GET", "HEAD")
 State = Literal["back", "open", "stays", "gone"]
-WORDS: dict[State, str] = {
-    "back": "✓ put back",
-    "gone": "✓ ended",
-    "stays": "stays",
-    "open": "✗ open",
-}
-WHAT = {
-    "start": "Processes started and ended",
-    "worktree": "Git worktrees",
-    "apply": "The change",
-    "clear": "Keys of the cache",
-    "backup": "Backups of cleared keys",
-    "notify": "The cache's setting notify-keyspace-events",
-    "purge": "Purge calls to the cache in front",
-    "probe": "Keys that the freshness probe wrote",
-    "workload": "The workload's own writes",
-}
+WORDS: dict[State, str] = {"back": "✓ restored", "gone": "✓ ended", "stays": "stays", "open": "✗ open"}
 _MOST_UNKNOWN = 20
 
 
 @dataclass(frozen=True)
 class ActionRow:
-    """One kind of thing that was touched: how often, when, what was done, and what became of it.
+    """One kind of step: how often, when, what was `done`, and what became of it (`outcome`).
 
-    `id`: an action's, or one of WHAT. `state`: `back` (it is as it was), `gone` (it was the run's own, and is gone),
-    `stays` (it stays, by nature), `open` (not undone).
+    `id`: an action's, or one of STEP_TITLES. `state`: `back` (as it was), `gone` (the run's own, and gone), `stays` (by
+    nature), `open` (not undone).
     """
 
     id: str
     times: str
     when: str
     done: str
-    back: str
+    outcome: str
     state: State
 
     @property
-    def what(self) -> str:
-        return WHAT.get(self.id, f"Step “{self.id}”")
+    def title(self) -> str:
+        return STEP_TITLES.get(self.id, f"Step “{self.id}”")
 
     @property
     def word(self) -> str:
@@ -76,9 +60,8 @@ def _rows(recorded: Recorded, journal: JournalEvidence) -> Iterator[ActionRow]:
     zone = clock_of(recorded.manifest)
 
     def row(id: str, steps: Sequence[Step], times: str, done: str, back: str, state: State) -> ActionRow:
-        return ActionRow(
-            id, times, span_text(list(steps), zone), _sentence(done), _sentence(back), _state(steps, state)
-        )
+        state = "open" if any(step.open for step in steps) else state
+        return ActionRow(id, times, span_text(list(steps), zone), _sentence(done), _sentence(back), state)
 
     if steps := journal.named("start"):
         yield row("start", steps, *_processes(steps, journal.named("apply")))
@@ -101,12 +84,8 @@ def _rows(recorded: Recorded, journal: JournalEvidence) -> Iterator[ActionRow]:
     for name in list(dict.fromkeys(step.step for step in journal.steps if step.step not in ACTION_IDS))[:_MOST_UNKNOWN]:
         steps = journal.named(name)
         undone = sum(not step.open for step in steps)
-        done = f"This version of the report does not know what a step “{name}” does"
+        done = f"This version does not know what a step “{name}” does"
         yield row(name, steps, _times(len(steps)), done, f"{undone} of {len(steps)} are closed", "back")
-
-
-def _state(steps: Iterable[Step], closed: State) -> State:
-    return "open" if any(step.open for step in steps) else closed
 
 
 _Cells = tuple[str, str, str, State]
@@ -124,11 +103,11 @@ def _processes(starts: Sequence[Step], applies: Sequence[Step]) -> _Cells:
     caches = sum(role.startswith("cache") for role in processes.values())
     kinds = [f"{len(processes) - caches} of the service", *([f"{caches} of cache servers"] if caches else [])]
     done = (
-        f"The run's own: {listed(kinds)}, in {plural(len(starts), 'stack')} that were started and restarted "
+        f"The run's own: {listed(kinds)}, in {plural(len(starts), 'stack')}, started or restarted "
         f"{_times(len(confirms))} in all; each process is known by its pid and the time of its creation"
     )
     left = [step for step in starts if step.open]
-    back = f"{len(left)} of {plural(len(starts), 'stack')} not noted as ended" if left else "All of them ended"
+    back = f"{len(left)} of {plural(len(starts), 'stack')} not noted as ended" if left else "All have ended"
     hows = _hows(starts)
     return plural(len(processes), "process", "processes"), done, f"{back}{f' ({hows})' if hows else ''}", "gone"
 
@@ -142,68 +121,65 @@ def _worktrees(steps: Sequence[Step]) -> _Cells:
 
 def _change(steps: Sequence[Step]) -> _Cells:
     applied = sum(len(step.confirms) for step in steps)
-    effect = str(steps[-1].detail.get("what") or "What it does was not noted")
+    effect = str(steps[-1].detail.get("what") or "Its effect was not noted")
     shown_values = [str(step.outcome[name]) for step in steps for name in ("shows", "is") if name in step.outcome]
-    verified = f"; verified each time: it showed “{shown_values[-1]}”" if shown_values else ""
+    verified = f"; verified each time: the target showed “{shown_values[-1]}”" if shown_values else ""
     if not shown_values and any(step.kind == "restart" for step in steps):
-        verified = "; each time by starting the service anew with it, as the fingerprint shows"
+        verified = "; each time by restarting the service with it, as the fingerprint shows"
     half = sum(not step.confirmed for step in steps)
-    failed = f". {_times(half).capitalize()} it was begun and not confirmed" if half else ""
+    failed = f". Begun and not confirmed: {_times(half)}" if half else ""
     taken = sum(step.undone for step in steps)
-    back = f"Taken back {_times(taken)}{_last_how(steps)}"
+    back = f"Reverted {_times(taken)}{_last_how(steps)}"
     if left := sum(step.open for step in steps):
-        back += f". NOT taken back: {_times(left)}"
+        back += f". NOT reverted: {_times(left)}"
     once_more = applied - sum(step.confirmed for step in steps)
-    times = f"put in place {_times(applied - once_more)}"
-    times += f", and set again {_times(once_more)} while it was" if once_more else ""
+    times = f"applied {_times(applied - once_more)}"
+    times += f", and set again {_times(once_more)} while in place" if once_more else ""
     return times, f"{effect.rstrip('.')}{verified}{failed}", back, "back"
 
 
 def _keys(steps: Sequence[Step]) -> _Cells:
-    table = cleared_keys(steps)
     done = f"{counted(steps, 'cleared')} of {counted(steps, 'matched')} keys in scope cleared"
     half = sum(not step.confirmed and not step.undone for step in steps)
     if half:
-        done += f". {_times(half).capitalize()} it was begun and not confirmed: some of its keys may be gone"
+        done += f". Begun and not confirmed: {_times(half)}; some of those keys may be gone"
     restored = [step for step in steps if "restored" in step.outcome]
     if restored:
-        # All clears of one cache are put back together; each of their steps tells the same.
-        told = list(dict.fromkeys(step.how for step in restored))
-        back: tuple[str, State] = ("; ".join(told), "back")
+        # All clears of one cache are restored together; each of their steps says the same.
+        back: tuple[str, State] = (_hows(restored), "back")
     elif not any(step.inverse for step in steps):
-        back = ("The cache was the run's own, and is gone with it: there was nothing to put back", "gone")
-    elif hows := [step.how for step in steps if step.how and step.closed_as != "ended-well"]:
-        back = ("; ".join(dict.fromkeys(hows)), "back")
+        back = ("The cache was the run's own, and is gone with it: nothing to restore", "gone")
+    elif hows := _hows(step for step in steps if step.closed_as != "ended-well"):
+        back = (hows, "back")
     else:
-        back = ("Not put back, since the run ended well: the service has filled its cache again since", "stays")
+        back = ("Not restored, since the run ended well: the service has filled its cache again", "stays")
     if any(step.open for step in steps):
-        back = ("They are put back by `luckyhit revert`, where they are absent then", "open")
-    return f"{plural(table.clears, 'clear')}", done, *back
+        back = ("`luckyhit revert` restores those that are absent then", "open")
+    return plural(len(steps), "clear"), done, *back
 
 
 def _backups(steps: Sequence[Step], journal: JournalEvidence) -> _Cells:
     names = [str(step.inverse["backup"]) for step in steps]
     keys = [step.inverse.get("keys") for step in steps]
     held = sum(key for key in keys if isinstance(key, int))
-    done = f"Values and times to live of the {held:,} keys that were listed, made before each clear"
+    done = f"Values and times to live of the {held:,} listed keys, saved before each clear"
     still = [name for name in names if name in journal.backups]
     if any(step.open for step in steps):
-        return plural(len(names), "backup"), done, f"{len(still)} of them kept until they are not needed", "open"
+        return plural(len(names), "backup"), done, f"{len(still)} of them are kept until no longer needed", "open"
     if still:
-        text = f"Still in the run's directory, and not needed any more: {listed(still[:5])}"
+        text = f"Still in the run's directory, no longer needed: {listed(still[:5])}"
         return plural(len(names), "backup"), done, text, "stays"
     used = any("restored" in step.outcome for step in steps)
-    return plural(len(names), "backup"), done, "Put back, then deleted" if used else "Not needed: deleted", "gone"
+    return plural(len(names), "backup"), done, "Restored from, then deleted" if used else "Not needed: deleted", "gone"
 
 
 def _notify(steps: Sequence[Step]) -> _Cells:
     values = [(_quoted(step.detail.get("from")), _quoted(step.detail.get("to"))) for step in steps]
     done = "; ".join(f"CONFIG SET from {old} to {new}" for old, new in dict.fromkeys(values))
-    back = f"Put back {_times(sum(step.undone for step in steps))}{_last_how(steps)}"
-    other = [step.how for step in steps if step.closed_as == "left-to-others"]
-    if other:
-        back = f"{back}. {_times(len(other)).capitalize()} it was left alone: {other[-1]}"
-    return f"set {_times(len(steps))}", f"{done}, so that the cache tells what happens to the probed keys", back, "back"
+    back = f"Restored {_times(sum(step.undone for step in steps))}{_last_how(steps)}"
+    if other := [step.how for step in steps if step.closed_as == "left-to-others"]:
+        back = f"{back}. Left alone {_times(len(other))}: {other[-1]}"
+    return f"set {_times(len(steps))}", f"{done}, so that the cache reports events of the probed keys", back, "back"
 
 
 def _purges(steps: Sequence[Step]) -> _Cells:
@@ -213,13 +189,12 @@ def _purges(steps: Sequence[Step]) -> _Cells:
         statuses.update({str(status): count for status, count in answered.items() if isinstance(count, int)})
     answers = ", ".join(f"{count:,} × {status}" for status, count in sorted(statuses.items())) or DASH
     done = f"Answered: {answers}"
-    for call in [entry for step in steps[:1] for entry in map(as_object, as_list(step.detail.get("calls"))) if entry][
-        :5
-    ]:
+    calls = [call for call in map(as_object, as_list(steps[0].detail.get("calls"))) if call]
+    for call in calls[:5]:
         done += f". {call.get('method') or DASH} {call.get('url') or ''}{call.get('path') or ''}"
     if half := sum(not step.confirmed for step in steps):
-        done += f". {_times(half).capitalize()} it was begun and not confirmed: some of its calls may have been sent"
-    back = "What is purged can't be put back, and need not be: the next reader fetches it anew"
+        done += f". Begun and not confirmed: {_times(half)}; some of those calls may have been sent"
+    back = "A purge can't be undone and need not be: the next reader fetches the page anew"
     return f"{sum(statuses.values()):,} calls, {_times(len(steps))}", done, back, "stays"
 
 
@@ -231,9 +206,9 @@ def _probe(recorded: Recorded, journal: JournalEvidence) -> _Cells | None:
     hows = [step.how for step in steps if step.how and step.closed_as != "put-back-by-the-probe"]
     text = " ".join(_sentence(part) for part in ([keys.text] if keys else []) + list(dict.fromkeys(hows)))
     blocks = sum(bool(block.probe) for block in recorded.blocks)
-    done = "New versions of the keys that the case reserves for it, each noted on the disk before it was written"
+    done = "New versions of the keys that the case reserves for it, each noted on disk before it was written"
     good = keys is None or keys.ok is True or bool(hows)
-    return f"in {plural(blocks, 'block')}", done, text or "Nothing was noted of it", "back" if good else "open"
+    return f"in {plural(blocks, 'block')}", done, text or "Nothing was noted", "back" if good else "open"
 
 
 def _workload_writes(recorded: Recorded) -> tuple[str, str, str] | None:
@@ -247,7 +222,7 @@ def _workload_writes(recorded: Recorded) -> tuple[str, str, str] | None:
     sent = np.bincount(rows.route[rows.route >= 0], minlength=len(rows.routes)).tolist()
     counts = Counter({name: count for name, count in zip(rows.routes, sent, strict=False) if name in writing})
     parts = [f"{counts[name]:,} × {route.method} {route.path}" for name, route in writing.items()]
-    stays = "What they wrote stays, as whatever a user writes does"
+    stays = "What they wrote stays, like any user's writes"
     if recorded.case.target.start is not None:
         stays += "; the working directories of the run's own services are gone"
     return f"{sum(counts.values()):,} requests", f"Scheduled: {listed(parts)}.", f"{stays}."
@@ -271,5 +246,4 @@ def _times(count: int) -> str:
 
 
 def _sentence(text: str) -> str:
-    text = text.strip()
-    return text if not text or text.endswith((".", "!", "?")) else f"{text}."
+    return sentence(text.strip()) if text.strip() else ""

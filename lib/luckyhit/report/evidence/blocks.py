@@ -1,4 +1,4 @@
-"""Each block as it was prepared: what was cleared, purged and washed out before it; and the limits it was kept to."""
+"""How each block was prepared (cleared, purged, washed out), and the limits that the run kept to."""
 
 from __future__ import annotations
 
@@ -7,24 +7,14 @@ from dataclasses import dataclass
 
 from luckyhit.records.manifest import LimitNotes, PurgeNotes, WashoutNotes
 from luckyhit.report.recorded import Recorded
-from luckyhit.text.numbers import DASH, listed, number, percent
+from luckyhit.text.numbers import DASH, listed, number, percent, plural
 
 MOST_BLOCKS = 80
 HEADINGS = ("Block", "Stage", "Arm", "Keys looked at", "In scope", "Cleared", "Purge calls", "Washed out")
 
 
-def cleared(recorded: Recorded) -> list[tuple[str, str, str, int, int, int]]:
-    """(block, stage, arm, keys looked at, in scope, cleared) of each clear that was noted."""
-    rows = []
-    for block in recorded.blocks:
-        for arm, report in (block.clear or {}).items():
-            counts = (report.scanned or 0, report.matched or 0, report.cleared or 0)
-            rows.append((str(block.block), str(block.stage), str(arm), *counts))
-    return rows
-
-
 def prepared(recorded: Recorded) -> list[tuple[str, ...]]:
-    """A row of texts (see `HEADINGS`) for each arm of each block before which anything was done."""
+    """A row under HEADINGS for each arm of each block that was prepared in any way."""
     rows = []
     for block in recorded.blocks:
         washed = washout_text(block.washout)
@@ -34,11 +24,11 @@ def prepared(recorded: Recorded) -> list[tuple[str, ...]]:
             cells = (*counts, washed)
             if any(cell != DASH for cell in cells):
                 rows.append((str(block.block), str(block.stage), arm, *cells))
-    return rows
+    return rows[:MOST_BLOCKS]
 
 
 def washout_text(washed: WashoutNotes) -> str:
-    """`20 s in 4 stretches, the hit ratio stood still at 83 %`; a dash where nothing was washed out."""
+    """`20 s in 4 stretches, the hit ratio was stable at 83 %`; a dash without a wash-out."""
     stretches, seconds = washed.stretches, washed.seconds
     if not stretches or seconds is None:
         return DASH
@@ -46,20 +36,20 @@ def washout_text(washed: WashoutNotes) -> str:
     at = f" at {percent(last)}" if last is not None and last <= 1 else ""
     how = "the cache status was not visible"
     if washed.settled is not None:
-        how = f"the hit ratio {'stood still' if washed.settled else 'STILL MOVED'}{at}"
-    return f"{number(seconds)} s in {stretches} {'stretch' if stretches == 1 else 'stretches'}, {how}"
+        how = f"the hit ratio {'was stable' if washed.settled else 'STILL MOVED'}{at}"
+    return f"{number(seconds)} s in {plural(stretches, 'stretch', 'stretches')}, {how}"
 
 
 @dataclass(frozen=True)
 class LimitsFacts:
-    """The limits that were watched for the target's users: what they are, and what stopped the run (None: nothing)."""
+    """The limits that protect the target's users, and what stopped the run (None: nothing)."""
 
     text: str
     stopped: str | None
 
 
 def limits(recorded: Recorded) -> LimitsFacts | None:
-    """None where nothing was watched, or noted of it."""
+    """None without limits."""
     watched, stopped = LimitNotes(), None
     # All of them: a wash-out can stop a run, too.
     for block in recorded.manifest.blocks:
@@ -71,7 +61,7 @@ def limits(recorded: Recorded) -> LimitsFacts | None:
         return None
     inside = f" within {number(watched.window_s)} s" if watched.window_s is not None else ""
     least = f", of at least {number(watched.fewest)} requests" if watched.fewest is not None else ""
-    text = f"The run stops and rolls back by itself where {' or '.join(stops)}{inside}{least}. " if stops else ""
+    text = f"The run stops and rolls back by itself when {' or '.join(stops)}{inside}{least}. " if stops else ""
     return LimitsFacts((text + (f"It may send {listed(ceilings)}." if ceilings else "")).strip(), stopped)
 
 

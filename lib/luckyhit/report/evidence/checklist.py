@@ -1,4 +1,4 @@
-"""The five questions that every change has to answer, each with its evidence. What is not shown is not passed."""
+"""The five questions that every change must answer, each with its evidence: without it, not passed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ QUESTIONS: dict[CheckId, str] = {
 
 @dataclass(frozen=True)
 class Check:
-    """One question. `passed` is False too where there is no evidence; `evidence` says which."""
+    """One question. `passed` is False without evidence, too."""
 
     id: CheckId
     passed: bool
@@ -49,7 +49,6 @@ class Check:
 
 
 def checklist(recorded: Recorded, journal: JournalEvidence | None = None) -> list[Check]:
-    """`journal`: what the run did to the target (see `luckyhit.report.evidence.journal_view`)."""
     journal = journal or JournalEvidence()
     guards = {guard.id: guard for guard in reversed(contents.guards(recorded))}
     return [
@@ -68,7 +67,7 @@ def _from_guard(id: CheckId, guard: Guard | None) -> Check:
 
 
 def _permissions(recorded: Recorded, journal: JournalEvidence, guard: Guard | None) -> Check:
-    """They were checked before anything was changed, and nothing was refused that the check had let through."""
+    """Checked before anything was changed, and nothing that passed the check was refused later."""
     check = _from_guard("permissions", guard)
     if not check.passed:
         return check
@@ -78,14 +77,14 @@ def _permissions(recorded: Recorded, journal: JournalEvidence, guard: Guard | No
     went_without = [text for block in recorded.blocks for text in block.refused]
     unguarded = sum(numbers(journal.named("clear"), "unguarded"))
     if unguarded:
-        went_without.append(f"{unguarded:,} keys were cleared without the right to WATCH them.")
+        went_without.append(f"{unguarded:,} keys were cleared without permission to WATCH them.")
     notes = " ".join(dict.fromkeys(went_without))
-    rest = f" Not needed, and gone without: {notes}" if notes else ""
+    rest = f" Missing, but not needed: {notes}" if notes else ""
     return Check(check.id, True, f"{check.evidence}{rest}")
 
 
 def _may_be_refused(failure: RunFailure) -> bool:
-    """Whether something was refused, or nobody knows: an earlier version noted the kind of the error alone."""
+    """Whether something was refused, or may have been: an earlier version noted only the kind of error."""
     if "refusal" in failure.model_fields_set:
         return failure.refusal is not None
     return failure.error in errors.__all__
@@ -93,12 +92,12 @@ def _may_be_refused(failure: RunFailure) -> bool:
 
 def _refused(failure: RunFailure) -> str:
     if failure.refusal in errors.REFUSALS:
-        return f"Checked beforehand, and refused all the same while it ran: {failure.message}"
-    return f"Checked beforehand. Whether that is what ended the run was not noted: {failure.message}"
+        return f"Passed the check beforehand, but was refused during the run: {failure.message}"
+    return f"Passed the check beforehand. Whether a refusal ended the run was not noted: {failure.message}"
 
 
 def _retry_safe(recorded: Recorded, journal: JournalEvidence) -> Check:
-    """Whether each request may be sent again, and whether the run's own steps may be done and undone again."""
+    """Whether each request, and each of the run's own steps, may be repeated."""
     id: CheckId = "retry"
     if recorded.case is None:
         return Check(id, False, NOT_SHOWN)
@@ -108,29 +107,20 @@ def _retry_safe(recorded: Recorded, journal: JournalEvidence) -> Check:
         return Check(
             id,
             False,
-            f"{listed(unsafe)} may not be sent twice: a retry could take effect twice. Show that the route is "
+            f"{listed(unsafe)} is not safe to send twice: a retry could take effect twice. Show that the route is "
             "idempotent, or leave it out of the workload.",
         )
-    sent = f"All requests are {listed(methods)}, which may be sent again with the same outcome."
+    sent = f"All requests are {listed(methods)}, which can be repeated with the same outcome."
     if journal.problem:
-        return Check(id, False, f"{sent} Not shown for the run's own steps. {journal.problem}")
+        return Check(id, False, f"{sent} Not shown for the run's own steps: {journal.problem}")
     if journal.open:
-        names = listed(sorted({step.step for step in journal.open}))
-        text = (
-            f"{len(journal.open)} of {len(journal.steps)} journalled steps are still open ({names}): run "
-            "`luckyhit revert`."
-        )
-        return Check(id, False, text)
+        return Check(id, False, f"{journal.open_text}: run `luckyhit revert`.")
     if not journal.steps:
         if recorded.case.target.start is None and not recorded.changed and not recorded.manifest.changed:
-            return Check(id, True, f"{sent} The run only observed, and journalled no step: nothing is to be undone.")
+            return Check(id, True, f"{sent} The run only observed: there is nothing to undo.")
         return Check(id, False, f"{sent} Not shown: the run left no journal of what it did to the target.")
-    inverse = sum(bool(step.inverse) for step in journal.steps)
     word = f" ({recorded.case.change.word_for})" if recorded.case.change.word_for else ""
-    closed = (
-        f"{sent} Each of the {len(journal.steps)} journalled steps is closed: {inverse} had an inverse, which may be "
-        f"repeated{word}; the others had nothing to undo."
-    )
+    closed = f"{sent} {journal.closed_text} Each inverse can be repeated{word}."
     keys = probed_keys(recorded)
     if keys is None:
         return Check(id, True, closed)
@@ -146,55 +136,53 @@ def _methods(case: Case) -> list[str]:
 
 
 def _response(recorded: Recorded, guard: Guard | None) -> Check:
-    """Recorded beforehand, and met by every timed answer since."""
+    """Recorded beforehand, and met by every timed response since."""
     id: CheckId = "response"
     if guard is None or not len(recorded.rows):
-        return Check(id, False, NOT_SHOWN if guard is None else f"{guard.detail} No timed answer was recorded.")
+        return Check(id, False, NOT_SHOWN if guard is None else f"{guard.detail} No timed response was recorded.")
     rows = recorded.rows
     unexpected = int(np.count_nonzero(rows.unexpected))
     answered = int(np.count_nonzero(rows.error == NO_ERROR)) + unexpected
     examples = [block.unexpected for block in recorded.blocks if block.unexpected]
-    counted = f"{unexpected:,} of {answered:,} timed answers were not as expected"
+    counted = f"{unexpected:,} of {answered:,} timed responses were not as expected"
     example = f", for example {examples[0]}" if examples else ""
     return Check(id, guard.ok and not unexpected and answered > 0, f"{guard.detail} {counted}{example}.")
 
 
 def _failure_mode(recorded: Recorded, journal: JournalEvidence) -> Check:
-    """Declared, watched by goals that were met, and with a way back that was proven."""
+    """Declared, watched by goals that were met, and with a proven rollback."""
     id: CheckId = "failure-mode"
     case, result = recorded.case, recorded.result
     if case is None or result is None:
-        text = NOT_SHOWN if case is None else "Declared, but the run was not judged, so nothing shows whether it came."
+        text = (
+            NOT_SHOWN if case is None else "Declared, but the run was not judged, so nothing shows whether it occurred."
+        )
         return Check(id, False, text)
     watching = [name for name, goal in case.goals.items() if goal.want == "no-worse" or goal.at_most is not None]
-    names = [name_of(name) for name in watching]
-    if result.verdict == "INVALID":
-        return Check(id, False, "Declared, but a guard failed: these records can't show whether it came.")
-    if not result.rollback.confirmed:
-        return Check(id, False, "Declared, but the way back is not proven: the rollback is not confirmed.")
-    if result.rollback.same_as_before is False:
-        text = "Declared, but the way back does not hold: measured again after the rollback, it is not as before."
-        return Check(id, False, text)
-    if journal.open or journal.problem:
-        return Check(id, False, "Declared, but the way back is not proven: the journal is open, or damaged.")
     watched = {name: result.metrics[name] for name in watching if name in result.metrics}
-    worse = [name_of(name) for name, metric in watched.items() if metric.verdict == "HURT"]
-    if worse:
-        return Check(id, False, f"Declared, and it may have come: {listed(worse)} got worse than accepted.")
-    missed = [name_of(name) for name, metric in watched.items() if metric.limit == "broken"]
-    if missed:
-        return Check(id, False, f"Declared, and it may have come: {listed(missed)} broke the limit of the case.")
-    if result.verdict == "INCONCLUSIVE":
-        return Check(id, False, "Declared; this run can't tell whether it came, since it decided too little.")
+    worse = listed([name_of(name) for name, metric in watched.items() if metric.verdict == "HURT"])
+    missed = listed([name_of(name) for name, metric in watched.items() if metric.limit == "broken"])
+    for applies, text in (
+        (result.verdict == "INVALID", "a guard failed: these records can't show whether it occurred"),
+        (not result.rollback.confirmed, "the rollback is not confirmed"),
+        (result.rollback.same_as_before is False, "after the rollback, measured again, something is not as before"),
+        (journal.open or journal.problem, "the rollback is not proven: the journal is open, or damaged"),
+        (worse, f"it may have occurred: {worse} got worse than accepted"),
+        (missed, f"it may have occurred: {missed} broke the limit of the case"),
+        (result.verdict == "INCONCLUSIVE", "the run decided too little to tell whether it occurred"),
+    ):
+        if applies:
+            return Check(id, False, f"Declared, but {text}.")
+    names = [name_of(name) for name in watching]
     errors = result.metrics.get("error_rate")
     if not watching:
         if errors is None or errors.after is None:
-            return Check(id, False, "Declared, but no goal watches for it and errors were not visible.")
+            return Check(id, False, "Declared, but no goal watches for it, and errors were not visible.")
         names = [f"{name_of('error_rate')} (no goal; {metric_row('error_rate', errors, result).after} after)"]
-    way = "the way back was taken, and what was measured after it equals what was before"
+    back = "rolled back, and measured again it equals what was before"
     if case.change.nothing:
-        way = "nothing was changed, so there was no way back to take"
+        back = "nothing was changed, so there was nothing to roll back"
     elif result.rollback.same_as_before is None:
-        way = "the way back was taken and confirmed, but whether all is as before can't be told"
-    text = f"Declared with how one would notice it; watched here by {listed(names)}; {way}."
+        back = "rolled back and confirmed, but not compared with what was before"
+    text = f"Declared with how to notice it; watched here by {listed(names)}; {back}."
     return Check(id, True, text)

@@ -1,18 +1,15 @@
-"""Everything that was compared: the fingerprints of both arms, entry by entry, and what later looks showed."""
+"""Everything that was compared: the fingerprints of both arms, entry by entry, and what changed later."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from luckyhit.records import Arm
 from luckyhit.report.recorded import ARMS, Recorded
-from luckyhit.text.numbers import listed
-
-if TYPE_CHECKING:
-    pass
+from luckyhit.text.numbers import listed, plural
 
 UNSET = "not set"
 OBSERVED = "observed."
@@ -28,25 +25,21 @@ MARKS: dict[Mark, str] = {
 _GROUPS = {
     "package": "installed package",
     "env": "environment variable",
-    "config": "entry of the service's configuration",
-    "header": "header that names a version",
-    "cache.config": "setting of the cache",
+    "config": "configuration value",
+    "header": "version header",
+    "cache.config": "cache setting",
     "cache": "fact of the cache",
     "git": "fact of Git",
     "file": "file",
     "fact": "declared fact",
     "workload": "fact of the workload",
 }
-_PLURALS = {"entry of the service's configuration": "entries of the service's configuration"} | {
-    f"{one} of {rest}": f"{one}s of {rest}"
-    for one, rest in (("setting", "the cache"), ("fact", "the cache"), ("fact", "Git"), ("fact", "the workload"))
-} | {"header that names a version": "headers that name versions"}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class FingerprintRow:
-    """One thing that can be seen. `before`, `after`: what the first look at that arm showed, None where the arm was not
-    looked at; `mark` says what is to be said of it; `later`: what later looks showed, a sentence each."""
+    """One entry. `before`, `after`: its value at the first look at that arm, None where the arm was not looked at.
+    `later`: what later looks showed, a sentence each."""
 
     name: str
     before: str | None
@@ -55,18 +48,18 @@ class FingerprintRow:
     later: tuple[str, ...] = ()
 
     @property
-    def said(self) -> str:
+    def remark(self) -> str:
         return "; ".join([*([MARKS[self.mark]] if self.mark else []), *self.later])
 
 
 @dataclass(frozen=True)
-class ComparedFingerprints:
-    """All entries, those first that differ. `equal`: how many were seen equal at every look, `of`: how many were
-    compared; `groups`: the equal ones by kind, for a sentence."""
+class FingerprintComparison:
+    """All entries, differing ones first. `equal`: how many were equal at every look, of `total` that were compared.
+    `groups`: the equal ones by kind, for a sentence."""
 
     entries: list[FingerprintRow]
     equal: int
-    of: int
+    total: int
     groups: str
 
     @property
@@ -74,8 +67,8 @@ class ComparedFingerprints:
         return [entry for entry in self.entries if entry.mark == "moved"]
 
 
-def compared(recorded: Recorded) -> ComparedFingerprints:
-    """The fingerprints that the manifest holds; no entries where it holds none."""
+def compared(recorded: Recorded) -> FingerprintComparison:
+    """The fingerprints in the manifest."""
     fingerprints = {arm: recorded.manifest.fingerprints.get(arm) for arm in ARMS}
     later = _later(recorded)
     names = sorted({name for arm in ARMS for name in fingerprints[arm] or ()} | later.keys())
@@ -83,10 +76,10 @@ def compared(recorded: Recorded) -> ComparedFingerprints:
     entries = [_entry(name, fingerprints, later.get(name, ()), declared) for name in names]
     equal = [entry for entry in entries if entry.mark == ""]
     order: dict[Mark, int] = {"moved": 0, "declared": 1, "differs": 2, "observed": 3, "": 4}
-    return ComparedFingerprints(
+    return FingerprintComparison(
         entries=sorted(entries, key=lambda entry: order[entry.mark])[:MOST_ENTRIES],
         equal=len(equal),
-        of=sum(entry.mark != "observed" for entry in entries),
+        total=sum(entry.mark != "observed" for entry in entries),
         groups=_grouped(equal),
     )
 
@@ -111,7 +104,7 @@ def _entry(
 
 
 def _later(recorded: Recorded) -> dict[str, list[str]]:
-    """By entry: what a look at a block showed otherwise than the first one."""
+    """By entry: how a look at a block differed from the first one."""
     later: dict[str, list[str]] = {}
     for block in recorded.blocks:
         for arm, strays in block.differences.items():
@@ -122,11 +115,14 @@ def _later(recorded: Recorded) -> dict[str, list[str]]:
 
 
 def _grouped(entries: list[FingerprintRow]) -> str:
-    """`178 installed packages, 19 settings of the cache and 7 environment variables`."""
+    """`178 installed packages, 19 cache settings and 7 environment variables`."""
     counts: Counter[str] = Counter()
     for entry in entries:
         group = "cache.config" if entry.name.startswith("cache.config.") else entry.name.partition(".")[0]
         counts[_GROUPS.get(group, "other")] += 1
     other = counts.pop("other", 0)
-    parts = [f"{count:,} {one if count == 1 else _PLURALS.get(one, f'{one}s')}" for one, count in counts.most_common()]
+    parts = [
+        plural(count, one, one.replace("fact ", "facts ") if " of " in one else "")
+        for one, count in counts.most_common()
+    ]
     return listed([*parts, *([f"{other} more"] if other else [])])

@@ -1,6 +1,6 @@
-"""The one change of a case, of every kind: its two values, its diff, and what is sent or run for it.
+"""The one change of a case, of any kind: its two values, its diff, and what is sent or run for it.
 
-Values of headers that come from the environment are never here: a case holds the names of their variables only.
+Values of headers that come from the environment are never here: a case holds only the names of their variables.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LONGEST_LINE = 400
 
 
 def sides(case: Case, manifest: Manifest | None = None) -> Sides | None:
-    """What became what; None where nothing is changed. `manifest`: of a run, which knows which revisions they were."""
+    """Both values; None where nothing is changed. `manifest`: of a run, which knows the revisions."""
     revisions = manifest.revisions if manifest is not None else None
     return case.change.sides(revisions or {})
 
@@ -69,7 +69,7 @@ class RevisionDiff:
 
 
 def revision_diff(run: Run, *, most: int = MOST_LINES) -> RevisionDiff:
-    """Read what the run noted of the difference; never raises for what is in it, or missing."""
+    """Read the run's change.diff; never raises for what is in it, or missing."""
     path = run.path / DIFF
     stat: list[str] = []
     lines: list[tuple[str, str]] = []
@@ -93,9 +93,7 @@ def revision_diff(run: Run, *, most: int = MOST_LINES) -> RevisionDiff:
                     shown = f"{shown[:LONGEST_LINE]}… ({len(shown) - LONGEST_LINE:,} more characters)"
                 lines.append((line[0] if signed else "", shown))
     except FileNotFoundError:
-        return RevisionDiff(
-            problem="The run left no change.diff, so the difference between the revisions can't be shown."
-        )
+        return RevisionDiff(problem="The run left no change.diff, so the revisions can't be compared here.")
     except OSError as error:
         return RevisionDiff(problem=f"change.diff can't be read: {error.strerror}.")
     if len(stat) > most:
@@ -105,7 +103,7 @@ def revision_diff(run: Run, *, most: int = MOST_LINES) -> RevisionDiff:
 
 def _nothing_to_clear(case: Case) -> str:
     return (
-        "none: the only cache is inside the service, which is started anew before each block"
+        "none: the only cache is inside the service, which is restarted before each block"
         if case.caches_inside
         else "none"
     )

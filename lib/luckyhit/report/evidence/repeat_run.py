@@ -1,4 +1,4 @@
-"""What it takes to repeat a run: the files that its verdict rests on, with their digests, and what to type."""
+"""How to repeat a run: the files that its verdict rests on, with their digests, and the commands."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MOST_FILES = 30
 
 
 @dataclass(frozen=True)
-class File:
+class DataFile:
     """A data file (or a folder of many) with its SHA-256."""
 
     name: str
@@ -28,10 +28,10 @@ class File:
     digest: str
 
 
-def data_files(run: Run) -> list[File]:
+def data_files(run: Run) -> list[DataFile]:
     """What the verdict rests on. `manifest.json` and `result.json` are left out: they are written once more when the
     report is done. Folders with many files get one digest: that of what `sha256sum *.parquet` prints there."""
-    listed: list[File] = []
+    listed: list[DataFile] = []
     for folder in ("", "requests", "writes", "reads", "events", "counters"):
         pattern = "*.parquet" if folder else "*"
         paths = sorted(path for path in (run.path / folder).glob(pattern) if path.is_file())
@@ -42,20 +42,20 @@ def data_files(run: Run) -> list[File]:
             lines = "".join(f"{file.digest}  {file.name.rpartition('/')[2]}\n" for file in files)
             digest = hashlib.sha256(lines.encode()).hexdigest()
             name = f"{folder}/*.parquet ({len(files):,} files: sha256sum *.parquet | sha256sum)"
-            files = [File(name, sum(file.size for file in files), digest)]
+            files = [DataFile(name, sum(file.size for file in files), digest)]
         listed += files
     return listed
 
 
-def _hashed(paths: list[Path], folder: str) -> Iterator[File]:
+def _hashed(paths: list[Path], folder: str) -> Iterator[DataFile]:
     for path in paths:
         name = f"{folder}/{path.name}" if folder else path.name
         try:
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
-            yield File(name, path.stat().st_size, digest)
+            yield DataFile(name, path.stat().st_size, digest)
         except OSError as error:
-            yield File(name, 0, f"can't be read: {error.strerror}")
+            yield DataFile(name, 0, f"can't be read: {error.strerror}")
 
 
 def commands(run: Run, manifest: Manifest) -> list[tuple[str, str]]:
@@ -69,19 +69,19 @@ def commands(run: Run, manifest: Manifest) -> list[tuple[str, str]]:
     rows += [(line, purpose) for line, purpose in _exports(noted, manifest.variables) if line]
     return [
         *rows,
-        (f"luckyhit check {name}", "is the case right, and does the target answer? Touches nothing"),
+        (f"luckyhit check {name}", "check the case and the target; touches nothing"),
         (manifest.command or f"luckyhit run {name}", "measure again: a new run with the same requests"),
-        (f"luckyhit judge {run.id}{runs_dir}", "judge these records again; no target is needed"),
+        (f"luckyhit judge {run.id}{runs_dir}", "judge these records again, without a target"),
         (f"luckyhit report {run.id}{runs_dir}{reports_dir}", "make this page again"),
         (f"luckyhit revert {run.id}{runs_dir}", "roll back whatever this run may have left; safe to repeat"),
     ]
 
 
 def _exports(noted: Repeat, shown: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Lines that hand variables on; those in the paths of requests with their values, which are no secrets."""
+    """Lines that export variables; those in the paths of requests with their values, which are not secret."""
     valued = " ".join(f"{name}={shlex.quote(shown[name])}" for name in noted.variables if name in shown)
     others = " ".join(name for name in noted.variables if name not in shown)
     return [
-        (valued and f"export {valued}", "as it was when this was measured"),
-        (others and f"export {others}", "set them in the shell before; their values are not kept here"),
+        (valued and f"export {valued}", "as it was during the measurement"),
+        (others and f"export {others}", "set them before; their values are not kept here"),
     ]

@@ -1,21 +1,19 @@
-"""What a run did not touch, and whether what it did touch is back as it was: each claim with its evidence.
+"""What a run did not touch, and whether what it did touch is as it was: each claim with its evidence.
 
-A claim without evidence is not made: it says that nothing shows it.
+A claim without evidence is marked as not shown.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from luckyhit.records import Guard, GuardId, Rollback
 from luckyhit.report.evidence.actions import SAFE_METHODS
 from luckyhit.report.evidence.cleared_keys import cleared_keys, numbers
-from luckyhit.report.evidence.compared import ComparedFingerprints
-from luckyhit.report.evidence.journal_view import JournalEvidence
-from luckyhit.report.evidence.open_steps import lost
+from luckyhit.report.evidence.compared import FingerprintComparison
+from luckyhit.report.evidence.journal_view import JournalEvidence, journal_lost
 from luckyhit.report.recorded import Recorded
 from luckyhit.report.tables import contents
 from luckyhit.report.tables.freshness_tables import probed_keys
@@ -23,190 +21,156 @@ from luckyhit.report.tables.observed import only
 from luckyhit.text.numbers import listed
 
 _MOST_NAMED = 8
-
-
 ClaimId = Literal["scope", "settings", "everything-else", "fingerprint", "second-before", "journal", "probe"]
 
 
 @dataclass(frozen=True)
 class Claim:
-    """`ok`: shown, shown not to be so, or (None) not shown either way. `text` is the evidence."""
+    """`ok`: shown, shown to be false, or (None) not shown either way. `evidence`: why."""
 
     id: ClaimId
     ok: bool | None
-    what: str
-    text: str
+    statement: str
+    evidence: str
 
     @property
     def word(self) -> str:
         return {True: "✓ shown", False: "✗ not so", None: "– not shown"}[self.ok]
 
 
-def untouched(recorded: Recorded, journal: JournalEvidence, fingerprints: ComparedFingerprints) -> list[Claim]:
+def untouched_claims(recorded: Recorded, journal: JournalEvidence, fingerprints: FingerprintComparison) -> list[Claim]:
     """What the run left alone."""
-    return list(_untouched(recorded, journal, fingerprints))
+    return [_scope(recorded, journal), _settings(recorded, fingerprints), _everything_else(recorded, journal)]
 
 
-def _untouched(recorded: Recorded, journal: JournalEvidence, fingerprints: ComparedFingerprints) -> Iterator[Claim]:
-    if clears := journal.named("clear"):
-        outside = numbers(clears, "outside")
-        many = f"{max(outside):,} at most, in {len(clears)} clears" if any(outside) else "there was none"
-        many = many if outside else "not counted"
-        all_counted = len(outside) == len(clears) and len(numbers(clears, "named")) == len(clears)
-        proof = " ".join(cleared_keys(clears).proof)
-        yield Claim("scope", True if all_counted else None, f"Keys outside the declared scope: {many}", proof)
-    else:
-        text = "The journal holds no clear." if journal.there else "There is no journal, and so no clear."
-        yield Claim(
-            "scope",
-            None if journal.problem or lost(recorded, journal) else True,
-            "Keys of the cache: none was cleared",
-            text,
-        )
-    yield _settings(recorded, fingerprints)
-    yield _everything_else(recorded, journal)
+def _scope(recorded: Recorded, journal: JournalEvidence) -> Claim:
+    clears = journal.named("clear")
+    if not clears:
+        text = "The journal holds no clear." if journal.exists else "There is no journal, and so no clear."
+        unknown = journal.problem or journal_lost(recorded, journal)
+        return Claim("scope", None if unknown else True, "Keys of the cache: none was cleared", text)
+    outside, named = numbers(clears, "outside"), numbers(clears, "named")
+    many = f"{max(outside):,} at most, in {len(clears)} clears" if any(outside) else "there was none"
+    all_counted = len(outside) == len(named) == len(clears)
+    statement = f"Keys outside the declared scope: {many if outside else 'not counted'}"
+    return Claim("scope", True if all_counted else None, statement, " ".join(cleared_keys(clears).proof))
 
 
-def _settings(recorded: Recorded, fingerprints: ComparedFingerprints) -> Claim:
-    claim = "The service's other settings, its code and its cache's settings"
-    if not fingerprints.of:
-        return Claim("settings", None, claim, "The run noted no fingerprint, so nothing shows it.")
+def _settings(recorded: Recorded, fingerprints: FingerprintComparison) -> Claim:
     guard = _guard(recorded, "declared-difference-only")
     differing = [entry.name for entry in fingerprints.entries if entry.mark in ("moved", "differs")]
-    if fingerprints.moved:
-        names = listed([entry.name for entry in fingerprints.moved[:_MOST_NAMED]])
-        return Claim(
-            "settings",
-            False,
-            claim,
-            f"{len(fingerprints.moved)} of {fingerprints.of:,} things changed while it was measured: {names}. "
-            "No step of the run was about that.",
+    moved = [entry.name for entry in fingerprints.moved]
+    text = f"{fingerprints.equal:,} things were equal each time they were looked at: {fingerprints.groups}."
+    ok: bool | None = True
+    if not fingerprints.total:
+        ok, text = None, "The run noted no fingerprint, so nothing shows it."
+    elif moved:
+        ok = False
+        text = (
+            f"{len(moved)} of {fingerprints.total:,} things changed during the measurement: "
+            f"{listed(moved[:_MOST_NAMED])}. No step of the run did that."
         )
-    looks = _sentence_with(guard, "looks") if guard is not None else ""
-    text = f"{fingerprints.equal:,} things were seen equal at every look: {fingerprints.groups}."
-    if differing and guard is not None and not guard.ok:
-        return Claim("settings", False, claim, f"{text} {guard.detail}")
-    if differing:
-        names = listed(differing[:_MOST_NAMED])
-        if guard is None:
-            return Claim(
-                "settings",
-                None,
-                claim,
-                f"{text} These differ between the arms, and nothing judged whether they may: {names}.",
-            )
-        text += f" Beside the declared change, its own echoes differ between the arms: {names}."
-    return Claim("settings", True, claim, f"{text} {looks}".strip())
-
-
-def _sentence_with(guard: Guard, word: str) -> str:
-    sentences = [part.strip(" .") for part in guard.detail.split(". ")]
-    return next((f"{part}." for part in sentences if word in part), "")
+    elif differing and guard is None:
+        ok = None
+        text += (
+            f" Between the arms these differ, and no guard judged whether they may: {listed(differing[:_MOST_NAMED])}."
+        )
+    elif differing and guard is not None and not guard.ok:
+        ok, text = False, f"{text} {guard.detail}"
+    elif differing:
+        text += (
+            f" Beside the declared change, its own effects differ between the arms: {listed(differing[:_MOST_NAMED])}."
+        )
+    return Claim("settings", ok, "The service's other settings, its code and its cache's settings", text)
 
 
 def _everything_else(recorded: Recorded, journal: JournalEvidence) -> Claim:
-    claim = "Everything else of the target"
+    ok: bool | None = True
     if journal.problem:
-        return Claim("everything-else", None, claim, f"{journal.problem}")
-    if lost(recorded, journal):
-        return Claim("everything-else", None, claim, "The run left no journal, so nothing shows it.")
-    if not journal.steps:
+        ok, text = None, journal.problem
+    elif journal_lost(recorded, journal):
+        ok, text = None, "The run left no journal, so nothing shows it."
+    elif not journal.steps:
+        text = "The journal is empty: nothing was changed. Each step is written there before it is taken."
+    else:
+        kinds = Counter(step.step for step in journal.steps)
+        named = listed([f"{count:,} {name}" for name, count in kinds.most_common(_MOST_NAMED)])
         text = (
-            "The journal is empty: nothing was changed. What the run does to a target is written there before it is "
-            "done."
+            "Apart from sending requests, everything that the run does to a target is journalled first. The journal "
+            f"holds {len(journal.steps):,} steps ({named}), and no others."
         )
-        return Claim("everything-else", True, claim, text)
-    kinds = Counter(step.step for step in journal.steps)
-    named = listed([f"{count:,} {name}" for name, count in kinds.most_common(_MOST_NAMED)])
-    text = (
-        "What the run does to a target, beside sending requests, is written in its journal before it is done; nothing "
-        f"is done that can't be written there. It holds {len(journal.steps):,} steps ({named}), and no others."
-    )
-    return Claim("everything-else", True, claim, text)
+    return Claim("everything-else", ok, "Everything else of the target", text)
 
 
-def as_it_was(recorded: Recorded, journal: JournalEvidence, rollback: Rollback | None) -> list[Claim]:
-    """Whether what was touched is back as it was, beside what `rollback` says of the change itself."""
-    return list(_as_it_was(recorded, journal, rollback))
-
-
-def _as_it_was(recorded: Recorded, journal: JournalEvidence, rollback: Rollback | None) -> Iterator[Claim]:
+def restored_claims(recorded: Recorded, journal: JournalEvidence, rollback: Rollback | None) -> list[Claim]:
+    """Whether what was touched is as it was, beside what `rollback` says of the change itself."""
+    claims = []
     same = _guard(recorded, "as-it-was-after-the-rollback")
-    claim = "The fingerprint after the rollback equals the first"
+    statement = "The fingerprint after the rollback equals the first"
+    observing = recorded.manifest.observe or only(recorded.manifest, recorded.result)
     if same is not None:
-        yield Claim("fingerprint", same.ok, claim, same.detail)
-    elif recorded.case is not None and journal.steps and not _observing(recorded):
-        yield Claim("fingerprint", None, claim, "The run did not get to that look, so nothing shows it.")
+        claims.append(Claim("fingerprint", same.ok, statement, same.detail))
+    elif recorded.case is not None and journal.steps and not observing:
+        claims.append(Claim("fingerprint", None, statement, "The run ended before that look, so nothing shows it."))
     again = rollback.same_as_before if rollback else None
     texts = {
-        True: "As far as the margins of the goals go; the values stand above.",
+        True: "Within the margins of the goals; the values are above.",
         False: "Measured again after the rollback, something is not as before: see above.",
-        None: "It was not measured once more, or could not be compared.",
+        None: "It was not measured again, or could not be compared.",
     }
     if again is not None or recorded.changed:
-        yield Claim("second-before", again, "The second “before” equals the first", texts[again])
-    yield _nothing_open(recorded, journal)
-    yield from _probed(recorded, journal)
+        claims.append(Claim("second-before", again, "The second “before” equals the first", texts[again]))
+    claims.append(_nothing_open(recorded, journal))
+    claims += _probed(recorded, journal)
+    return claims
 
 
-def _observing(recorded: Recorded) -> bool:
-    return recorded.manifest.observe or only(recorded.manifest, recorded.result)
-
-
-def _probed(recorded: Recorded, journal: JournalEvidence) -> Iterator[Claim]:
-    claim, keys, steps = "The probe's keys hold what they held", probed_keys(recorded), journal.named("probe")
+def _probed(recorded: Recorded, journal: JournalEvidence) -> list[Claim]:
+    statement, keys, steps = "The probe's keys hold what they held", probed_keys(recorded), journal.named("probe")
     if left := [step for step in steps if step.open]:
-        text = f"It is not shown for {len(left)} of {len(steps)} blocks in which it wrote: their steps are open."
-        yield Claim("probe", False, claim, text)
-    elif keys is not None:
-        yield Claim("probe", keys.ok, claim, keys.text)
-    elif steps:
-        yield Claim("probe", True, claim, "; ".join(dict.fromkeys(step.how for step in steps)) + ".")
+        text = f"Not shown for {len(left)} of the {len(steps)} blocks in which it wrote: their steps are open."
+        return [Claim("probe", False, statement, text)]
+    if keys is not None:
+        return [Claim("probe", keys.ok, statement, keys.text)]
+    return (
+        [Claim("probe", True, statement, "; ".join(dict.fromkeys(step.how for step in steps)) + ".")] if steps else []
+    )
 
 
 def _nothing_open(recorded: Recorded, journal: JournalEvidence) -> Claim:
-    claim = "Nothing is open in the journal"
+    ok: bool | None = True
     if journal.problem:
-        return Claim("journal", False if journal.open else None, claim, journal.problem)
-    if not journal.there:
-        if lost(recorded, journal):
-            return Claim("journal", None, claim, "The run left no journal, so nothing shows what it did.")
-        return Claim("journal", True, claim, "The run left no journal: it changed nothing.")
-    count = len(journal.steps)
-    if journal.open:
-        names = listed(sorted({step.step for step in journal.open}))
-        return Claim("journal", False, claim, f"{len(journal.open)} of {count} steps are open ({names}).")
-    inverse = sum(bool(step.inverse) for step in journal.steps)
-    text = f"All {count:,} steps are closed: {inverse:,} undone by their inverse, or certain to have left nothing"
-    rest = count - inverse
-    return Claim("journal", True, claim, f"{text}; {rest:,} had nothing to undo." if rest else f"{text}.")
+        ok, text = False if journal.open else None, journal.problem
+    elif journal_lost(recorded, journal):
+        ok, text = None, "The run left no journal, so nothing shows what it did."
+    elif not journal.exists:
+        text = "The run left no journal: it changed nothing."
+    elif journal.open:
+        ok, text = False, f"{journal.open_text}."
+    else:
+        text = journal.closed_text
+    return Claim("journal", ok, "Nothing is open in the journal", text)
 
 
 def remains(recorded: Recorded, journal: JournalEvidence) -> list[str]:
     """What stays on the target by nature, a sentence each."""
-    return list(_remains(recorded, journal))
-
-
-def _remains(recorded: Recorded, journal: JournalEvidence) -> Iterator[str]:
-    case = recorded.case
+    case, texts = recorded.case, []
     if case is None:
-        return
+        return []
     own_service, own_cache = case.target.start is not None, case.cache.url_env is None
     if own_service and own_cache and not journal.open:
-        yield "Nothing in its own services and caches: they were started for the run, and ended with it."
+        texts.append("Nothing in its own services and caches: they were started for the run, and ended with it.")
     if not own_cache or not own_service:
-        yield (
-            "What the service itself cached while it answered the run's requests: these entries live as long as the "
-            "service lets them."
-        )
-        yield "Counters of the service and of its cache (requests, hits, misses) and its logs, which count the run too."
+        texts.append("What the service cached to answer the run's requests, for as long as it keeps such entries.")
+        texts.append("Counters (requests, hits, misses) and logs of the service and its cache, which include the run.")
     if not own_cache and any(step.closed_as == "ended-well" for step in journal.named("clear")):
-        yield "Cleared keys that nobody has read since: the service fills its cache again as they are asked for."
+        texts.append("Cleared keys that nobody has read since: the service caches them again when they are asked for.")
     if any(route.method not in SAFE_METHODS for route in case.workload.routes):
-        rest = " Where the service keeps that outside its working directory, it is still there." if own_service else ""
-        yield f"What the workload's own writes wrote.{rest}"
+        rest = " What the service keeps outside its working directory is still there." if own_service else ""
+        texts.append(f"What the workload's own writes wrote.{rest}")
     if journal.named("purge"):
-        yield "Purged pages of the cache in front are fetched again by their next reader."
+        texts.append("Purged pages of the cache in front: their next reader fetches them again.")
+    return texts
 
 
 def _guard(recorded: Recorded, id: GuardId) -> Guard | None:

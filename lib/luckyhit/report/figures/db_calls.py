@@ -23,12 +23,12 @@ MOST_CALLS = 10
 
 @dataclass(frozen=True)
 class Calls:
-    """Database calls per request of one arm: `shares[n]` of the requests made n calls (the last: so many or more)."""
+    """Database calls per request of one arm: `shares[n]` of the requests made n calls (the last: n or more)."""
 
     shares: np.ndarray
     mean: float
     visible: float
-    """Share of the completed requests that told their calls."""
+    """Share of the completed requests whose calls are visible."""
 
 
 def data(recorded: Recorded) -> dict[str, Calls]:
@@ -46,11 +46,10 @@ def data(recorded: Recorded) -> dict[str, Calls]:
     return by_label
 
 
-def draw(calls: Mapping[str, Calls], *, narrow: bool = False) -> Figure:
-    """How many of the requests made no database call, one, two, ... in each arm; the mean beside the arm's name."""
-
+def draw(calls: Mapping[str, Calls]) -> Figure:
+    """Bars for no call, one, two, ... in each arm; the mean is beside the arm's name."""
     with styled():
-        figure = new_figure(narrow=narrow, height=2.8)
+        figure = new_figure(height=2.6)
         axes = figure.add_subplot()
         most = max((int(np.flatnonzero(part.shares)[-1]) for part in calls.values()), default=0)
         width = 0.8 / max(len(calls), 1)
@@ -62,7 +61,7 @@ def draw(calls: Mapping[str, Calls], *, narrow: bool = False) -> Figure:
             )  # fmt: skip
             if most <= 5:
                 texts = [percent(share) if share > 0 else "" for share in part.shares[: most + 1]]
-                axes.bar_label(bars, texts, fontsize=7.5 if narrow else 8.5, color=INK, padding=2)
+                axes.bar_label(bars, texts, fontsize=8, color=INK, padding=2)
         labels = [f"{count} or more" if count == MOST_CALLS else str(count) for count in range(most + 1)]
         axes.set_xticks(range(most + 1), labels)
         axes.margins(y=0.14)
@@ -70,13 +69,13 @@ def draw(calls: Mapping[str, Calls], *, narrow: bool = False) -> Figure:
         style.percent_axis(axes.yaxis)
         axes.yaxis.set_major_locator(few_ticks())
         axes.grid(visible=False, axis="x")
-        style.legend(figure, axes, columns=1 if narrow else 3)
+        style.legend(figure, axes, columns=2)
         return figure
 
 
 def say(calls: Mapping[str, Calls], result: Result | None) -> str:
     if not calls:
-        return "No answer told its database calls, so they are not visible."
+        return "Database calls are not visible: no response shows them."
     parts = [
         f"{labelled(label)} {number(part.mean)} ({percent(float(part.shares[0]))} of requests made none)"
         for label, part in calls.items()
@@ -84,7 +83,7 @@ def say(calls: Mapping[str, Calls], result: Result | None) -> str:
     text = f"Database calls per request, on average: {listed(parts)}."
     partly = [part.visible for part in calls.values() if part.visible < 0.995]
     if partly:
-        text += f" Only {percent(min(partly))} of the answers told them."
+        text += f" Only {percent(min(partly))} of the responses show them."
     return with_verdict(text, "db_calls", result)
 
 

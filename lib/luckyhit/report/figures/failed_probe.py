@@ -1,10 +1,9 @@
 """One instructive failure: the write, and what each read of it saw, chosen by a fixed rule.
 
-A probe has failed where a read later than the declared bound was stale, or where a read showed a value that no accepted
-write wrote. The rule: of the arm in which the larger share of the probes failed, the probe for which most of `REASONS`
-hold. They count only where its reads saw both the old and the new value: such a probe shows how the failure came and
-went. Then the one with the most stale reads, which shows that it lasted; then the longest stale one, then the first.
-The same records always give the same probe.
+A probe failed if a read later than the declared bound was stale, or showed a value that no accepted write wrote. From
+the arm with the larger share of failed probes comes the probe with most of REASONS, which count only if its reads saw
+both the old and the new value: then it shows how the failure came and went. Ties: most stale reads, longest stale,
+first.
 """
 
 from __future__ import annotations
@@ -23,11 +22,11 @@ from luckyhit.report.recorded import Recorded
 MOST_READS, MOST_EVENTS, MOST_LANES = 200, 80, 8
 OLD, NEW, NOTHING, IMPOSSIBLE, SILENT = "old value", "new value", "nothing there", "never committed", "no version shown"
 REASONS = {
-    "in_flight": "a read was under way when it was written",
-    "disagreed": "readers told different things",
+    "in_flight": "a read was in progress during the write",
+    "disagreed": "readers disagreed",
     "flapped": "reads went back from the new value to the old one",
     "polled": "its polls saw both the old and the new value",
-    "impossible": "a value was seen that no accepted write wrote",
+    "impossible": "a read showed a value that no accepted write wrote",
 }
 _PROBE = ["arm", "block", "key", "about"]
 _QUIET = frozenset({"expire", "persist", "keymiss"})
@@ -35,7 +34,7 @@ _QUIET = frozenset({"expire", "persist", "keymiss"})
 
 @dataclass(frozen=True)
 class Write:
-    """In ms from the acknowledgement; `acked_ms` is None where none came. `own`: it is what the reads look for."""
+    """In ms from the acknowledgement; `acked_ms` is None without one. `own`: the write that the reads check."""
 
     sent_ms: float
     acked_ms: float | None
@@ -63,12 +62,11 @@ class Event:
 
 @dataclass(frozen=True)
 class Chosen:
-    """One failed probe, with all its reads. `lanes` are who read: route, and connection or worker."""
+    """One failed probe, with all its reads. `lanes`: the readers, by route and connection or worker."""
 
     label: str
     key: str
-    mode: str
-    prestate: str
+    initial_state: str
     writes: list[Write]
     reads: list[Read]
     events: list[Event]
@@ -77,13 +75,13 @@ class Chosen:
 
     @property
     def drawn(self) -> list[Read]:
-        """The reads that there is room for: those in the first MOST_LANES lanes, from the first on."""
+        """The first MOST_READS reads in the first MOST_LANES lanes."""
         return [read for read in self.reads if read.lane < MOST_LANES][:MOST_READS]
 
 
 @dataclass(frozen=True)
 class Strip:
-    """The chosen probe (None where none failed), how many failed of all, and what the late reads leave open."""
+    """The chosen probe (None if none failed), failed probes of all by label, and the late reads."""
 
     chosen: Chosen | None
     failed: dict[str, tuple[int, int]]
@@ -119,7 +117,7 @@ def _ratio(counts: tuple[int, int]) -> float:
 
 
 def _probes(recorded: Recorded, within_ns: int) -> pd.DataFrame:
-    """One row for each probe with a read: whether it failed, and what speaks for it."""
+    """One row for each probe with a read: whether it failed, and its reasons to be chosen."""
     reads = recorded.classified
     reads = reads[reads["about"].notna()]
     since = reads["since_ack_ns"].to_numpy(dtype=float, na_value=np.nan)
@@ -193,8 +191,7 @@ def _chosen(recorded: Recorded, probe: pd.Series) -> Chosen:
     return Chosen(
         label=recorded.label(str(probe["arm"])),
         key=str(probe["key"]),
-        mode=str(reads["mode"].iloc[0]),
-        prestate=str(probe["prestate"]),
+        initial_state=str(probe["prestate"]),
         writes=written,
         reads=marks,
         events=_events(recorded.probe_events, probe, zero_ns, min(span), max(span)),
@@ -216,9 +213,9 @@ def _saw(row: pd.Series, version: int) -> str:
 
 
 def _lanes(reads: pd.DataFrame) -> tuple[list[int], list[str]]:
-    """(lane of each read, names of the lanes): by route, and by worker where several told who they are, else by
-    connection. Workers and connections are numbered: their own names say nothing to a reader. Lanes with stale reads
-    come first where there are more than can be drawn."""
+    """(lane of each read, names of the lanes): by route, and by worker where several are visible, else by connection.
+    Both are numbered, since their own names mean nothing to a reader. If there are more lanes than can be drawn, those
+    with stale reads come first."""
     workers = [worker for worker in dict.fromkeys(reads["worker"].tolist()) if isinstance(worker, str)]
     connections = list(dict.fromkeys(reads.loc[~reads["fresh_connection"], "connection"].dropna().tolist()))
     names, stale = [], set()
@@ -241,7 +238,7 @@ def _lanes(reads: pd.DataFrame) -> tuple[list[int], list[str]]:
 
 
 def _events(events: pd.DataFrame, probe: pd.Series, zero_ns: int, start_ms: float, end_ms: float) -> list[Event]:
-    """The events around the probe, without those that only set a time to live, and without the watch's own notes."""
+    """The events around the probe, without changes of a time to live and without the watch's own notes."""
     of_block = events[(events["arm"] == probe["arm"]) & (events["block"] == probe["block"])]
     logs, _ = by_key(of_block.dropna(subset=["at_ns", "event"]))
     log = logs.get((probe["arm"], probe["block"], probe["key"]), KeyspaceLog())

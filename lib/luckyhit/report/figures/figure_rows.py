@@ -33,13 +33,12 @@ Need = Literal["", "result", "probe"]
 
 
 class FigureModule(Protocol):
-    """`data` makes the few numbers of a figure from what was recorded; the others take these. `draw` makes a figure,
-    `narrow` for a phone; `say` is what a reader should see in it, with the words of the verdict; `is_empty`: there is
-    nothing to draw."""
+    """`data` makes the few numbers of a figure from what was recorded; the others take these. `draw` makes a figure;
+    `say` is what a reader should see in it, with the words of the verdict; `is_empty`: there is nothing to draw."""
 
     def data(self, recorded: Recorded, /) -> Any: ...
 
-    def draw(self, numbers: Any, /, *, narrow: bool = False) -> Figure: ...
+    def draw(self, numbers: Any, /) -> Figure: ...
 
     def say(self, numbers: Any, result: Result | None, /) -> str: ...
 
@@ -80,25 +79,14 @@ def shown_on_page(recorded: Recorded) -> list[FigureRow]:
     return [row for row in FIGURES.values() if has[row.needs]]
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """A figure for the page: data URIs of its wide and narrow form (None where there is nothing to see)."""
-
-    wide: str | None
-    narrow: str | None
-    sentence: str
-
-
-def drawn(name: str, recorded: Recorded) -> Drawn:
-    """Draw one figure for the page, in both forms."""
+def picture_of(name: str, recorded: Recorded) -> tuple[str | None, str]:
+    """(data URI, sentence) of one figure for the page; no picture where there is nothing to see."""
     row = FIGURES[name]
     numbers = numbers_of(row, recorded)
     sentence = row.module.say(numbers, recorded.result)
     if row.module.is_empty(numbers):
-        return Drawn(None, None, sentence)
-    wide = style.to_data_uri(_wide(row, numbers, recorded))
-    narrow = style.to_data_uri(style.laid_out(row.module.draw(numbers, narrow=True)))
-    return Drawn(wide, narrow, sentence)
+        return None, sentence
+    return style.to_data_uri(_drawn_once(row, numbers, recorded)), sentence
 
 
 def figure_for(
@@ -107,7 +95,7 @@ def figure_for(
     """(figure, sentence) by name; the figure is None with `draw=False`. Where there is nothing to see, the figure says
     so. Raises ArgumentError for a name that no figure has."""
     if name not in FIGURES:
-        raise ArgumentError(f"there is no figure {name!r}", hint=f"There are: {', '.join(FIGURES)}.")
+        raise ArgumentError(f"unknown figure {name!r}", hint=f"Figures: {', '.join(FIGURES)}.")
     row = FIGURES[name]
     source = run if isinstance(run, Recorded) else recorded(run, result)
     numbers = numbers_of(row, source)
@@ -116,7 +104,7 @@ def figure_for(
         return None, sentence
     if row.module.is_empty(numbers):
         return style.message_figure(sentence), sentence
-    return _wide(row, numbers, source), sentence
+    return _drawn_once(row, numbers, source), sentence
 
 
 def numbers_of(row: FigureRow, recorded: Recorded) -> Any:
@@ -126,7 +114,7 @@ def numbers_of(row: FigureRow, recorded: Recorded) -> Any:
     return recorded.aggregates[row.id]
 
 
-def _wide(row: FigureRow, numbers: Any, recorded: Recorded) -> Figure:
+def _drawn_once(row: FigureRow, numbers: Any, recorded: Recorded) -> Figure:
     """Drawn and laid out once, for a notebook and for the page."""
     if row.id not in recorded.figures:
         recorded.figures[row.id] = style.laid_out(row.module.draw(numbers))

@@ -12,8 +12,8 @@ from luckyhit.records import Result, kind_of
 from luckyhit.report import style
 from luckyhit.report.figures.verdict_words import INVALID
 from luckyhit.report.recorded import Recorded
-from luckyhit.report.style import INK, SOFT, new_figure, styled
-from luckyhit.text.numbers import listed
+from luckyhit.report.style import SOFT, new_figure, styled
+from luckyhit.text.numbers import listed, sentence_case
 from luckyhit.text.quantities import difference_text, interval_text, name_of
 
 if TYPE_CHECKING:
@@ -34,10 +34,8 @@ class Row:
 
 
 def data(recorded: Recorded) -> list[Row]:
-    """The goals of the result, in its order; those without numbers or margin are left out."""
-
+    """The goals of the result, what must get better first; those without numbers or margin are left out."""
     rows = []
-    # What has to get better comes first.
     judged = sorted(
         (recorded.result.metrics if recorded.result else {}).items(), key=lambda item: item[1].want != "better"
     )
@@ -56,13 +54,15 @@ def data(recorded: Recorded) -> list[Row]:
     return rows
 
 
-def draw(rows: Sequence[Row], *, narrow: bool = False) -> Figure:
-    """Each goal's interval in margins, better to the right; the band is the margin: inside, nothing that matters."""
+def draw(rows: Sequence[Row]) -> Figure:
+    """Each goal's interval in margins, better to the right; inside the band a difference does not matter."""
     with styled():
-        figure = new_figure(narrow=narrow, height=1.35 + (0.62 if narrow else 0.5) * len(rows))
+        figure = new_figure(height=1.0 + 0.55 * len(rows))
         axes = figure.add_subplot()
-        reach = max([1.0, *(abs(end) for row in rows for end in (row.low, row.high, row.middle) if np.isfinite(end))])
-        limit = max(2.0, 1.35 * reach)
+        farthest = max(
+            [1.0, *(abs(end) for row in rows for end in (row.low, row.high, row.middle) if np.isfinite(end))]
+        )
+        limit = max(2.0, 1.35 * farthest)
         axes.axvspan(-1, 1, color="#e4ebf2", zorder=0.4)
         axes.axvline(0, color=SOFT, linewidth=1)
         for at, row in enumerate(rows):
@@ -73,22 +73,18 @@ def draw(rows: Sequence[Row], *, narrow: bool = False) -> Figure:
                 axes.plot(end, at, marker="|" if bounded else marker, markersize=10 if bounded else 6, color=colour,
                           markeredgewidth=2 if bounded else 1, zorder=3)  # fmt: skip
             axes.plot(row.middle, at, marker="o", markersize=6.5, color=colour, markeredgecolor="white", zorder=4)
-            if narrow:
-                axes.text(0.0, at - 0.36, f"{row.name}: {row.verdict}", transform=axes.get_yaxis_transform(),
-                          fontsize=8.5, va="center")  # fmt: skip
-            else:
-                axes.text(1.02, at, f"{row.text}\n{row.verdict}", transform=axes.get_yaxis_transform(), fontsize=8,
-                          va="center", linespacing=1.3)  # fmt: skip
+            across = axes.get_yaxis_transform()
+            axes.text(0.0, at - 0.36, f"{sentence_case(row.name)}: {row.verdict}", transform=across, fontsize=8.5,
+                      va="center")  # fmt: skip
+            axes.text(1.0, at - 0.36, row.text, transform=across, fontsize=8, va="center", ha="right", color=SOFT)
         if limit > 4:
             axes.set_xscale("symlog", linthresh=1, linscale=0.9)
             ticks = [tick for tick in (-1000, -100, -10, -1, 0, 1, 10, 100, 1000) if abs(tick) <= limit]
             axes.set_xticks(ticks)
         axes.set_xticks([], minor=True)
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:+,.3g}".replace("-", "−") if value else "0")
-        axes.set(xlim=(-limit, limit), ylim=(len(rows) - 0.4, -0.75 if narrow else -0.6))
-        names = [""] * len(rows) if narrow else [f"{row.name[:1].upper()}{row.name[1:]}" for row in rows]
-        axes.set_yticks(range(len(rows)), [name.replace(" per request", "\nper request") for name in names])
-        axes.tick_params(axis="y", labelcolor=INK, labelsize=9)
+        axes.set(xlim=(-limit, limit), ylim=(len(rows) - 0.6, -0.75))
+        axes.set_yticks([])
         axes.grid(visible=False, axis="y")
         axes.spines["left"].set_visible(False)
         axes.set_xlabel("← worse      in margins      better →")

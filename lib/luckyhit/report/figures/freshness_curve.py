@@ -32,17 +32,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _APART = 0.008
-"""How far the arms' points are moved from each other, as a share of the axis, so that equal ones hide nothing."""
+"""How far the arms' points are moved apart, as a share of the axis: equal ones both show."""
 _FAR = 30.0
-"""A bound that lies further than this factor from all reads is told, not drawn: it would squeeze everything else."""
+"""A bound further than this factor from all reads is not drawn: it would squeeze everything else."""
 
 
 @dataclass(frozen=True)
 class FreshnessCurve:
-    """The curve of `judge.freshness.classify.freshness_curve`, and what was read later than the bound, by label.
-
-    `within_s` is None where no bound is known; `probed` is False where the case declares no probe.
-    """
+    """A `judge.freshness.classify.freshness_curve`, and the reads later than the bound, by label. `within_s`:
+    the bound, None if unknown; `probed`: whether the case declares a probe."""
 
     curve: pd.DataFrame
     late: dict[str, Late]
@@ -56,10 +54,10 @@ def data(recorded: Recorded) -> FreshnessCurve:
     return FreshnessCurve(curve, late(recorded), recorded.within_s, recorded.probed)
 
 
-def draw(numbers: FreshnessCurve, *, narrow: bool = False) -> Figure:
-    """P(fresh) against the time since the acknowledged write, bounds at the metric's level, and the declared bound."""
+def draw(numbers: FreshnessCurve) -> Figure:
+    """P(fresh) against the time since the acknowledged write, with intervals, and the declared bound."""
     with styled():
-        figure = new_figure(narrow=narrow)
+        figure = new_figure()
         axes = figure.add_subplot()
         delays = numbers.curve["delay_ms"].to_numpy(dtype=float)
         decades = max(float(np.log10(delays.max() / delays.min())), 0.5)
@@ -87,7 +85,7 @@ def draw(numbers: FreshnessCurve, *, narrow: bool = False) -> Figure:
 
 
 def draw_bound(axes: Axes, within_s: float | None, low_ms: float, high_ms: float, *, shade: bool = True) -> None:
-    """The declared bound as a line; `shade` what is left of it: staleness there is acceptable. None for 0."""
+    """The declared bound as a line, with the accepted side shaded; no line for 0."""
     bound_ms = (within_s or 0.0) * 1e3
     if not low_ms / _FAR <= bound_ms <= high_ms * _FAR:
         return
@@ -99,9 +97,7 @@ def draw_bound(axes: Axes, within_s: float | None, low_ms: float, high_ms: float
     axes.set_xlim(left, right)
 
 
-NO_PROBE = (
-    "The case declares no freshness probe: nothing was written and read back, so old data would not be noticed here."
-)
+NO_PROBE = "The case declares no freshness probe: nothing was written and read back, so old data would go unnoticed."
 
 
 def say(numbers: FreshnessCurve, result: Result | None) -> str:
@@ -118,23 +114,23 @@ def say(numbers: FreshnessCurve, result: Result | None) -> str:
         parts.append(sentence)
     text = f"Reads that saw an acknowledged write: {'; '.join(parts)} after it (medians of the first and last bin)."
     if numbers.late:
-        # The verdict's own words on no stale read after the change are at another level: one of the two is enough.
+        # The verdict's own words give a bound for no stale read at another error rate: one of the two is enough.
         judged = result.metrics.get(STALE_READS) if result is not None else None
-        told_there = {"after"} if judged is not None and has(judged.notes, "no-stale-read") else set()
+        bounded = {"after"} if judged is not None and has(judged.notes, "no-stale-read") else set()
         counted = listed(
             [
-                f"{where(label)} {late_text(part, with_bound=label not in told_there)}"
+                f"{where(label)} {late_text(part, with_bound=label not in bounded)}"
                 for label, part in numbers.late.items()
             ]
         )
         text += f" {bound_text(numbers.within_s)}: {counted}."
         unknown = sum(part.unknown for part in numbers.late.values())
         if unknown:
-            text += f" {unknown:,} more showed nothing to tell by."
+            text += f" {unknown:,} more had no version."
         compared = {"before", "after"} & {*numbers.late}
         if len(compared) == 1:
             missing = where("after" if compared == {"before"} else "before")
-            text += f" No read tells anything {missing}, so nothing can be compared."
+            text += f" No read counts {missing}, so nothing can be compared."
     return with_verdict(text, STALE_READS, result)
 
 

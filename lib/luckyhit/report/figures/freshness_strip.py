@@ -1,4 +1,4 @@
-"""One failure, read by read: a lane for the write, one for the cache, one for each who read."""
+"""One failure, read by read: a lane for the write, one for the cache, one for each reader."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from luckyhit.report.figures.late_reads import (
 from luckyhit.report.figures.verdict_words import INVALID
 from luckyhit.report.recorded import Recorded
 from luckyhit.report.style import INK, SHADE, SOFT, new_figure, styled
-from luckyhit.text.numbers import listed
+from luckyhit.text.numbers import listed, plural
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# What a read saw: colour and shape, told apart without colour as well. No arm has these colours.
+# What a read saw, by colour and by shape. No arm has these colours.
 _SAW = {
     NEW: ("#00785a", "o"),
     OLD: ("#b3261e", "X"),
@@ -42,14 +42,14 @@ def data(recorded: Recorded) -> Strip:
     return failed_probe(recorded)
 
 
-def draw(strip: Strip, *, narrow: bool = False) -> Figure:
-    """One failed probe: a lane for the write, one for the cache, and one for each who read; marks say what was seen."""
+def draw(strip: Strip) -> Figure:
+    """One failed probe: a lane for the write, the cache and each reader; marks say what was read."""
     chosen = strip.chosen
     assert chosen is not None  # is_empty says so otherwise
     names = ["write", *(["cache"] if chosen.events else []), *chosen.lanes]
     first = len(names) - len(chosen.lanes)
     with styled():
-        figure = new_figure(narrow=narrow, height=1.5 + (0.42 if narrow else 0.34) * len(names))
+        figure = new_figure(height=1.5 + 0.42 * len(names))
         axes = figure.add_subplot()
         if strip.within_s:
             axes.axvspan(0, strip.within_s * 1e3, color=SHADE, zorder=0.5)
@@ -77,16 +77,15 @@ def draw(strip: Strip, *, narrow: bool = False) -> Figure:
             axes.plot([read.done_ms for read in reads], [first + read.lane for read in reads], linestyle="none",
                       marker=marker, markersize=6, color=colour, markeredgecolor="white", markeredgewidth=0.5,
                       label=f"read: {saw}", zorder=3)  # fmt: skip
-        _time_axis(axes, chosen, strip.within_s or 0.0, narrow=narrow)
-        labels = [_lane_name(name, narrow=narrow) for name in names]
-        axes.set_yticks(range(len(names)), labels, parse_math=False)
+        _time_axis(axes, chosen, strip.within_s or 0.0)
+        axes.set_yticks(range(len(names)), [_lane_name(name) for name in names], parse_math=False)
         axes.set_ylim(len(names) - 0.4, -0.6)
-        axes.tick_params(axis="y", labelcolor=INK, labelsize=8 if narrow else 9)
-        style.legend(figure, axes, columns=2 if narrow else 4)
+        axes.tick_params(axis="y", labelcolor=INK, labelsize=8)
+        style.legend(figure, axes, columns=2)
         return figure
 
 
-def _time_axis(axes: Axes, chosen: Chosen, within_s: float, *, narrow: bool) -> None:
+def _time_axis(axes: Axes, chosen: Chosen, within_s: float) -> None:
     """Linear where that shows the write as well; else logarithmic beyond the time that the write took."""
     ends = [0.0, *(read.done_ms for read in chosen.drawn)]
     starts = [0.0, *(write.sent_ms for write in chosen.writes), *(read.sent_ms for read in chosen.drawn)]
@@ -99,11 +98,10 @@ def _time_axis(axes: Axes, chosen: Chosen, within_s: float, *, narrow: bool) -> 
     axes.set_xscale("symlog", linthresh=near, linscale=0.6)
     axes.set_xlim(-near * 1.35, last * 1.3)
     rounded = _round_numbers(near, last * 1.3)
-    ticks = [0.0, *(rounded[:: max(1, -(-len(rounded) // 4))] if narrow else rounded)]
+    ticks = [0.0, *rounded[:: max(1, -(-len(rounded) // 4))]]
     axes.set_xticks([-near, *ticks], [f"−{near:.2g}", *(f"{tick:,.6g}" for tick in ticks)])
     axes.set_xticks([], minor=True)
-    label = "ms since acknowledged (log" if narrow else "ms since the write was acknowledged (log scale"
-    axes.set_xlabel(f"{label} beyond {near:.2g} ms)")
+    axes.set_xlabel(f"ms since acknowledged (log beyond {near:.2g} ms)")
 
 
 def _round_numbers(low: float, high: float) -> Sequence[float]:
@@ -117,23 +115,23 @@ def _round_numbers(low: float, high: float) -> Sequence[float]:
     )
 
 
-def _lane_name(text: str, *, narrow: bool) -> str:
-    """A name that can't be drawn as anything but text, and not over everything."""
+def _lane_name(text: str) -> str:
+    """A name that is safe to draw as text, and short enough."""
     plain = "".join(sign if sign.isprintable() and ord(sign) < 0x2500 else "?" for sign in text[: 4 * _LONGEST_LANE])
     route, dot, who = plain.rpartition(" · ")
     longest = _LONGEST_LANE // 2
     if dot:
         route = route if len(route) <= longest else f"{route[: longest - 1]}…"
-        return f"{route}\n{who}" if narrow else f"{route} · {who}"
+        return f"{route}\n{who}"
     return plain if len(plain) <= _LONGEST_LANE else f"{plain[: _LONGEST_LANE - 1]}…"
 
 
-_PRESTATES = {
+_INITIAL_STATES = {
     "warm": "just read",
     "cold": "not read before",
-    "in-flight": "with a read under way",
+    "in-flight": "with a read in progress",
     "absent": "not there before",
-    "refused": "with a write that has to be rejected",
+    "refused": "with a write that must be rejected",
 }
 
 
@@ -146,16 +144,16 @@ def say(strip: Strip, result: Result | None) -> str:
 
 def _no_failure(strip: Strip) -> str:
     if not strip.late:
-        return f"There is no failure to show. {NOT_VISIBLE}"
+        return NOT_VISIBLE
     counted = listed([f"{where(label)} {late_text(part)}" for label, part in strip.late.items()])
-    return f"No probe failed, so there is none to show. {bound_text(strip.within_s)}: {counted}."
+    return f"No probe failed. {bound_text(strip.within_s)}: {counted}."
 
 
 def _failure(strip: Strip, chosen: Chosen) -> str:
     failed, probes = strip.failed.get(chosen.label, (1, 1))
     one = "The one probe" if failed == 1 else f"One of the {failed:,} probes"
     text = f"{one} of {probes:,} that failed {where(chosen.label)}: key {short(chosen.key)}, "
-    text += f"{_PRESTATES.get(chosen.prestate, short(chosen.prestate))}"
+    text += f"{_INITIAL_STATES.get(chosen.initial_state, short(chosen.initial_state))}"
     own = next((write for write in chosen.writes if write.own), None)
     if own is not None and own.acked_ms is not None:
         text += f", was written in {milliseconds(own.acked_ms - own.sent_ms)}"
@@ -169,7 +167,7 @@ def _failure(strip: Strip, chosen: Chosen) -> str:
         SILENT: "no version",
     }
     counts_text = listed([f"{count:,} showed {words[saw]}" for saw, count in counts.items() if count])
-    text += f"; of {len(after):,} read{'' if len(after) == 1 else 's'} {behind_what(chosen)}, {counts_text}."
+    text += f"; of {plural(len(after), 'read')} {_since(chosen)}, {counts_text}."
     stale = [read.sent_ms for read in after if read.stale]
     if stale:
         text += f" The last stale read was sent {milliseconds(max(stale))} after it"
@@ -181,32 +179,32 @@ def _failure(strip: Strip, chosen: Chosen) -> str:
         text += f" {left_out:,} of the reads {'is' if left_out == 1 else 'are'} not drawn."
     if chosen.reasons:
         return f"{text} It was chosen because {listed(chosen.reasons)}."
-    return f"{text} It was chosen as the one with the most stale reads, of these the longest stale."
+    return f"{text} It was chosen for its number of stale reads, then for how long they lasted."
 
 
-def behind_what(chosen: Chosen) -> str:
-    """What the reads of a probe are counted from: a write that was refused, or got no answer, was not acknowledged."""
+def _since(chosen: Chosen) -> str:
+    """What the reads are counted from: a write that was refused, or got no response, was not acknowledged."""
     own = next((write for write in chosen.writes if write.own), None)
     if own is None or own.acked_ms is not None:
         return "after the acknowledgement"
-    return "after the write that was refused" if chosen.prestate == "refused" else "after the write was sent"
+    return "after the write that was refused" if chosen.initial_state == "refused" else "after the write was sent"
 
 
 def _events(chosen: Chosen) -> str:
-    """The cache's side of it, from the write's send on, against its acknowledgement."""
+    """The cache's events since the write was sent, relative to its acknowledgement."""
     own = next((write for write in chosen.writes if write.own), None)
     sent_ms = own.sent_ms if own is not None else 0.0
     acknowledged = own is not None and own.acked_ms is not None
     words = {"deleted": "deleted the entry", "set": "set it", "expired": "let it expire"}
-    behind = [event for event in chosen.events if event.at_ms >= sent_ms]
-    if not behind:
-        return "From the write on, the cache told nothing about the entry."
+    later = [event for event in chosen.events if event.at_ms >= sent_ms]
+    if not later:
+        return "After the write, the cache reported no event of the entry."
     instant = "the acknowledgement" if acknowledged else "the write was sent"
     parts: list[str] = []
-    for event in behind[:3]:
+    for event in later[:3]:
         side = "before" if event.at_ms < 0 else "after"
         parts.append(f"{words[event.kind]} {milliseconds(abs(event.at_ms))} {side} {instant if not parts else 'it'}")
-    more = f" ({len(behind) - 3:,} more of its events are drawn)" if len(behind) > 3 else ""
+    more = f" ({len(later) - 3:,} more of its events are drawn)" if len(later) > 3 else ""
     return f"The cache {listed(parts)}{more}."
 
 

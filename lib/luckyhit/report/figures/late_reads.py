@@ -1,4 +1,4 @@
-"""Reads of the probe that came later than the declared bound: how many were stale, and how that is said."""
+"""Reads of the probe later than the declared bound: how many were stale, in numbers and words."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from luckyhit.text.numbers import number, percent
 
 @dataclass(frozen=True)
 class Late:
-    """Reads of one arm later than the bound: how many of those that tell were stale, and how many told nothing.
-    `zero_bound`: what no stale read leaves possible, as the result has it; None where there was one, or no read."""
+    """Reads of one arm later than the bound: stale ones of those with a version, and those without (`unknown`).
+    `zero_bound`: what no stale read leaves possible; None if there was one, or no read."""
 
     stale: int
     reads: int
@@ -25,14 +25,14 @@ class Late:
 
 
 def bounds_of(recorded: Recorded) -> ProportionBounds:
-    """Of a share of stale reads, at the level of the run's metric."""
+    """Bounds of a share of stale reads, at the error rate of the run's metric."""
     if recorded.case is None or not recorded.changed:
         return uncompared
     return bounds_of_run(recorded.case, len(recorded.numbers("change")))
 
 
 def late(recorded: Recorded) -> dict[str, Late]:
-    """What was read later than the declared bound; arms without a read that tells are left out."""
+    """By label; arms without a read that counts are left out."""
     by_label = {}
     for arm in ARMS:
         facts = facts_of(recorded, arm)
@@ -44,7 +44,7 @@ def late(recorded: Recorded) -> dict[str, Late]:
 
 
 def facts_of(recorded: Recorded, arm: Arm) -> FreshnessFacts | None:
-    """What the probe found in one arm of the blocks that are compared: what the result says, where it counted reads."""
+    """What the probe found in one arm of the compared blocks, from the result if it counted reads."""
     judged = recorded.result.freshness.get(arm) if recorded.result is not None else None
     return judged if judged is not None and judged.reads else _counted(recorded, recorded.probe, arm)
 
@@ -82,14 +82,14 @@ def bound_text(within_s: float | None) -> str:
 
 
 def late_text(part: Late, *, with_bound: bool = True) -> str:
-    """`38 of 40 reads were stale`; of none, with what that leaves possible."""
+    """`38 of 40 reads were stale`; for none, with what that leaves possible."""
     text = f"{part.stale:,} of {part.reads:,} reads {'was' if part.stale == 1 else 'were'} stale"
     bound = part.zero_bound if with_bound else None
     return text if bound is None else f"{text} (which leaves up to {percent(bound)} possible)"
 
 
 def short(text: str) -> str:
-    """A key, cut to what a sentence can hold."""
+    """A key, cut for a sentence."""
     plain = visible(text[: 4 * LONGEST_KEY])
     return plain if len(plain) <= LONGEST_KEY else f"{plain[: LONGEST_KEY - 1]}…"
 

@@ -25,16 +25,16 @@ NAMED = (0.5, 0.95, 0.99, 0.999)
 
 @dataclass(frozen=True)
 class Spectrum:
-    """Latency by percentile of one arm. `levels` are shares, `values` ms; from `certain` on (a share) fewer than TAIL
-    requests lie beyond. `failed`: requests that were due but never completed, so they have no latency."""
+    """Latency by percentile of one arm: `values` (ms) at `quantiles`. Beyond the quantile `certain` lie fewer than TAIL
+    requests. `failed`: requests that were due but never completed, so they have no latency."""
 
-    levels: np.ndarray
+    quantiles: np.ndarray
     values: np.ndarray
     certain: float
     requests: int
     failed: int
     named: dict[float, float]
-    """p50, p95, p99 and p99.9, as far as there are requests enough."""
+    """p50, p95, p99 and p99.9, where a request lies beyond."""
 
 
 def data(recorded: Recorded) -> dict[str, Spectrum]:
@@ -48,11 +48,11 @@ def data(recorded: Recorded) -> dict[str, Spectrum]:
             continue
         top = min(0.999, 1 - 1 / (len(latency) + 1))
         odds = np.linspace(_log_odds(max(0.01, 1 / (len(latency) + 1))), _log_odds(top), 160)
-        levels = 1 / (1 + 10**-odds)
-        named = {level: quantile(latency, level) for level in NAMED if len(latency) * (1 - level) >= 1}
-        values = np.array([quantile(latency, level) for level in levels])
+        quantiles = 1 / (1 + 10**-odds)
+        named = {q: quantile(latency, q) for q in NAMED if len(latency) * (1 - q) >= 1}
+        values = np.array([quantile(latency, q) for q in quantiles])
         certain = 1 - TAIL / len(latency)
-        by_label[label] = Spectrum(levels, np.maximum(values, 1e-4), certain, len(latency), failed, named)
+        by_label[label] = Spectrum(quantiles, np.maximum(values, 1e-4), certain, len(latency), failed, named)
     return by_label
 
 
@@ -60,36 +60,35 @@ def _log_odds(share: float) -> float:
     return float(np.log10(share / (1 - share)))
 
 
-def quantile(ordered: np.ndarray, level: float) -> float:
+def quantile(ordered: np.ndarray, q: float) -> float:
     """The smallest value with at least this share at or below it: a latency that happened."""
-    return float(ordered[nearest_rank(level, len(ordered))])
+    return float(ordered[nearest_rank(q, len(ordered))])
 
 
-_PERCENTILES = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999)
+_TICKS = (0.01, 0.1, 0.5, 0.9, 0.99, 0.999)
 
 
-def draw(spectra: Mapping[str, Spectrum], *, narrow: bool = False) -> Figure:
+def draw(spectra: Mapping[str, Spectrum]) -> Figure:
     """Latency by percentile, on a scale that opens both tails (log-odds); thin where few requests lie beyond."""
     with styled():
-        figure = new_figure(narrow=narrow)
+        figure = new_figure()
         axes = figure.add_subplot()
         for label, spectrum in spectra.items():
-            at = np.log10(spectrum.levels / (1 - spectrum.levels))
-            sure = spectrum.levels <= spectrum.certain
+            at = np.log10(spectrum.quantiles / (1 - spectrum.quantiles))
+            sure = spectrum.quantiles <= spectrum.certain
             colour, dashes = COLOURS[label], DASHES[label]
             axes.plot(at[sure], spectrum.values[sure], color=colour, linestyle=dashes, label=label)
             rest = ~sure
             rest[max(int(sure.sum()) - 1, 0)] = True
             axes.plot(at[rest], spectrum.values[rest], color=colour, linestyle=dashes, linewidth=0.8, alpha=0.7)
-            for level, value in spectrum.named.items():
+            for q, value in spectrum.named.items():
                 axes.plot(
-                    np.log10(level / (1 - level)), value, marker=MARKERS[label], markersize=4.5, color=colour,
+                    _log_odds(q), value, marker=MARKERS[label], markersize=4.5, color=colour,
                     markeredgecolor="white", markeredgewidth=0.7,
                 )  # fmt: skip
         axes.set_yscale("log")
         style.plain_log_axis(axes.yaxis)
-        ticks = [level for level in _PERCENTILES if not narrow or level in (0.01, 0.1, 0.5, 0.9, 0.99, 0.999)]
-        axes.set_xticks([np.log10(level / (1 - level)) for level in ticks], [f"p{level * 100:g}" for level in ticks])
+        axes.set_xticks([_log_odds(q) for q in _TICKS], [f"p{q * 100:g}" for q in _TICKS])
         axes.set(xlabel="percentile (log-odds scale)", ylabel="latency in ms (log scale)")
         style.legend(figure, axes)
         return figure
@@ -100,8 +99,8 @@ def say(spectra: Mapping[str, Spectrum], result: Result | None) -> str:
         return "No request was completed, so there is no latency to show."
     parts = []
     for label, spectrum in spectra.items():
-        named = [f"p{level * 100:g} {number(value)} ms" for level, value in spectrum.named.items()]
-        parts.append(f"{labelled(label)}: {', '.join(named) or f'{spectrum.requests:,} requests only'}")
+        named = [f"p{q * 100:g} {number(value)} ms" for q, value in spectrum.named.items()]
+        parts.append(f"{labelled(label)}: {', '.join(named) or f'only {spectrum.requests:,} requests'}")
     text = f"From due to done, {'; '.join(parts)}."
     failed = {label: spectrum.failed for label, spectrum in spectra.items() if spectrum.failed}
     if failed:

@@ -10,7 +10,7 @@ import numpy as np
 from luckyhit.judge.facade import CACHE
 from luckyhit.records import Result
 from luckyhit.report import style
-from luckyhit.report.figures.verdict_words import INVALID, in_doubt, labelled
+from luckyhit.report.figures.verdict_words import INVALID, labelled, unreliable_status
 from luckyhit.report.recorded import ARMS, Recorded
 from luckyhit.report.style import COLOURS, DASHES, PALE, SOFT, few_ticks, new_figure, styled
 from luckyhit.text.numbers import number, percent, sentence
@@ -18,7 +18,8 @@ from luckyhit.text.numbers import number, percent, sentence
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-STATUSES = ("hits", "misses", "stale answers", "bypassed", "status not visible")
+STATUSES = {"hit": "hits", "miss": "misses", "stale": "stale responses", "bypass": "bypassed"}
+NOT_VISIBLE = "status not visible"
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,6 @@ class Split:
     (`density[i]`: share of the arm's requests between `edges[i]` and `edges[i + 1]`)."""
 
     share: float
-    requests: int
     median_ms: float
     density: np.ndarray
 
@@ -36,16 +36,14 @@ class Split:
 class Splits:
     edges: np.ndarray
     parts: dict[tuple[str, str], Split]
-    """By status (`hits`, `misses`, `stale answers`, `status not visible`), then label of the arm."""
+    """By status, then label of the arm."""
 
     @property
     def statuses(self) -> list[str]:
-        return [status for status in STATUSES if any(key[0] == status for key in self.parts)]
+        return [status for status in (*STATUSES.values(), NOT_VISIBLE) if any(key[0] == status for key in self.parts)]
 
 
 def data(recorded: Recorded) -> Splits:
-
-    names = {"hit": "hits", "miss": "misses", "stale": "stale answers", "bypass": "bypassed"}
     latency, cache = recorded.latency_ms, recorded.rows.cache
     compared = [mask & np.isfinite(latency) for mask in recorded.arms.values()]
     union = np.logical_or.reduce(compared) if compared else np.zeros(len(latency), dtype=bool)
@@ -62,20 +60,19 @@ def data(recorded: Recorded) -> Splits:
             requests = int(np.count_nonzero(inside))
             if not requests:
                 continue
-            status = names.get(CACHE[code], "status not visible") if code >= 0 else "status not visible"
+            status = STATUSES.get(CACHE[code], NOT_VISIBLE) if code >= 0 else NOT_VISIBLE
             values = np.maximum(latency[inside], 1e-4)
             counts = np.histogram(values, bins=edges)[0]
             total = int(np.count_nonzero(mask))
-            part = Split(requests / total, requests, float(np.median(values)), counts / total)
-            parts[status, label] = part
+            parts[status, label] = Split(requests / total, float(np.median(values)), counts / total)
     return Splits(edges, parts)
 
 
-def draw(splits: Splits, *, narrow: bool = False) -> Figure:
+def draw(splits: Splits) -> Figure:
     """Latency of hits and of misses apart; the areas are shares of all the arm's requests, so the mix shows too."""
     statuses = splits.statuses
     with styled():
-        figure = new_figure(narrow=narrow, height=1.0 + 1.35 * max(len(statuses), 1))
+        figure = new_figure(height=1.0 + 1.2 * max(len(statuses), 1))
         panels = figure.subplots(len(statuses), 1, sharex=True, squeeze=False)[:, 0]
         for axes, status in zip(panels, statuses, strict=True):
             labels = []
@@ -87,9 +84,8 @@ def draw(splits: Splits, *, narrow: bool = False) -> Figure:
                 axes.stairs(part.density, splits.edges, color=COLOURS[label], linestyle=DASHES[label], linewidth=1.5,
                             label=label)  # fmt: skip
                 axes.axvline(part.median_ms, ymax=0.12, color=COLOURS[label], linewidth=2.5)
-                labels.append(f"{label} {percent(part.share)}" if narrow else
-                            f"{label} {percent(part.share)}, median {part.median_ms:.3g} ms")  # fmt: skip
-            axes.set_title(f"{status}: " + (" · " if narrow else "   ").join(labels), fontsize=8.5 if narrow else 9)
+                labels.append(f"{label} {percent(part.share)}")
+            axes.set_title(f"{status}: {' · '.join(labels)}", fontsize=8.5)
             axes.set_ylim(bottom=0)
             style.percent_axis(axes.yaxis)
             axes.yaxis.set_major_locator(few_ticks())
@@ -105,24 +101,23 @@ def draw(splits: Splits, *, narrow: bool = False) -> Figure:
 def say(splits: Splits, result: Result | None) -> str:
     if not splits.parts:
         return "No request was completed, so there is nothing to split into hits and misses."
-    if splits.statuses == ["status not visible"] and result is not None and result.unseen_status:
-        return f"Latency can't be split into hits and misses. {in_doubt(result)}"
-    if splits.statuses == ["status not visible"]:
-        return "The cache status was not visible in any answer, so latency can't be split into hits and misses."
+    if splits.statuses == [NOT_VISIBLE]:
+        doubt = result is not None and result.unseen_status
+        why = unreliable_status(result) if result is not None and doubt else "No response shows its cache status."
+        return f"Latency can't be split into hits and misses. {why}"
     parts = []
     for status in splits.statuses:
-        told = [
+        arms = [
             f"{labelled(label)} {percent(part.share)} of requests at a median of {number(part.median_ms)} ms"
             for (name, label), part in splits.parts.items()
             if name == status
         ]
-        parts.append(f"{status}: {', '.join(told)}")
+        parts.append(f"{status}: {', '.join(arms)}")
     text = sentence("; ".join(parts))
     if result is not None and result.unseen_status:
-        unseen = " and the ".join(result.unseen_status)
-        text = f"{text} The status of the {unseen} arm can't be believed, so it is not shown."
+        text = f"{text} {unreliable_status(result)}"
     return f"{text} {INVALID}" if result is not None and result.verdict == "INVALID" else text
 
 
 def is_empty(splits: Splits) -> bool:
-    return splits.statuses in ([], ["status not visible"])
+    return splits.statuses in ([], [NOT_VISIBLE])

@@ -16,13 +16,13 @@ from luckyhit.report.figures.late_reads import milliseconds, where
 from luckyhit.report.figures.verdict_words import with_verdict
 from luckyhit.report.recorded import Recorded
 from luckyhit.report.style import COLOURS, DASHES, new_figure, styled
-from luckyhit.text.numbers import listed, number
+from luckyhit.text.numbers import listed, number, plural, sentence_case
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LEVELS = (0.5, 0.95, 0.99)
+QUANTILES = (0.5, 0.95, 0.99)
 MOST_STEPS = 200
 """Instants at which a distribution is drawn, at most."""
 
@@ -32,10 +32,9 @@ class Lasting:
     """How long the old value was seen in one arm, from the writes that were polled.
 
     Of `writes`, a share between `low[i]` and `high[i]` was still stale at `times_ms[i]` (Kaplan and Meier 1958, of the
-    lower and of the upper ends of their intervals). `stuck` of them were still stale when the polling ended, the
-    longest seen stale for `longest_ms`; `unsure` of them got fresh, with too few reads behind it
-    to show that it lasts; `clean` never showed an old value. `quantiles`: (low, high) in ms by level;
-    None where so many are open that it is not known.
+    lower and the upper ends of their intervals). `stuck`: still stale when the polling ended, the longest for
+    `longest_ms`. `unsure`: became fresh, with too few later reads to show that it lasts. `clean`: never stale.
+    `quantiles`: (low, high) in ms; None if too many windows are open.
     """
 
     times_ms: np.ndarray
@@ -90,7 +89,7 @@ def _lasting(windows: pd.DataFrame, left_ms: float, right_ms: float) -> Lasting:
         unsure=int(np.count_nonzero(~ended & ~stuck)),
         clean=int((windows["stale"] == 0).sum()),
         longest_ms=float(lower[stuck].max()) if stuck.any() else 0.0,
-        quantiles=window_quantiles(windows, LEVELS),
+        quantiles=window_quantiles(windows, QUANTILES),
     )
 
 
@@ -99,10 +98,10 @@ def _share_left(ends: np.ndarray, survival: np.ndarray, times: np.ndarray) -> np
     return np.concatenate([[1.0], survival])[np.searchsorted(ends, times, side="right")]
 
 
-def draw(numbers: Windows, *, narrow: bool = False) -> Figure:
+def draw(numbers: Windows) -> Figure:
     """The share of polled writes that were still stale after a time, as the band that the polling leaves open."""
     with styled():
-        figure = new_figure(narrow=narrow)
+        figure = new_figure()
         axes = figure.add_subplot()
         for label, part in numbers.arms.items():
             colour = COLOURS[label]
@@ -120,7 +119,7 @@ def draw(numbers: Windows, *, narrow: bool = False) -> Figure:
         axes.set_ylim(-0.02, 1.02)
         style.percent_axis(axes.yaxis)
         axes.set(xlabel="ms since the write was acknowledged (log scale)", ylabel="polled writes still stale")
-        style.legend(figure, axes, columns=2 if narrow else 3)
+        style.legend(figure, axes, columns=2)
         return figure
 
 
@@ -147,7 +146,7 @@ def say(numbers: Windows, result: Result | None) -> str:
     if not numbers.probed:
         return "Without a freshness probe, there are no staleness windows to show."
     if not numbers.arms:
-        return "How long an old value lasts was not visible: no write was polled until its readers saw it."
+        return "How long an old value lasts is not visible: no write was polled until its readers saw it."
     text = " ".join(_lasting_text(label, part) for label, part in numbers.arms.items())
     text += " Each window is an interval, from the last stale read to the first lasting fresh one; the band holds it."
     return with_verdict(text, "staleness_p99_ms", result)
@@ -165,18 +164,17 @@ def _lasting_text(label: str, part: Lasting) -> str:
     arm = where(label)
     stale_writes = part.writes - part.clean
     counted = "none" if not stale_writes else "each" if stale_writes == part.writes else f"{stale_writes:,}"
-    writes = f"{part.writes:,} polled write{'' if part.writes == 1 else 's'}"
-    text = f"{arm[:1].upper()}{arm[1:]}, the old value was seen behind {counted} of {writes}"
+    text = f"{sentence_case(arm)}, the old value was seen after {counted} of {plural(part.writes, 'polled write')}"
     parts: dict[str, list[str]] = {}
-    for level, ends in part.quantiles.items():
-        parts.setdefault(quantile_text(ends, stuck=part.stuck > 0), []).append(f"p{level * 100:g}")
-    text += "; it lasted " if stale_writes else "; unseen, it may have lasted "
-    text += ", ".join(f"{words} ({listed(levels)})" for words, levels in parts.items())
+    for quantile, ends in part.quantiles.items():
+        parts.setdefault(quantile_text(ends, stuck=part.stuck > 0), []).append(f"p{quantile * 100:g}")
+    text += "; it lasted " if stale_writes else "; unnoticed, it may have lasted "
+    text += ", ".join(f"{words} ({listed(names)})" for words, names in parts.items())
     if part.stuck:
         text += f"; {part.stuck:,} {'was' if part.stuck == 1 else 'were'} still stale when the polling ended (stuck),"
-        text += f" seen stale for up to {milliseconds(part.longest_ms)}"
+        text += f" stale for up to {milliseconds(part.longest_ms)}"
     if part.unsure:
-        text += f"; {part.unsure:,} got fresh, with too few reads behind it to show that it lasts"
+        text += f"; {part.unsure:,} became fresh, with too few later reads to show that it lasts"
     return f"{text}."
 
 

@@ -1,4 +1,4 @@
-"""The run: what was done when, in figure, sentence and table."""
+"""The run over time, as figure, sentence and table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from luckyhit.report.figures.course import course as course_of
 from luckyhit.report.figures.verdict_words import washouts_text
 from luckyhit.report.recorded import ARMS, Recorded
 from luckyhit.report.style import COLOURS, INK, PALE, few_ticks, new_figure, styled
-from luckyhit.text.numbers import listed, number
+from luckyhit.text.numbers import DASH, listed, number, plural
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,12 +27,12 @@ HATCH = "////"
 _GREY = "#8a94a1"
 
 
-def draw(course: Course, *, narrow: bool = False) -> Figure:
-    """What was done when: a lane for each arm, warm-ups pale, wash-outs hatched, clears marked, the time with the
-    change bracketed, looks and the stop on its line; under the lanes the intended pace, where it changes."""
+def draw(course: Course) -> Figure:
+    """A lane for each arm: warm-ups pale, wash-outs hatched, clears marked, the time with the change bracketed, looks
+    and the stop on its line. Under the lanes the intended pace, if it changes."""
     with styled():
         paced = course.pace is not None and bool(course.pace.lines)
-        figure = new_figure(narrow=narrow, height=2.2 + (1.25 if paced else 0.0))
+        figure = new_figure(height=2.2 + (1.25 if paced else 0.0))
         axes, *under = figure.subplots(
             2 if paced else 1, 1, sharex=True, squeeze=False, height_ratios=(1.6, 1.0) if paced else None
         )[:, 0]
@@ -51,7 +51,7 @@ def draw(course: Course, *, narrow: bool = False) -> Figure:
         for panel in under:
             _pace(panel, course)
         (under[0] if under else axes).set_xlabel("seconds since the first block")
-        style.legend(figure, axes, columns=2 if narrow else 3)
+        style.legend(figure, axes, columns=3)
         return figure
 
 
@@ -87,17 +87,17 @@ def _bracket(axes: Axes, course: Course, lanes: int) -> None:
     if times:
         text, middle = below + (0.16 if course.looks_s else 0.06), (times[0][0] + times[-1][1]) / 2
         axes.text(middle, text, "the change is in place", ha="center", va="top", fontsize=8.5, color=INK)
-    going_on = [at_s - course.origin_s for at_s in course.looks_s if at_s != course.stopped_s]
-    if going_on:
+    continued = [at_s - course.origin_s for at_s in course.looks_s if at_s != course.stopped_s]
+    if continued:
         axes.plot(
-            going_on, [below] * len(going_on), linestyle="none", marker="D", markersize=4.5, markerfacecolor="white",
-            markeredgecolor=INK, label="looked, went on", zorder=4,
+            continued, [below] * len(continued), linestyle="none", marker="D", markersize=4.5, markerfacecolor="white",
+            markeredgecolor=INK, label="look, continued", zorder=4,
         )  # fmt: skip
     if course.stopped_s is not None:
         look = course.stopped_by == "look"
         axes.plot(
             [course.stopped_s - course.origin_s], [below], linestyle="none", marker="D" if look else "X", color=INK,
-            markersize=5.5 if look else 7, label="looked, stopped" if look else "stopped by a limit", zorder=4,
+            markersize=5.5 if look else 7, label="look, stopped" if look else "stopped by a limit", zorder=4,
         )  # fmt: skip
 
 
@@ -136,7 +136,7 @@ def say(course: Course, result: Result | None) -> str:
     measured = sum(span.end_s - span.measure_s for span in spans)
     counts = {stage: sum(span.stage == stage for span in spans) for stage in ("baseline", "change", "after-rollback")}
     parts = [
-        f"{count} {'block' if count == 1 else 'blocks'} {words}"
+        f"{plural(count, 'block')} {words}"
         for count, words in (
             (counts["baseline"], "of the baseline"),
             (counts["change"], "with the change in place" if _side_by_side(spans) else "of both arms in turn"),
@@ -150,7 +150,7 @@ def say(course: Course, result: Result | None) -> str:
         text += f" Declared keys were cleared before {'each' if len(cleared) == len(spans) else len(cleared)} of them"
         text += f" ({sum(cleared):,} keys in all)."
     if course.washouts:
-        text += f" Hatched: {washouts_text(course.washouts)}; nothing of it is counted."
+        text += f" Hatched: {washouts_text(course.washouts)}; not counted."
     if course.pace is not None:
         text += f" {course.pace.text}"
     text += _looked(course)
@@ -161,30 +161,28 @@ def say(course: Course, result: Result | None) -> str:
 
 def _looked(course: Course) -> str:
     if course.stopped_by == "limit":
-        return " A limit of the target stopped it (the cross)."
+        return " A limit of the target stopped the run (the cross)."
     looks = len(course.looks_s)
     if not looks:
         return ""
     times = {1: "once", 2: "twice"}.get(looks, f"{looks} times")
-    text = f" Between its blocks it was looked at {times} (diamonds)"
+    text = f" Between blocks the run was looked at {times} (diamonds)"
     if course.stopped_s is None:
-        return f"{text}, and went on to its end."
-    return f"{text}; {'the last look' if looks > 1 else 'this look'} found enough and ended it early."
+        return f"{text}, and continued to its end."
+    return f"{text}; {'the last look' if looks > 1 else 'this look'} decided it and ended it early."
 
 
 def _side_by_side(spans: Sequence[Span]) -> bool:
     return any(len(span.arms) > 1 for span in spans)
 
 
-DASH = "–"
 MOST_ROWS = 120
-HEADINGS = ("Block", "What", "Arms", "From", "Counted from", "To", "Requests due", "Per second and arm")
+HEADINGS = ("Block", "Stage", "Arms", "From", "Counted from", "To", "Requests due", "Per second and arm")
 _WORDS = {"baseline": "baseline", "change": "change", "after-rollback": "rolled back", WASH_OUT: "wash-out"}
 
 
 def course_rows(recorded: Recorded) -> list[tuple[str, ...]]:
-    """A row of texts (see `HEADINGS`) for each stretch of load, in the order of time; times are seconds since the first
-    block. Requests are those of all its arms."""
+    """A row under HEADINGS for each stretch of load, in the order of time; requests are those of all its arms."""
     course = recorded.aggregates.get("timeline") or data(recorded)
     stretches = sorted([*course.spans, *course.washouts], key=lambda span: span.start_s)
     return [_row(recorded, course, span) for span in stretches[:MOST_ROWS]]
@@ -209,7 +207,7 @@ def _row(recorded: Recorded, course: Course, span: Span) -> tuple[str, ...]:
 
 def _pace_text(recorded: Recorded, course: Course, span: Span) -> str:
     if course.pace is not None:
-        return course.pace.told(span.block)
+        return course.pace.rates(span.block)
     rate = recorded.case.workload.rate if recorded.case is not None else None
     return number(rate) if rate is not None else ""
 

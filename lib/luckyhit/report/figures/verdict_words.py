@@ -1,19 +1,23 @@
-"""What a figure says of the verdict: in the words of the result, and nothing beyond them."""
+"""What a figure says about the verdict: the words of the result, and nothing beyond them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from luckyhit.records import GoalName, Metric, Result
 from luckyhit.report.figures.course import Span, joined
-from luckyhit.text.numbers import number, sentence
+from luckyhit.text.numbers import number, plural, sentence
 from luckyhit.text.quantities import difference_text, interval_text, name_of
 from luckyhit.text.wording import text_of
 
-if TYPE_CHECKING:
-    pass
-
+VERDICT_MEANINGS = {
+    "HELPED": "something got better, and nothing got worse than the case accepts",
+    "HURT": "something got worse than the case accepts",
+    "EQUIVALENT": "nothing got worse than the case accepts, and no improvement counts",
+    "INCONCLUSIVE": "these data can't tell yet whether the change helped or hurt",
+    "INVALID": "a guard failed, so no number here may be relied on",
+    "OBSERVED": "only the baseline was measured, nothing was changed",
+}
 INVALID = "A guard failed, so this shows what was recorded and says nothing about the change."
 
 
@@ -28,7 +32,7 @@ def with_verdict(text: str, name: GoalName, result: Result | None) -> str:
     if result.verdict == "INVALID":
         return f"{text} {INVALID}"
     metric = result.metrics.get(name)
-    verdict_text = _said(name, metric) if metric is not None else ""
+    verdict_text = _in_words(name, metric) if metric is not None else ""
     return f"{text} {verdict_text}".strip()
 
 
@@ -39,11 +43,11 @@ def with_verdicts(text: str, names: Sequence[GoalName], result: Result | None) -
         return f"{text} {INVALID}"
     judged = [(name, result.metrics[name]) for name in names if name in result.metrics]
     with_goal = [(name, metric) for name, metric in judged if metric.verdict is not None]
-    texts = [_said(name, metric) for name, metric in with_goal or judged[1:2]]
+    texts = [_in_words(name, metric) for name, metric in with_goal or judged[1:2]]
     return " ".join([text, *(words for words in texts if words)])
 
 
-def _said(name: GoalName, metric: Metric) -> str:
+def _in_words(name: GoalName, metric: Metric) -> str:
     """One metric in the words of its verdict."""
     if metric.effect is None:
         return ""
@@ -53,17 +57,16 @@ def _said(name: GoalName, metric: Metric) -> str:
     if metric.verdict is None:
         return f"{which}: a difference of {interval}; the case sets no goal for it, so no verdict."
     if metric.verdict == "INCONCLUSIVE":
-        return f"{which}: INCONCLUSIVE; {interval}, margin {margin}: these data can't tell the difference."
+        return f"{which}: INCONCLUSIVE; {interval}, margin {margin}: these data don't decide it."
     return f"{which}: {metric.verdict} ({interval}, margin {margin}). {text_of(metric.notes)}".rstrip()
 
 
-def in_doubt(result: Result) -> str:
+def unreliable_status(result: Result) -> str:
     arms = " and the ".join(result.unseen_status)
-    return f"Left out is the {arms} arm: its cache status can't be believed."
+    return f"The {arms} arm is left out: its cache status is not reliable."
 
 
 def washouts_text(stretches: Sequence[Span]) -> str:
     whole = joined(list(stretches))
-    seconds = sum(span.end_s - span.start_s for span in whole)
-    count = f"{len(whole)} wash-out{'' if len(whole) == 1 else 's'}"
-    return f"{count} of {number(seconds)} s in all, the same load sent to bring the hit ratio to a stand"
+    seconds = number(sum(span.end_s - span.start_s for span in whole))
+    return f"{plural(len(whole), 'wash-out')} of {seconds} s in all, the same load sent until the hit ratio is stable"

@@ -1,1 +1,1 @@
-"""The tables of the report as rows of text; a dash stands for what was not visible."""
+"""The tables of the report as rows of text; a dash means not visible."""

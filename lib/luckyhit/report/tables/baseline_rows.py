@@ -1,4 +1,4 @@
-"""The numbers of the baseline, and what could not be seen in it. A dash stands for what was not visible."""
+"""The numbers of the baseline, and what was not visible in it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def baseline(recorded: Recorded) -> list[Level]:
     mask = recorded.mask("baseline", "before")
     if not mask.any():
         return []
-    levels = whole_numbers(recorded, mask)
+    levels = plain_numbers(recorded, mask)
     floor = recorded.result.noise_floor if recorded.result else {}
 
     def noise(name: GoalName) -> str:
@@ -66,28 +66,28 @@ def _baseline_stale(recorded: Recorded) -> str:
 
 
 def not_seen(recorded: Recorded) -> list[str]:
-    """What could not be seen in the baseline, one sentence each."""
+    """What was not visible in the baseline, one sentence each."""
     mask = recorded.mask("baseline", "before")
     if not mask.any():
-        return ["No baseline was measured, so nothing can be told about the system as it is."]
-    levels = whole_numbers(recorded, mask)
+        return ["No baseline was measured, so nothing is known about the system as it is."]
+    levels = plain_numbers(recorded, mask)
     texts = [f"Workload: {note}" for note in recorded.manifest.inputs]
     for name, kind in METRICS.items():
         if not kind.told:
             continue
         visible, completed = levels.visible[name], levels.completed
         if kind.value == "hit" and recorded.result is not None and "before" in recorded.result.unseen_status:
-            texts.append(f"{sentence_case(kind.told)}: it was told, and can't be believed.")
+            texts.append(f"{sentence_case(kind.told)}: reported, but not reliable.")
         elif completed and not visible:
-            texts.append(f"{sentence_case(kind.told)}: no answer told it.")
+            texts.append(f"{sentence_case(kind.told)}: in no response.")
         elif completed and visible < 0.995 * completed:
-            texts.append(f"{sentence_case(kind.told)}: only {percent(visible / completed)} of the answers told it.")
+            texts.append(f"{sentence_case(kind.told)}: only in {percent(visible / completed)} of the responses.")
     if recorded.case is not None and recorded.case.freshness is None:
-        texts.append("Stale reads: the case has no freshness probe, so old data would not be noticed here.")
+        texts.append("Stale reads: the case has no freshness probe, so old data would go unnoticed.")
     elif recorded.within_s is not None and _baseline_stale(recorded) == DASH:
         texts.append("Stale reads: no read of the probe could be compared with a write.")
     if levels.tail_ms is None:
-        texts.append(f"The p99.9 latency: {levels.completed:,} completed requests are too few for it.")
+        texts.append(f"The p99.9 latency: {levels.completed:,} completed requests are too few.")
     for block in recorded.blocks:
         if block.stage == "baseline":
             texts += [f"Freshness probe: {problem}" for problem in block.probe.problems]
@@ -96,8 +96,8 @@ def not_seen(recorded: Recorded) -> list[str]:
 
 @dataclass(frozen=True)
 class PlainNumbers:
-    """The plain numbers of some rows. `levels`: of each metric of requests, None where it is not visible; `visible`:
-    how many requests tell it. `tail_ms`: the p99.9 latency, None where too few requests completed."""
+    """Plain numbers of some rows. `levels`: of each metric of requests, None where it is not visible; `visible`: how
+    many requests show it. `tail_ms`: the p99.9 latency, None with too few completed requests."""
 
     requests: int
     completed: int
@@ -106,7 +106,7 @@ class PlainNumbers:
     tail_ms: float | None
 
 
-def whole_numbers(recorded: Recorded, mask: np.ndarray) -> PlainNumbers:
+def plain_numbers(recorded: Recorded, mask: np.ndarray) -> PlainNumbers:
     """Of the rows in `mask`. A quantile needs a request beyond it."""
     rows = recorded.rows.take(mask)
     latency = np.sort(rows.latency_ms[np.isfinite(rows.latency_ms)])

@@ -1,12 +1,12 @@
-"""What the cache itself counted while the arms were measured, beside what the answers told.
+"""What the cache itself counted while the arms were measured, beside the hit ratio of the responses.
 
 The counters are the server's (`keyspace_hits` and the like in INFO), sampled at the start and at the end of each block
-and in between (`luckyhit.caches.counters`). They count look-ups, not requests, of whoever uses the cache.
+and in between (`luckyhit.caches.counters`). They count look-ups by every client of the cache, not requests.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,7 @@ from luckyhit.report.tables.freshness_tables import ReadersTable
 from luckyhit.text.numbers import DASH, listed, percent
 
 APART = 0.1
-"""The two hit ratios are told to differ from here on."""
+"""From here on the two hit ratios are said to differ."""
 _GROWING = ("keyspace_hits", "keyspace_misses", "expired_keys", "evicted_keys")
 _NAMES = {
     "get_hits": "keyspace_hits",
@@ -30,22 +30,22 @@ _NAMES = {
 }
 """Memcached's names for the same counters."""
 _WHY = (
-    "They need not agree: a request may ask for several keys or for none, whatever else uses the cache counts as well, "
-    "and so do TTL, EXISTS and the like."
+    "They need not agree: a request may look up several keys or none, other clients of the cache count as well, and "
+    "so do TTL, EXISTS and the like."
 )
 
 
 @dataclass(frozen=True)
 class Counted:
-    """The counters of one arm over all its blocks: growth of those that only grow, and how far the others went.
-    `answers`: the hit ratio that the answers of these blocks told, warm-ups included; None where they told none."""
+    """The counters of one arm over all its blocks: how much growing ones grew, and the maximum of the others.
+    `answers`: the hit ratio of the responses of these blocks, warm-ups included; None where it was not visible."""
 
     grown: Mapping[str, float]
     memory: float | None
     keys: float | None
     answers: float | None
     backwards: tuple[int, ...]
-    """Blocks in which a counter fell, as it does where the server was restarted; they are left out."""
+    """Blocks in which a counter fell, as after a restart of the server; they are left out."""
 
     @property
     def looked_up(self) -> float:
@@ -57,7 +57,7 @@ class Counted:
 
 
 def counted(recorded: Recorded) -> dict[Arm, Counted]:
-    """By arm, in the blocks that are compared; without arms of which nothing was counted."""
+    """By arm, in the compared blocks; arms without counters are left out."""
     counters = recorded.counters.assign(name=recorded.counters["name"].astype(str).replace(_NAMES))
     numbers = recorded.numbers("change" if recorded.changed else "baseline")
     counted_of: dict[Arm, Counted] = {}
@@ -98,66 +98,53 @@ def _most(rows: pd.DataFrame, name: str) -> float | None:
 
 
 def as_counted(recorded: Recorded) -> CacheFacts | None:
-    """The table and its sentences; None where the counters were not recorded."""
+    """The table and its sentences; None without recorded counters."""
     counted_of = counted(recorded)
     if not counted_of:
         return None
-    rows = [
-        (
-            "look-ups that found their key",
-            [_share(arm_counts.share, arm_counts.looked_up) for arm_counts in counted_of.values()],
-        ),
-        (
-            "hit ratio by the answers, warm-ups included",
-            [DASH if arm_counts.answers is None else percent(arm_counts.answers) for arm_counts in counted_of.values()],
-        ),
-        ("keys that expired", [_count(arm_counts.grown.get("expired_keys")) for arm_counts in counted_of.values()]),
-        (
-            "keys evicted for want of room",
-            [_count(arm_counts.grown.get("evicted_keys")) for arm_counts in counted_of.values()],
-        ),
-        ("keys, at most", [_count(arm_counts.keys) for arm_counts in counted_of.values()]),
-        (
-            "memory, at most",
-            [
-                DASH if arm_counts.memory is None else f"{arm_counts.memory / 1e6:,.1f} MB"
-                for arm_counts in counted_of.values()
-            ],
-        ),
-    ]
+    cells: dict[str, Callable[[Counted], str]] = {
+        "look-ups that found their key": lambda arm: _share(arm.share, arm.looked_up),
+        "hit ratio by the responses, warm-ups included": lambda arm: _or_dash(arm.answers, percent),
+        "keys that expired": lambda arm: _or_dash(arm.grown.get("expired_keys"), _whole),
+        "keys evicted for lack of memory": lambda arm: _or_dash(arm.grown.get("evicted_keys"), _whole),
+        "keys, at most": lambda arm: _or_dash(arm.keys, _whole),
+        "memory, at most": lambda arm: _or_dash(arm.memory, lambda memory: f"{memory / 1e6:,.1f} MB"),
+    }
+    rows = [(name, [cell(arm_counts) for arm_counts in counted_of.values()]) for name, cell in cells.items()]
     return CacheFacts(_sentences(recorded, counted_of), ReadersTable([recorded.label(arm) for arm in counted_of], rows))
 
 
 def _sentences(recorded: Recorded, counted_of: Mapping[Arm, Counted]) -> list[str]:
     sentences = []
-    apart = [
-        f"{recorded.label(arm)} by {100 * abs(arm_counts.share - arm_counts.answers):.0f} points"
+    differences = {
+        recorded.label(arm): abs(arm_counts.share - arm_counts.answers)
         for arm, arm_counts in counted_of.items()
-        if arm_counts.share is not None
-        and arm_counts.answers is not None
-        and abs(arm_counts.share - arm_counts.answers) >= APART
+        if arm_counts.share is not None and arm_counts.answers is not None
+    }
+    apart = [
+        f"{label} by {100 * difference:.0f} points" for label, difference in differences.items() if difference >= APART
     ]
     if apart:
         sentences.append(
-            f"The share of the cache's own look-ups that found their key and the hit ratio by the answers, both with "
+            "The share of the cache's own look-ups that found their key and the hit ratio by the responses, both with "
             f"warm-ups, differ: {listed(apart)}. {_WHY}"
         )
-    elif any(arm_counts.share is not None and arm_counts.answers is not None for arm_counts in counted_of.values()):
+    elif differences:
         sentences.append(
             "The share of the cache's own look-ups that found their key is within 10 points of the hit ratio by the "
-            "answers, both with warm-ups."
+            "responses, both with warm-ups."
         )
     evicted = {recorded.label(arm): arm_counts.grown.get("evicted_keys", 0.0) for arm, arm_counts in counted_of.items()}
     if any(evicted.values()):
         many = listed([f"{count:,.0f} ({name})" for name, count in evicted.items() if count])
         sentences.append(
-            f"Keys were evicted for want of room: {many}. What was evicted is missed again, whatever the change does; "
-            "a larger cache may show something else."
+            f"Keys were evicted for lack of memory: {many}. Evicted keys are missed again, whatever the change does; a "
+            "larger cache may give another result."
         )
     fallen = sorted({block for arm_counts in counted_of.values() for block in arm_counts.backwards})
     if fallen:
         blocks = listed([str(block) for block in fallen])
-        sentences.append(f"In block {blocks} the counters fell, as after a restart of the cache; it is left out.")
+        sentences.append(f"In block {blocks} the counters fell, as after a restart of the cache: left out.")
     return sentences
 
 
@@ -165,8 +152,9 @@ def _share(share: float | None, total: float) -> str:
     return DASH if share is None else f"{percent(share)} of {total:,.0f}"
 
 
-def _count(value: float | None) -> str:
-    return DASH if value is None else f"{value:,.0f}"
+def _or_dash(value: float | None, words: Callable[[float], str]) -> str:
+    return DASH if value is None else words(value)
 
 
-__all__ = ["Counted", "as_counted", "counted"]
+def _whole(value: float) -> str:
+    return f"{value:,.0f}"

@@ -15,13 +15,13 @@ from luckyhit.text.numbers import DASH, listed, number
 
 FATE_WORDS = {
     "deleted": "deleted",
-    "set-old": "deleted, then the old value was set again, and nothing deleted it behind that",
+    "set-old": "deleted, then set again to the old value, which stayed",
     "flushed": "gone with all the others: the cache was flushed",
     "rewritten": "set to the new value",
-    "set-anew": "set anew, to which value is not known",
-    "expired": "gone by itself, expired or evicted",
+    "set-anew": "set anew, to an unknown value",
+    "expired": "expired or evicted",
     "kept": "still there, as it was",
-    "no-entry": "never seen: no event told of one under the watched keys",
+    "no-entry": "never seen: no event for it under the watched keys",
     "not-visible": "not visible: the watch had a gap",
 }
 """What became of the entry, by the ids of `luckyhit.judge.cache_events.write_events.FATES`."""
@@ -31,14 +31,14 @@ _TIMES = (("after_ack_ms", "acknowledged"), ("after_send_ms", "sent"))
 
 @dataclass(frozen=True)
 class CacheFacts:
-    """What the cache told of the probed writes: a sentence for each label, and a table (fate, number of writes)."""
+    """What the cache reported of the probed writes: a sentence for each arm, and a table (fate, number of writes)."""
 
     sentences: list[str]
     table: ReadersTable
 
 
 def cache_event_table(recorded: Recorded) -> CacheFacts | None:
-    """The cache's side, by its keyspace events; None where the run has none."""
+    """By the cache's keyspace events; None for a run without any."""
     if not len(recorded.probe_events):
         return None
     reads, writes = recorded.probe
@@ -65,7 +65,7 @@ def cache_event_table(recorded: Recorded) -> CacheFacts | None:
 
 
 def _shared(events: pd.DataFrame) -> list[str]:
-    """What was told of keys of the cache that several probed keys share."""
+    """The events of cache keys that several probed keys share."""
     group = events[events["key"] == SHARED]
     if not len(group):
         return []
@@ -74,7 +74,7 @@ def _shared(events: pd.DataFrame) -> list[str]:
     expiries = int((group["event"] == "expire").sum())
     return [
         f"The probed keys share keys of the cache ({shown}), {len(names):,} in all: {len(group) - expiries:,} events "
-        f"stored into them or removed them, and {expiries:,} set their expiry. Whose entry it was, they don't tell."
+        f"stored into or removed them, and {expiries:,} set their expiry. Which entry it was, the events don't say."
     ]
 
 
@@ -91,22 +91,22 @@ def events_sentence(around: pd.DataFrame) -> str:
 
     writes = f"{len(around)} probed write{'s' if len(around) != 1 else ''}"
     if count("not-visible") == len(around):
-        return f"what the cache did around {writes} could not be seen."
+        return f"what the cache did around {writes} was not visible."
     if count("no-entry", "not-visible") == len(around):
-        return f"no event told of an entry of {writes} under the keys that were watched, so nothing is known of them."
+        return f"no event concerned an entry of {writes} under the watched keys, so nothing is known of them."
     deleted = count("deleted", "set-old")
     parts = [f"of {writes} the cache's entry was deleted for {deleted}"]
     if deleted and (when := _when(around["after_ack_ms"].dropna())):
         parts[0] += f" ({when})"
     more: list[tuple[str, Callable[[int], str]]] = [
-        ("set-old", lambda n: f"for {n:,} of these the old value was set again, and nothing deleted it behind that"),
+        ("set-old", lambda n: f"for {n:,} of these the old value was set again, and stayed"),
         ("flushed", lambda n: f"for {n:,} all keys of the cache were flushed"),
         ("kept", lambda n: f"{n:,} {'entry' if n == 1 else 'entries'} stayed as {'it was' if n == 1 else 'they were'}"),
         ("rewritten", lambda n: f"for {n:,} the new value was set over it"),
-        ("set-anew", lambda n: f"for {n:,} something was set over it, and no read tells what"),
-        ("expired", lambda n: f"for {n:,} it went by itself (expired or evicted)"),
-        ("no-entry", lambda n: f"for {n:,} no event told of an entry"),
-        ("not-visible", lambda n: f"for {n:,} it could not be seen"),
+        ("set-anew", lambda n: f"for {n:,} an unknown value was set over it"),
+        ("expired", lambda n: f"for {n:,} it expired or was evicted"),
+        ("no-entry", lambda n: f"for {n:,} there was no event"),
+        ("not-visible", lambda n: f"for {n:,} it was not visible"),
     ]
     for fate, words in more:
         if number_of := count(fate):
@@ -144,8 +144,5 @@ def _left(left_ms: pd.Series) -> str:
     if not len(left_ms):
         return ""
     if (left_ms == -1).all():
-        return " (without an end to their life)"
+        return " (without expiry)"
     return f" (about {number(float(left_ms[left_ms >= 0].median()) / 1000)} s left to live)"
-
-
-__all__ = ["FATE_WORDS", "CacheFacts", "cache_event_table", "events_sentence", "signed_ms"]

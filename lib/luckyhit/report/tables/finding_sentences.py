@@ -11,7 +11,7 @@ from luckyhit.text.numbers import listed, number, percent
 
 
 def finding_lines(result: Result) -> list[str]:
-    """All findings of a result, a sentence or a few each, the weightiest first."""
+    """All findings of a result, one or a few sentences each, the most important first."""
     return [sentence_of(finding) for finding in result.findings]
 
 
@@ -21,31 +21,31 @@ def sentence_of(finding: RunFinding) -> str:
 
 
 def unexpected_rows(result: Result) -> list[tuple[str, ...]]:
-    """Of each kind of answer that was not as the case says, one example: the cells of `UNEXPECTED_HEADINGS`."""
+    """One example of each kind of response that differs from the case: the cells of UNEXPECTED_HEADINGS."""
     examples = [row for finding in result.findings if finding.id == "unexpected-answers" for row in finding.examples]
     names = ("arm", "route", "status", "cache", "count", "request", "wrong")
     return [tuple(f"{row[name]:,}" if name == "count" else str(row[name]) for name in names) for row in examples]
 
 
-UNEXPECTED_HEADINGS = ("Arm", "Route", "Status", "Cache", "Answers", "Example", "What is wrong")
+UNEXPECTED_HEADINGS = ("Arm", "Route", "Status", "Cache", "Responses", "Example", "What is wrong")
 
 
 LAYERS = "layers"
 """The finding that holds them (luckyhit.judge.findings.layers)."""
-LAYER_HEADINGS = ("Arm", "Cache, nearest first", "Asked", "Hits", "Misses", "Stale", "Took no part")
+LAYER_HEADINGS = ("Arm", "Cache, nearest first", "Requests", "Hits", "Misses", "Stale", "Bypassed")
 LONE_NAMES = {
     "age": "Age",
-    "date": "a Date that stood still",
-    "expires": "an Expires that stood still",
-    "replay": "what came again of an earlier answer",
+    "date": "an unchanged Date",
+    "expires": "an unchanged Expires",
+    "replay": "parts of an earlier response",
 }
-"""How a layer is told that has no header of its own."""
+"""How a layer without a header of its own shows itself."""
 _MOST_NAMED = 2
 _STATUSES = ("hit", "miss", "stale", "bypass")
 
 
 def layer_rows(findings: Sequence[RunFinding]) -> list[tuple[str, ...]]:
-    """Rows under LAYER_HEADINGS; none where there is nothing to tell apart."""
+    """Rows under LAYER_HEADINGS; none without layers."""
     rows: list[tuple[str, ...]] = []
     for row in (row for finding in findings if finding.id == LAYERS for row in finding.examples):
         counts = [_layer_count(row, word) for word in _STATUSES]
@@ -54,7 +54,7 @@ def layer_rows(findings: Sequence[RunFinding]) -> list[tuple[str, ...]]:
 
 
 def layers_sentence(finding: RunFinding) -> str:
-    """Both arms in one sentence: the two nearest caches, each with its hits and how often it was asked."""
+    """Both arms in one sentence: the two nearest caches, each with its hits and requests."""
     arms = []
     for arm in ("before", "after"):
         of_arm = [row for row in finding.examples if row.get("arm") == arm]
@@ -70,7 +70,7 @@ def layers_sentence(finding: RunFinding) -> str:
 
 def _layer_name(row: dict[str, float | int | str | bool | None]) -> str:
     name = str(row.get("layer"))
-    return f"one told from {LONE_NAMES[name]}" if name in LONE_NAMES else name
+    return f"one inferred from {LONE_NAMES[name]}" if name in LONE_NAMES else name
 
 
 def _layer_count(row: dict[str, float | int | str | bool | None], word: str) -> int:
@@ -96,8 +96,8 @@ def _probe_is_the_load(finding: RunFinding) -> str:
     asked = f" (freshness.rate: {number(float(declared))}/s)" if declared is not None else ""
     return (
         f"The freshness probe{asked} added {facts['probe_requests']:,} requests to the workload's "
-        f"{facts['workload_requests']:,} (+{percent(float(facts['added_share'] or 0))}), in all arms together: what it "
-        "found may be what it caused."
+        f"{facts['workload_requests']:,} (+{percent(float(facts['added_share'] or 0))}), all arms together: it may "
+        "have caused what it found."
     )
 
 
@@ -107,22 +107,22 @@ def _probe_changes_the_picture(finding: RunFinding) -> str:
         if facts.get(f"hit_differs_{arm}"):
             beside, slots, alone = (int(facts[f"hit_{name}_{arm}"] or 0) for name in ("probed", "slots", "control"))
             parts.append(f"hits of the workload {beside:,} of {slots:,} with it, {alone:,} without ({arm})")
-    return f"The freshness probe makes a part of what it finds. To the same requests: {'; '.join(parts)}."
+    return f"The freshness probe causes part of what it finds. On the same requests: {'; '.join(parts)}."
 
 
 def _same_bytes(finding: RunFinding) -> str:
     facts = finding.facts
     if facts["compared"] == "arms":
-        return in_both(finding, f"Answers with the bytes of another URL's (route {facts['route']})")
+        return in_both(finding, f"Responses with the bytes of another URL (route {facts['route']})")
     routes = {facts["route"], facts["other_route"]}
     pair = f"route {facts['route']}" if len(routes) == 1 else f"{facts['route']} as {facts['other_route']}"
-    text = in_both(finding, f"Wrong, not old: hits with the bytes of another URL ({pair})")
+    text = in_both(finding, f"Wrong, not stale: hits with the bytes of another URL ({pair})")
     return f"{text} Of {_plain(facts['misses'])} misses in both arms together: {_plain(facts['misses_wrong'])}."
 
 
 def _unexpected(finding: RunFinding) -> str:
     facts = finding.facts
-    text = in_both(finding, "Answers that are not as the case says")
+    text = in_both(finding, "Responses that differ from the case")
     arms = [arm for arm, counted in (("before", finding.before), ("after", finding.after)) if counted]
     statuses = [
         f"{count:,} {cache} {arm}" for arm in arms for cache in CACHE_STATUSES if (count := _fact(facts, arm, cache))
@@ -141,7 +141,7 @@ def _fact(facts: Mapping[str, float | int | str | bool | None], arm: str, name: 
 def _differing(finding: RunFinding) -> str:
     facts = finding.facts
     text = f"The same request, different bytes in the two arms: {_share(facts['differ'], facts['slots'])}"
-    text += f"; where both made their answer anew {_share(facts['made_differ'], facts['made'])}."
+    text += f"; where neither came from a cache {_share(facts['made_differ'], facts['made'])}."
     if facts["differ_in_version"]:
         text += f" In {_plain(facts['differ_in_version'])} of them the version differs: old data."
     return text
@@ -156,11 +156,11 @@ def _plain(count: float | int | str | bool | None) -> str:
 
 
 def _met_beforehand(finding: RunFinding) -> str:
-    """With the first answer, as an example."""
+    """With the first response as an example."""
     first, counted = finding.examples[0], finding.before or CountOf(count=len(finding.examples), of=0)
     return (
-        f"Before anything was measured, {counted.count:,} of {counted.of:,} routes answered otherwise than the case "
-        f"expects ({first['arm']} arm): {first['request']}: {first['wrong']}."
+        f"Before anything was measured, {counted.count:,} of {counted.of:,} routes did not respond as the case expects "
+        f"({first['arm']} arm): {first['request']}: {first['wrong']}."
     )
 
 
@@ -176,13 +176,13 @@ def _deleted_after(finding: RunFinding) -> str:
 
 
 def _set_again(finding: RunFinding) -> str:
-    text = "Deleted before the acknowledgement, then the old value was set again, and nothing deleted it behind that"
+    text = "Deleted before the acknowledgement, then set again to the old value, which stayed"
     racing = [
         f"{finding.facts[f'{arm}_in_flight_set_again']} of {finding.facts[f'{arm}_in_flight']} {arm}"
         for arm in ("before", "after")
         if finding.facts.get(f"{arm}_in_flight")
     ]
-    return in_both(finding, text) + (f" With a read under way: {', '.join(racing)}." if racing else "")
+    return in_both(finding, text) + (f" With a read in progress: {', '.join(racing)}." if racing else "")
 
 
 def _without_cache(finding: RunFinding) -> str:
@@ -191,7 +191,9 @@ def _without_cache(finding: RunFinding) -> str:
         parts.append("of keys that nobody had read")
     if _sum(finding, "uncached_stale"):
         parts.append(f"on {finding.facts['routes']}, without any cache status")
-    return f"{in_both(finding, f'Stale reads {listed(parts)}')} Nothing old can be cached there: the cache is innocent."
+    return (
+        f"{in_both(finding, f'Stale reads {listed(parts)}')} Nothing can be cached there: the cache is not the cause."
+    )
 
 
 def _sum(finding: RunFinding, name: str) -> int:
@@ -201,14 +203,14 @@ def _sum(finding: RunFinding, name: str) -> int:
 def _stale_workload(finding: RunFinding) -> str:
     within_ms = float(finding.facts.get("within_ms") or 0)
     if not within_ms:
-        return in_both(finding, "Old answers among the workload's own reads")
-    text = in_both(finding, f"Answers older than the agreed {number(within_ms)} ms among the workload's own reads")
+        return in_both(finding, "Stale responses among the workload's own reads")
+    text = in_both(finding, f"Responses older than the accepted {number(within_ms)} ms among the workload's own reads")
     agreed = [
         f"{int(finding.facts[f'{arm}_agreed'] or 0):,} {arm}"
         for arm in ("before", "after")
         if finding.facts.get(f"{arm}_agreed") is not None
     ]
-    return f"{text} Old, but within it: {', '.join(agreed)}."
+    return f"{text} Stale, but within it: {', '.join(agreed)}."
 
 
 def _variants_differ(finding: RunFinding) -> str:
@@ -225,7 +227,7 @@ def _variants_differ(finding: RunFinding) -> str:
 
 def _cache_outlives_clear(finding: RunFinding) -> str:
     differ = ": the arms started from different states" if finding.facts["arms_differ"] else ""
-    subject = "Blocks in which a cache answered the first read behind the clear, of a key that nobody else reads"
+    subject = "Blocks in which a cache answered the first read after the clear, of a key that nobody else reads"
     return in_both(finding, subject).removesuffix(".") + f"{differ}."
 
 
@@ -258,10 +260,10 @@ def _status(finding: RunFinding) -> str:
         for arm in ("before", "after")
         if (share := finding.facts.get(f"counters_hit_ratio_{arm}")) is not None
     ]
-    counted = f" Of the look-ups that the cache itself counted, {' and '.join(own)} found their key." if own else ""
-    outcome = "So its hit ratio is not shown."
+    counted = f" Of the look-ups that the cache counted, {' and '.join(own)} found their key." if own else ""
+    outcome = "Its hit ratio is therefore not shown."
     if finding.facts["by_calls"]:
-        outcome = "So its hit ratio is counted by database calls, as the other arm's is."
+        outcome = "Its hit ratio is therefore counted by database calls, like the other arm's."
     return f"{in_doubt(doubts, evidence=True)} {outcome}{counted}"
 
 
@@ -269,37 +271,37 @@ def _growth(finding: RunFinding) -> str:
     facts, other = finding.facts, "after" if finding.facts["arm"] == "before" else "before"
     ms = {name: number(float(value or 0)) for name, value in facts.items() if name.endswith("_ms")}
     return (
-        f"The longer it runs, the slower: like answers of route {facts['route']} took {ms['first_ms']} ms at first and "
+        f"Latency grows with time: like responses of route {facts['route']} took {ms['first_ms']} ms at first and "
         f"{ms['last_ms']} ms at the end {facts['arm']}, {ms['other_first_ms']} ms and {ms['other_last_ms']} ms {other}."
     )
 
 
 def _untouched_moved(finding: RunFinding) -> str:
-    kinds = {"write": "a write", "uncached": "never tells a cache status"}
+    kinds = {"write": "a write", "uncached": "without any cache status"}
     moved = [
         f"{row['route']} ({kinds[str(row['kind'])]}) from {number(float(row['before_ms'] or 0))} to "
         f"{number(float(row['after_ms'] or 0))} ms"
         for row in finding.examples
     ]
     return (
-        f"Routes that no goal is about moved by more than a fifth, in the median: {listed(moved)}. If the change "
-        "can't touch them, the arms differed by more than the change: declare them as `controls`. If it can, this is a "
-        "part of it."
+        f"Routes without a goal moved by more than a fifth, in the median: {listed(moved)}. If the change can't affect "
+        "them, the arms differed by more than the change: declare them as `controls`. If it can, this is part of its "
+        "effect."
     )
 
 
 SENTENCES: dict[str, Callable[[RunFinding], str]] = {
     NOT_LOOKED_FOR: lambda finding: (
-        f"Not looked for: {finding.facts['finding']}, since the records don't allow it ({finding.facts['error']})."
+        f"Not looked for: {finding.facts['finding']}; the records don't allow it ({finding.facts['error']})."
     ),
     "same-bytes-other-url": _same_bytes,
     "unexpected-answers": _unexpected,
     "phantom-reads": lambda finding: in_both(finding, "Values that no accepted write wrote were read"),
     "stale-by-status": lambda finding: in_both(
-        finding, "Stale reads told as a miss (the nearer cache asked anew, the old body came from behind it)"
+        finding, "Stale reads marked as a miss (the nearer cache fetched anew; the old body came from behind it)"
     ),
     "changed-without-write": lambda finding: in_both(
-        finding, "Answers that went back to an earlier body, with no write between (URLs between two writes)"
+        finding, "Responses that returned to an earlier body without a write (URLs between two writes)"
     ),
     "arms-differ": _differing,
     "preflight-met-fault": _met_beforehand,
@@ -312,14 +314,14 @@ SENTENCES: dict[str, Callable[[RunFinding], str]] = {
     "probe-is-the-load": _probe_is_the_load,
     "variants-differ": _variants_differ,
     "cache-outlives-clear": _cache_outlives_clear,
-    "write-flushes": lambda finding: in_both(finding, "Writes during which all keys of the cache went (a flush)"),
+    "write-flushes": lambda finding: in_both(finding, "Writes that flushed the cache: all keys gone"),
     "status-not-believable": _status,
     "untouched-route-moved": _untouched_moved,
     "latency-grows": _growth,
     "replayed-counts": lambda finding: in_both(
         finding,
-        f"Hits of {finding.facts['routes']} told again the database calls of the answer that was stored, and are taken "
-        "to have made none",
+        f"Hits of {finding.facts['routes']} repeated the database calls of the stored response, and are counted as "
+        "having made none",
     ),
     "layers": layers_sentence,
 }

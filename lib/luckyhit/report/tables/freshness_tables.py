@@ -1,7 +1,6 @@
-"""What the probe found, as rows of text: what readers saw, and whether the keys were put back.
+"""What the probe found, as rows of text: what readers saw, and whether the keys were restored.
 
-Cells stand under the labels of the arms. A dash stands for what was not visible in one arm; rows that are empty in all
-arms are left out.
+A dash stands for what was not visible in one arm; rows that are empty in all arms are left out.
 """
 
 from __future__ import annotations
@@ -14,23 +13,23 @@ from luckyhit.records import FreshnessFacts
 from luckyhit.report.figures.late_reads import seconds_text, short
 from luckyhit.report.figures.staleness_windows import quantile_text
 from luckyhit.report.recorded import ARMS, Recorded
-from luckyhit.text.numbers import DASH, number, percent
+from luckyhit.text.numbers import DASH, number, percent, plural
 
 NOT_VISIBLE = "not visible"
 MOST_NAMES = 12
-"""Routes, prestates and the like in one table."""
-_PRESTATES = {
+"""Routes, initial states and the like in one table."""
+_INITIAL_STATES = {
     "warm": "key just read",
-    "in-flight": "a read under way",
+    "in-flight": "a read in progress",
     "absent": "nothing there before",
-    "cold": "key not read before, a control that is not counted above",
+    "cold": "key not read before; a control, not counted above",
 }
 _CACHE = {
     "hit": "from the cache",
     "stale": "from the cache, past its lifetime",
-    "miss": "the cache had nothing, and asked behind it",
-    "bypass": "the cache took no part",
-    "unknown": "no cache status told",
+    "miss": "not in the cache, fetched from behind it",
+    "bypass": "past the cache",
+    "unknown": "no cache status",
 }
 _UNIT = re.compile(r"(?<=\d) (?=%|ms\b)")
 Cell = Callable[[FreshnessFacts], str | None]
@@ -45,7 +44,7 @@ class ReadersTable:
 
 
 def readers(recorded: Recorded) -> ReadersTable | None:
-    """What readers saw, by the facts of the result; None where it holds none."""
+    """What readers saw, by the facts of the result; None without any."""
     facts = dict(recorded.result.freshness) if recorded.result else {}
     shown = [(recorded.label(arm), facts[arm]) for arm in ARMS if arm in facts]
     if not shown:
@@ -56,15 +55,15 @@ def readers(recorded: Recorded) -> ReadersTable | None:
         if any(text is not None for text in cells):
             # Numbers stay with their units on a narrow page.
             rows.append((name, [DASH if text is None else _UNIT.sub("\u00a0", text) for text in cells]))
-    asked = asked_as(recorded)
+    asked = requested_variants(recorded)
     if asked is not None:
-        rows.append(("Asked as", [asked.text] * len(shown)))
+        rows.append(("Requested as", [asked.text] * len(shown)))
         unasked = asked.not_asked
         if unasked:
-            rows.append(("Answers vary by these too, asked in one way only", [", ".join(unasked)] * len(shown)))
+            rows.append(("Responses also vary by these, requested in one way only", [", ".join(unasked)] * len(shown)))
     back = put_back(recorded)
     if back is not None:
-        rows.append(("Keys put back as they were (whole run)", [_back(back.get(arm)) for arm in ARMS if arm in facts]))
+        rows.append(("Keys restored (whole run)", [_back(back.get(arm)) for arm in ARMS if arm in facts]))
     return ReadersTable([label for label, _ in shown], rows)
 
 
@@ -73,14 +72,11 @@ def _rows(recorded: Recorded, facts: list[FreshnessFacts]) -> Iterable[tuple[str
     bound = f", for longer than {seconds_text(recorded.within_s)}" if recorded.within_s else ""
     yield "Probes / acknowledged writes / reads", _counts
     yield f"Stale single reads of the probe{later} after the write", _stale
-    yield (
-        "No stale read at all still leaves possible (metric stale reads)",
-        lambda fact: _share(fact.zero_bound, "up to "),
-    )
+    yield ("No stale read: still possible (metric stale reads)", lambda fact: _share(fact.zero_bound, "up to "))
     for field in ("by_prestate", "by_route", "by_variant", "by_layer", "by_connection", "by_kind"):
-        yield from _split(field, _PRESTATES if field == "by_prestate" else {}, facts)
+        yield from _split(field, _INITIAL_STATES if field == "by_prestate" else {}, facts)
     yield from _split("by_cache", _CACHE, facts)
-    yield "Reads that showed nothing to tell by", lambda fact: f"{fact.unknown:,}" if fact.unknown else None
+    yield "Reads without a version", lambda fact: f"{fact.unknown:,}" if fact.unknown else None
     yield "Writes that were polled", lambda fact: f"{fact.windows:,}" if fact.windows else None
     for level in (50, 95, 99):
         yield f"The old value lasted, p{level}", _window(level)
@@ -91,13 +87,13 @@ def _rows(recorded: Recorded, facts: list[FreshnessFacts]) -> Iterable[tuple[str
     for kind in dict.fromkeys(name for fact in facts for name in fact.disagreements) or ("readers",):
         yield f"Probes in which {short(str(kind))} disagreed", _disagreed(str(kind))
     yield "Reads of a value never committed", lambda fact: _any(fact.never_committed, fact.reads)
-    yield "Writes that the state of the thing did not allow", _left_out
+    yield "Writes left out: not allowed in the key's state", _left_out
     yield "Reads of a refused value", _refused
-    yield "Workers that answered", lambda fact: None if fact.workers is None else f"{fact.workers:,}"
+    yield "Workers that responded", lambda fact: None if fact.workers is None else f"{fact.workers:,}"
     yield f"Stale reads of the workload itself{bound}", lambda fact: _of(fact.background_stale, fact.background_reads)
     if recorded.within_s:
         yield (
-            "… stale, but not for longer than that",
+            "… stale, but within that",
             lambda fact: _any(fact.background_agreed or 0, fact.background_reads or 0),
         )
     yield from _split("background_by_cache", _CACHE, facts)
@@ -164,7 +160,7 @@ def _left_out(fact: FreshnessFacts) -> str | None:
 def _refused(fact: FreshnessFacts) -> str | None:
     if not fact.refused_writes:
         return None
-    return f"{fact.refused_seen:,}, of {fact.refused_writes:,} writes that had to be refused and were"
+    return f"{fact.refused_seen:,}, of {fact.refused_writes:,} writes that were refused, as they should be"
 
 
 def _added(fact: FreshnessFacts) -> str | None:
@@ -193,15 +189,15 @@ def _share(share: float | None, before: str = "", after: str = "") -> str | None
 
 
 @dataclass(frozen=True)
-class AskedVariants:
-    """The variants that the probe asked for, with their request headers, and the names in `Vary` of one value only."""
+class RequestedVariants:
+    """The variants that the probe requested, with their headers, and the names in `Vary` with one value only."""
 
     text: str
     not_asked: list[str]
 
 
-def asked_as(recorded: Recorded) -> AskedVariants | None:
-    """What the blocks noted of it; None for a run of an older version."""
+def requested_variants(recorded: Recorded) -> RequestedVariants | None:
+    """As the blocks noted; None for a run of an older version."""
     variants: dict[str, str] = {}
     unasked: set[str] = set()
     for block in recorded.blocks:
@@ -211,12 +207,12 @@ def asked_as(recorded: Recorded) -> AskedVariants | None:
     if not variants:
         return None
     shown = list(variants.items())[:MOST_NAMES]
-    return AskedVariants("; ".join(f"{name} ({headers})" for name, headers in shown), sorted(unasked)[:MOST_NAMES])
+    return RequestedVariants("; ".join(f"{name} ({headers})" for name, headers in shown), sorted(unasked)[:MOST_NAMES])
 
 
 def put_back(recorded: Recorded) -> dict[str, tuple[int, int]] | None:
-    """By arm: (keys put back as they were, keys not put back) in the whole run, or None where a block with a probe
-    does not tell: then nothing shows it."""
+    """By arm: (keys restored, keys not restored) in the whole run. None if a block with a probe did not note it: then
+    nothing shows it."""
     counts: dict[str, tuple[int, int]] = {}
     for block in recorded.blocks:
         probe = block.probe
@@ -237,28 +233,26 @@ def _back(counts: tuple[int, int] | None) -> str:
     if counts is None:
         return DASH
     back, left = counts
-    return f"{back:,}" if not left else f"{back:,}; NOT put back: {left:,}"
+    return f"{back:,}" if not left else f"{back:,}; NOT restored: {left:,}"
 
 
 @dataclass(frozen=True)
-class PutBack:
-    """Whether the probed keys are as they were. `ok` is None where it was not told."""
+class ProbedKeys:
+    """Whether the probed keys are as they were. `ok` is None where it was not noted."""
 
     ok: bool | None
     text: str
 
 
-def probed_keys(recorded: Recorded) -> PutBack | None:
+def probed_keys(recorded: Recorded) -> ProbedKeys | None:
     """For the checklist and the rollback; None where the run probed nothing."""
     if not any(block.probe for block in recorded.blocks):
         return None
     counts = put_back(recorded)
     if counts is None:
-        return PutBack(None, "It was not noted whether the keys that the probe wrote were put back as they were.")
+        return ProbedKeys(None, "Whether the keys that the probe wrote were restored was not noted.")
     back, left = (sum(pair[index] for pair in counts.values()) for index in (0, 1))
     if left:
-        text = f"{left:,} {'key' if left == 1 else 'keys'} that the probe wrote could not be put back as they were"
-        return PutBack(False, f"{text}; {back:,} were. Look at the keys that the case reserves for the probe.")
-    return PutBack(
-        True, f"The keys that the probe wrote were put back as they were, after each block: {back:,} in all."
-    )
+        text = f"{plural(left, 'key')} that the probe wrote could not be restored; {back:,} were."
+        return ProbedKeys(False, f"{text} Check the keys that the case reserves for the probe.")
+    return ProbedKeys(True, f"The keys that the probe wrote were restored after each block: {back:,} in all.")

@@ -1,4 +1,4 @@
-"""The metrics of a result in words, one row each; and what a plain before/after would have looked at."""
+"""The metrics of a result in words, one row each; how many pairs they took; what a plain before/after would show."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from luckyhit.judge.facade import got_worse
 from luckyhit.records import METRICS, Arm, GoalName, Metric, Result, kind_of, metric_of_goal, route_of_goal
 from luckyhit.report.recorded import Recorded
-from luckyhit.text.numbers import DASH, number, percent, sentence_case
+from luckyhit.text.numbers import DASH, listed, number, percent, plural, sentence_case
 from luckyhit.text.quantities import difference_text, interval_text, name_of, signed_difference, value_text
 from luckyhit.text.wording import text_of
 
 NOT_VISIBLE = "not visible"
-NOT_RELIED_ON = "not to be relied on"
+NOT_RELIED_ON = "not reliable"
+PAIRS_HEADINGS = ("Metric", "Pairs used", "Expected", "Wald's least", "Used / least")
+MOST_LOOKS = 200
 
 
 @dataclass(frozen=True)
@@ -32,20 +34,20 @@ class MetricRow:
     missed: bool = False
     """Whether its hard limit is shown to be broken: a goal not met, whatever the verdict on the difference."""
     costs: bool = False
-    """Whether it got worse, by no more than the case accepts: EQUIVALENT all the same."""
+    """Whether it got worse, within what the case accepts: still EQUIVALENT."""
 
     @property
     def decided(self) -> str:
-        """The verdict, and whether the goal is met all the same; a dash where there is none."""
+        """The verdict, and whether the goal was missed all the same; a dash for none."""
         return f"{self.verdict}, goal not met" if self.missed else self.verdict or DASH
 
     @property
     def verdict_text(self) -> str:
-        """The same where the margin stands beside it: only that it has a cost is added."""
+        """The same for a table that shows the margin: only a cost is added."""
         return f"{self.decided}, at a cost" if self.costs else self.decided
 
     @property
-    def said(self) -> str:
+    def verdict_words(self) -> str:
         """The verdict, with what it means where the word alone could be misread."""
         if self.missed:
             return f"{self.decided}: beyond its limit"
@@ -74,12 +76,12 @@ def in_order(result: Result) -> list[GoalName]:
 
 
 def place(name: GoalName) -> tuple[int, str]:
-    """Where a metric stands among all of them; those of one route behind that of all requests."""
+    """The place of a metric among all; those of one route follow that of all requests."""
     return list(METRICS).index(metric_of_goal(name)), route_of_goal(name)
 
 
 def _shown(name: GoalName, metric: Metric) -> bool:
-    """A part of another metric has a row where it was seen or has a goal: else that other one's row tells why not."""
+    """A part of another metric has a row only if it was visible or has a goal."""
     return kind_of(name).part_of is None or metric.verdict is not None or metric.effect is not None
 
 
@@ -123,7 +125,7 @@ def key_numbers(recorded: Recorded) -> list[MetricRow]:
     def rank(name: GoalName) -> tuple[int, tuple[int, str]]:
         metric = result.metrics[name]
         if kind_of(name).value == "hit" and result.doubts:
-            return 0, place(name)  # what a reader would look for, and must not take from elsewhere
+            return 0, place(name)  # a reader looks for it, and must not take it from elsewhere
         if metric.verdict is None:
             return (3 if metric.effect is not None else 4), place(name)
         if metric.want == "better" or metric.verdict == "HURT" or metric.limit == "broken":
@@ -155,3 +157,47 @@ def naive_rows(result: Result) -> list[tuple[str, str, str]]:
         ("Mean latency", ms(naive.latency_before_ms), ms(naive.latency_after_ms)),
         ("Hit ratio of these two looks", share(naive.hit_ratio_before), share(naive.hit_ratio_after)),
     ]
+
+
+@dataclass(frozen=True)
+class PairsNeeded:
+    """`rows` under PAIRS_HEADINGS; `looks`: a sentence on the looks at the run, empty for one look at its end."""
+
+    rows: list[tuple[str, ...]]
+    looks: str
+
+
+def pairs_needed(recorded: Recorded) -> PairsNeeded | None:
+    """None where the run was not judged, or has no goal."""
+    result = recorded.result
+    if result is None:
+        return None
+    rows = [_pairs_row(result, name) for name in in_order(result) if result.metrics[name].verdict is not None]
+    return PairsNeeded(rows, looks(recorded)) if rows else None
+
+
+def _pairs_row(result: Result, name: GoalName) -> tuple[str, ...]:
+    metric = result.metrics[name]
+    least = metric.wald_pairs
+    return (
+        sentence_case(name_of(name)),
+        f"{metric.pairs:,}" if metric.pairs else DASH,
+        DASH if metric.expected_pairs is None else f"{metric.expected_pairs:,}",
+        DASH if least is None else f"{least:,}",
+        DASH if least is None or not metric.pairs else number(metric.pairs / least),
+    )
+
+
+def looks(recorded: Recorded) -> str:
+    """`The run was looked at after 1 and 2 blocks of the change: INCONCLUSIVE, HELPED; it stopped there.`"""
+    noted = recorded.manifest.looks
+    if not noted:
+        return ""
+    blocks = listed([str(look.blocks) for look in noted[:MOST_LOOKS]])
+    verdicts = ", ".join(str(look.verdict) for look in noted[:MOST_LOOKS])
+    end = "it stopped there" if noted[-1].stopped else "it went on to its end"
+    added = next((look.added for look in noted if look.added), 0)
+    if added:
+        end = f"{plural(added, 'block')} beyond the plan {'was' if added == 1 else 'were'} added, expected to decide"
+    last = "block" if noted[-1].blocks == 1 and len(noted) == 1 else "blocks"
+    return f"The run was looked at after {blocks} {last} of the change: {verdicts}; {end}."

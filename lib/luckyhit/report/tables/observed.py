@@ -1,5 +1,5 @@
-"""A run that measured its baseline alone: what it saw, and how that stands beside earlier baselines. Nothing in it was
-changed, so its report has no word of an effect, a verdict or a rollback."""
+"""A run that measured its baseline alone: what it saw, beside earlier baselines. Nothing was changed, so its report
+mentions no effect, verdict or rollback."""
 
 from __future__ import annotations
 
@@ -18,20 +18,15 @@ from luckyhit.text.quantities import difference_text, name_of, value_text
 OBSERVED = "OBSERVED"
 NOTHING_CHANGED = "Only the baseline was measured: nothing was changed, so there is no verdict."
 _OF_A_CHANGE: frozenset[NoteId] = frozenset(
-    {
-        "change-not-measured",
-        "intervals-of-a-fixed-sample",
-        "intervals-at-any-moment",
-        "intervals-at-all-looks",
-    }
+    {"change-not-measured", "intervals-of-a-fixed-sample", "intervals-at-any-moment", "intervals-at-all-looks"}
 )
 _SHOWN = 3
 
 
 @dataclass(frozen=True)
 class ObservedNumber:
-    """One metric of the baseline. `noise`: what an A/A comparison inside it can't tell apart; `beside`: where earlier
-    baselines lie, with `outside` where this one lies beyond all of them."""
+    """One metric of the baseline. `noise`: what an A/A comparison inside it can't tell apart. `beside`: where earlier
+    baselines lie; `outside`: this one lies beyond all of them."""
 
     name: str
     value: str
@@ -52,25 +47,27 @@ class Observation:
 
 
 def only(manifest: Manifest, result: Result | None) -> bool:
-    """Whether a run came to its end with its baseline alone; False for one that ended early, or was not judged."""
+    """Whether a run ended as planned with its baseline alone; False if it ended early, or was not judged."""
     if result is None or manifest.failure or not manifest.ended:
         return False
     return bool(manifest.stage("baseline")) and not manifest.stage("change")
 
 
 def observation(recorded: Recorded, incomplete: str | None) -> Observation | None:
-    """None where the run did more than that, or less."""
+    """None unless the run measured exactly its baseline."""
     result = recorded.result
     if result is None or incomplete or not only(recorded.manifest, result):
         return None
-    return Observation(headline(result), said(result), _measured(recorded), _declares(recorded), key_numbers(result))
+    return Observation(
+        headline(result), reason_of(result), _measured(recorded), _declares(recorded), key_numbers(result)
+    )
 
 
 def headline(result: Result) -> str:
     return "INVALID" if result.verdict == "INVALID" else OBSERVED
 
 
-def said(result: Result) -> str:
+def reason_of(result: Result) -> str:
     """The sentence below the headline."""
     if result.verdict == "INVALID":
         return result.reason
@@ -78,7 +75,7 @@ def said(result: Result) -> str:
 
 
 def key_numbers(result: Result) -> list[ObservedNumber]:
-    """The three numbers that matter: what the case has goals for, as far as it could be seen, before the rest."""
+    """The three numbers that matter: visible metrics with a goal before the rest."""
     levels = [(name, result.metrics[name].before) for name in in_order(result)]
     return [_number(name, value, result) for name, value in levels if value is not None][:_SHOWN]
 
@@ -98,7 +95,7 @@ def _number(name: GoalName, value: float, result: Result) -> ObservedNumber:
 def _beside(name: GoalName, beside: Beside) -> str:
     if beside.median is None:
         return "No earlier baseline to compare with."
-    many = f"{plural(beside.runs, 'earlier baseline')}"
+    many = plural(beside.runs, "earlier baseline")
     where = f"{range_text(name, beside)}" + (f", median {value_text(name, beside.median)}" if beside.runs > 1 else "")
     if beside.outside is None:
         return f"{many}: {where}. Too few to call it usual or unusual."
@@ -123,8 +120,7 @@ def _declares(recorded: Recorded) -> str:
 
 
 def notes(noted: Sequence[Note]) -> list[Note]:
-    """Without those that say of a metric that the change was not measured (that holds for all of them), and without
-    that on the intervals of effects, of which there is none."""
+    """Without those about a change or the intervals of effects: there are none."""
     return [note for note in noted if note.id not in _OF_A_CHANGE]
 
 
@@ -137,7 +133,7 @@ EARLIER_HEADINGS = ("Metric", "This baseline", "Earlier ones", "Their median", "
 
 
 def earlier_rows(result: Result) -> list[tuple[str, ...]]:
-    """One row for each metric, in the columns of `EARLIER_HEADINGS`; none where the change was measured."""
+    """A row for each metric, under EARLIER_HEADINGS; none where the change was measured."""
     if result.earlier is None:
         return []
     return [_beside_row(name, beside) for name, beside in result.earlier.metrics.items()]
@@ -157,11 +153,11 @@ def _beside_row(name: GoalName, beside: Beside) -> tuple[str, ...]:
 
 
 def left_out(result: Result) -> list[str]:
-    """Earlier runs that could not stand beside it, one sentence for each reason."""
+    """Earlier runs that can't be compared, one sentence for each reason."""
     if result.earlier is None:
         return []
     return [
-        f"{count:,} earlier run{'' if count == 1 else 's'} left out: {reason}."
+        f"{plural(count, 'earlier run')} left out: {reason}."
         for reason, count in sorted(result.earlier.left_out.items())
     ]
 

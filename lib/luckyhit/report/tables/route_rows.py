@@ -21,7 +21,7 @@ class RouteCell:
     values: str
     effect: str
     against: bool = False
-    """Whether it surely goes against all requests together."""
+    """Whether it certainly moves against all requests together."""
 
 
 @dataclass(frozen=True)
@@ -59,14 +59,12 @@ def route_table(result: Result | None) -> RouteTable | None:
 
 def _sentence(against: list[str]) -> str:
     outcome = (
-        f"These go surely against the whole: {listed(against)}."
-        if against
-        else "No route surely goes against the whole."
+        f"Certainly against the whole: {listed(against)}." if against else "No route certainly goes against the whole."
     )
     return (
-        "Where the overall effect comes from: the same metrics for each route on its own. Both arms got the same mix "
-        f"of routes from one schedule, so no difference here is the traffic's. {outcome} No verdicts: the goals are "
-        "about all requests together."
+        "Where the overall effect comes from: the same metrics for each route. Both arms got the same mix of routes "
+        f"from one schedule, so the traffic explains no difference here. {outcome} No verdicts: the goals are about "
+        "all requests together."
     )
 
 

@@ -1,5 +1,5 @@
-"""The list of all runs: `index.html` beside the reports, made anew each time: from the run directories, and from what
-the reports of other runs say of themselves."""
+"""The index of all runs: `index.html` beside the reports, rebuilt each time from the run directories, and from the
+metadata of reports whose runs lie elsewhere."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -17,12 +17,12 @@ from luckyhit.case.values.variables import mentioned_secrets
 from luckyhit.errors import LuckyHitError
 from luckyhit.records import Result
 from luckyhit.records.manifest import Manifest
-from luckyhit.report.card import Card, CardNumber, cards, numbers_of, of_observation
 from luckyhit.report.html_files import environment, link_to, report_name, write_page
-from luckyhit.report.notebook_tables import observed
+from luckyhit.report.page_metadata import GoalNumbers, PageMetadata, metadata_of_reports, of_metrics, of_observation
 from luckyhit.report.recorded import Recorded, manifest_of
+from luckyhit.report.tables import observed
 from luckyhit.report.tables.metric_rows import key_numbers
-from luckyhit.report.trends import BaselinePoint, Trend, trends_of
+from luckyhit.report.trends import BaselinePoint, trends_of
 from luckyhit.run import Run, runs
 from luckyhit.scrub.redactor import Redactor, project_roots
 
@@ -33,48 +33,40 @@ MOST_RUNS = 1000
 
 @dataclass(frozen=True)
 class IndexEntry:
-    """One run in the list. `verdict` is empty where there is none; `state` says why then. `elsewhere`: its report is
-    here, and its data are not in this folder of runs."""
+    """One run in the list, with links to its report and its data. `elsewhere`: its report is here, its data are not in
+    this folder of runs."""
 
-    started: str
-    case: str
-    run: str
-    verdict: str
-    state: str
-    reason: str
-    numbers: Sequence[CardNumber]
-    report: str | None
-    data: str | None
-    baseline: BaselinePoint | None
+    metadata: PageMetadata
+    report: str | None = None
+    data: str | None = None
+    baseline: BaselinePoint | None = None
     elsewhere: bool = False
 
 
 def write_index(runs_dir: Path, reports_dir: Path, *, now_s: float | None = None) -> Path:
-    """Rebuild `reports_dir/index.html`. Reports of runs that lie in another folder stay in it. Safe when several runs
-    end at once: each waits for its turn, and looks at the runs after it got it. `now_s`: seconds since 1970 (default:
-    the clock). Raises ReportNotWritten."""
+    """Rebuild `reports_dir/index.html`. Reports of runs in other folders stay listed. Safe when several runs end at
+    once: each waits for its turn, and reads the run directories after that. `now_s`: seconds since 1970 (default: the
+    clock). Raises ReportNotWritten."""
     now_s = time.time() if now_s is None else now_s
     path = reports_dir / "index.html"
     with _turn(reports_dir):
         newest_first = list(runs(runs_dir))[::-1]
-        elsewhere = cards(reports_dir, {run.id for run in newest_first})
+        elsewhere = metadata_of_reports(reports_dir, {run.id for run in newest_first})
         entries = [_entry(run, reports_dir, now_s) for run in newest_first[:MOST_RUNS]]
-        entries += [_of_card(name, card) for name, card in elsewhere.items()]
-        entries = sorted(entries, key=lambda entry: entry.run, reverse=True)[:MOST_RUNS]
+        entries += [IndexEntry(metadata, quote(name), elsewhere=True) for name, metadata in elsewhere.items()]
+        entries = sorted(entries, key=lambda entry: entry.metadata.run, reverse=True)[:MOST_RUNS]
         secrets = set().union(*(mentioned_secrets(run.path / "case.yml") for run in newest_first[:MOST_RUNS]))
-        redactor = Redactor(
-            secrets, roots={**project_roots(runs_dir / "x", reports_dir / "x"), runs_dir.absolute(): "data/runs"}
-        )
-        template = environment(redactor).get_template("index.html.j2")
+        roots = {**project_roots(runs_dir / "x", reports_dir / "x"), runs_dir.absolute(): "data/runs"}
+        template = environment(Redactor(secrets, roots=roots)).get_template("index.html.j2")
         baselines = [entry.baseline for entry in reversed(entries) if entry.baseline is not None]
         older = max(len(newest_first) + len(elsewhere) - MOST_RUNS, 0)
-        write_page(path, template.render(entries=entries, older=older, trends=_trends(baselines)))
+        write_page(path, template.render(entries=entries, older=older, trends=trends_of(baselines)))
     return path
 
 
 @contextlib.contextmanager
 def _turn(folder: Path) -> Iterator[None]:
-    """Hold the folder itself: no lock file is left behind. Where a file system has no locks, go on without."""
+    """Lock the folder itself, so that no lock file is left. On a file system without locks, go on without."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder, os.O_RDONLY)
@@ -108,49 +100,25 @@ def _entry(run: Run, reports_dir: Path, now_s: float) -> IndexEntry:
     state = _state(run, manifest, problems, now_s)
     if result is not None and reported and state.id == "measured":
         state = _FINISHED  # the manifest says so a moment after the report is written
-    early = state.id == "died"
-    verdict, reason = (result.verdict, result.reason) if result and not early else ("", "")
-    if alone := result is not None and not early and observed.only(manifest, result):
-        verdict, reason = observed.headline(result), observed.said(result)
+    # A run that ended early may have been judged by hand: its verdict does not count.
+    judged = None if state.id == "died" else result
+    verdict, reason, goals = "", "", list[GoalNumbers]()
+    if judged is not None and observed.only(manifest, judged):
+        verdict, reason = observed.headline(judged), observed.reason_of(judged)
+        goals = of_observation(observed.key_numbers(judged))
+    elif judged is not None:
+        verdict, reason, goals = judged.verdict, judged.reason, of_metrics(key_numbers(Recorded(result=judged)))
+    case, started = manifest.case or run.path.parent.name, (manifest.started or "unknown")[:16].replace("T", " ")
     return IndexEntry(
-        started=(manifest.started or "unknown")[:16].replace("T", " "),
-        case=manifest.case or run.path.parent.name,
-        run=run.id,
-        # A run that ended early may have been judged by hand all the same: that is no verdict to go by.
-        verdict=verdict,
-        state=state.words,
-        reason=reason,
-        numbers=_numbers(None if early else result, alone=alone),
+        PageMetadata(run.id, case, started, verdict, state.words, reason, tuple(goals)),
         report=quote(name) if reported else None,
         data=link_to(run.path, reports_dir),
-        baseline=None if early else _baseline(manifest, result),
+        baseline=_baseline(manifest, judged),
     )
-
-
-def _of_card(name: str, card: Card) -> IndexEntry:
-    return IndexEntry(
-        started=card.started,
-        case=card.case,
-        run=card.run,
-        verdict=card.verdict,
-        state=card.state,
-        reason=card.reason,
-        numbers=card.numbers,
-        report=quote(name),
-        data=None,
-        baseline=None,
-        elsewhere=True,
-    )
-
-
-def _trends(baselines: list[BaselinePoint]) -> list[Trend]:
-    if not baselines:
-        return []
-    return trends_of(baselines)
 
 
 def _baseline(manifest: Manifest, result: Result | None) -> BaselinePoint | None:
-    """What the run showed without the change; None where a guard says that numbers are not to be trusted."""
+    """What the run measured without the change; None where a guard says that its numbers can't be trusted."""
     if result is None or result.verdict == "INVALID":
         return None
     values = {name: metric.before for name, metric in result.metrics.items() if metric.before is not None}
@@ -166,15 +134,6 @@ def _result(run: Run, problems: list[str]) -> Result | None:
     except OSError as error:
         problems.append(f"result.json can't be read: {error.strerror}")
     return None
-
-
-def _numbers(result: Result | None, *, alone: bool) -> Sequence[CardNumber]:
-    """`alone`: the baseline alone was measured."""
-    if result is None:
-        return []
-    if alone:
-        return of_observation(observed.key_numbers(result))
-    return numbers_of(key_numbers(Recorded(result=result)))
 
 
 def _state(run: Run, manifest: Manifest, problems: list[str], now_s: float) -> _State:
