@@ -23,13 +23,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "crash"))
 
 from aftermath import problems_after
+from crash_world import LOCKS_ENV, World
 from scenarios import ALL, Scenario
 from victim import Whom, start_run
-
-from world import LOCKS_ENV, World
 
 BEHIND_THE_END = 1.05
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import sys
 from pathlib import Path
@@ -27,6 +28,11 @@ settings.load_profile("untimed")
 sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Tests wait for processes, servers and intervals for about as long as they compute."""
+    return (os.cpu_count() or 1) * 3 // 2
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Where only tests that measure are asked for, files without one are not even imported: that takes longer than
     some of those tests."""
@@ -40,3 +46,7 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.enable()
+
+
+def pytest_unconfigure() -> None:
+    gc.unfreeze()

