@@ -44,9 +44,7 @@ def shifted(rows: RequestTable, name: str, at_s: float, rng: np.random.Generator
 
 def other(rows: RequestTable, name: str, values: np.ndarray) -> RequestTable:
     """The same rows with another column of this name."""
-    return RequestTable.of(
-        {column: rows.column(column) if column != name else values for column in COLUMNS}, rows.routes
-    )
+    return RequestTable({column: rows.column(column) if column != name else values for column in COLUMNS}, rows.routes)
 
 
 def events(before: RequestTable, after: RequestTable) -> list[RunEvent]:

@@ -86,7 +86,7 @@ def arm(
     latency_ms = latency_ms * SHAPE.get(kind, lambda z: np.exp(SIGMA * z))(z) * COMMON.get(kind, np.ones_like)(at_s)
     latency_ms = latency_ms * faster(z, better)
     due, nothing = at_s * 1e9, np.zeros(count, dtype=np.int64)
-    return RequestTable(
+    return RequestTable.of_times(
         arm=np.full(count, number, dtype=np.int8),
         block=(at_s // BLOCK_S).astype(np.int64),
         slot=np.arange(count) % (RATE * BLOCK_S),

@@ -128,8 +128,8 @@ def test_allow_change_is_for_live_services_only() -> None:
 def test_a_wrong_change_is_located(change: dict[str, Any], field: str, expected: str) -> None:
     parts = document(change=change, design="crossover" if change["kind"] == "sql" else "side-by-side")
     del parts["target"]["start"]["env"]["CACHE_TTL_SECONDS"]
-    found = problems(parts)
-    assert list(found) == [field] and expected in found[field], found
+    by_field = problems(parts)
+    assert list(by_field) == [field] and expected in by_field[field], by_field
 
 
 def test_placeholders_of_a_stack_need_a_started_service() -> None:

@@ -47,15 +47,15 @@ def test_a_value_written_in_the_case_is_public(case_file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "found"),
+    ("url", "secret_values"),
     [
         ("redis://cache:6379/0", set()),
         ("redis://:p%40ss-word@cache/0", {"redis://:p%40ss-word@cache/0", "p%40ss-word", "p@ss-word"}),
         ("redis://cache/0?password=abcd-efg", {"redis://cache/0?password=abcd-efg", "abcd-efg"}),
     ],
 )
-def test_credentials_of_a_url_are_secret(url: str, found: set[str], case_file: Path) -> None:
-    assert secrets(load_case(case_file), SHOP_CACHE=url) == found
+def test_credentials_of_a_url_are_secret(url: str, secret_values: set[str], case_file: Path) -> None:
+    assert secrets(load_case(case_file), SHOP_CACHE=url) == secret_values
 
 
 @pytest.mark.parametrize("written", ["it is c4nary+1/x here", "it is c4nary%2B1%2Fx", "in base64: YzRuYXJ5KzEveA=="])

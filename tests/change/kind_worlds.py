@@ -13,29 +13,19 @@ import httpx
 import redis
 import sqlalchemy
 from flag_service import FlagService
+from served import program
 
 from luckyhit.system import Stack
 
 SETTING = "hash-max-listpack-entries"
-SHOWS_ITS_START = """
-import http.server, json, os, sys
-sys.path.insert(0, os.environ.get("SOURCE", "."))
+SHOWS_ITS_START = program(
+    """return {"env": os.environ.get("SHOP_TTL"), "argument": sys.argv[2], "revision": WORD}""",
+    """
 from word import WORD
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        body = json.dumps({"env": os.environ.get("SHOP_TTL"), "argument": sys.argv[2], "revision": WORD}).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-    def log_message(self, *_):
-        pass
-
 if sys.argv[2] == "broken":
     sys.exit("no such mode")
-http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
-"""
+""",
+)
 
 
 @dataclass

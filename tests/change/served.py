@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,3 +82,34 @@ class ServedStack:
     @property
     def cwd(self) -> Path:
         return self.project / (self.case.target.start.cwd if self.case.target.start else ".")
+
+
+def program(answer: str, setup: str = "") -> str:
+    """A service as a script, whose first argument is its port. `answer`: lines that return the document for `method`,
+    `path` and `body`, and may add to `headers`; `setup`: lines before."""
+    return f"""
+import http.server, json, os, pathlib, sys
+{setup}
+
+def answer(method, path, body, headers):
+{textwrap.indent(textwrap.dedent(answer).strip(), "    ")}
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        headers = {{}}
+        length = int(self.headers.get("Content-Length", 0))
+        document = answer(self.command, self.path, json.loads(self.rfile.read(length) or "null"), headers)
+        body = json.dumps(document).encode()
+        self.send_response(200)
+        for name, value in {{**headers, "Content-Length": str(len(body))}}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_PUT = do_GET
+
+    def log_message(self, *_):
+        pass
+
+http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""

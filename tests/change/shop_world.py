@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kind_worlds import git
+from served import program
 
 import world
 from luckyhit.case.model import Case
@@ -29,23 +30,13 @@ from luckyhit.change import (
 from luckyhit.records import Arm, Guard
 from luckyhit.system import Stack
 
-SERVICE = """
-import http.server, json, os, pathlib, sys
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        body = json.dumps({"ttl": os.environ.get("SHOP_TTL"), "mode": sys.argv[4],
-                           "flags": json.loads(pathlib.Path(sys.argv[2]).read_text())})
-        self.send_response(200)
-        self.send_header("X-App-Version", pathlib.Path(sys.argv[3]).read_text())
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body.encode())
-    def log_message(self, *_):
-        pass
-
-http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+SERVICE = program(
+    """
+headers["X-App-Version"] = pathlib.Path(sys.argv[3]).read_text()
+flags = json.loads(pathlib.Path(sys.argv[2]).read_text())
+return {"ttl": os.environ.get("SHOP_TTL"), "mode": sys.argv[4], "flags": flags}
 """
+)
 CHANGES: dict[str, dict[str, Any]] = {
     "env": {"name": "SHOP_TTL", "before": "30", "after": "60"},
     "argument": {"before": "--mode=a", "after": "--mode=b"},

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from served import program
 
 from luckyhit.case_run import CaseRun
 from luckyhit.change import (
@@ -28,33 +29,23 @@ from luckyhit.errors import GuardError, LuckyHitError
 from luckyhit.system import Settings, Stack
 
 # A service with a cache of its own inside the process, and keys in Redis: `/` shows what it was given.
-SERVICE = """
-import http.server, json, os, sys
+SERVICE = program(
+    """
+if path.startswith("/products/"):
+    key = path.rsplit("/", 1)[1]
+    inside[key] = inside.get(key, 0) + 1
+    client.set(f"product:{key}:v1", "p", ex=600)
+    client.set(f"session:{key}", "s")
+config = {"ttl": int(os.environ.get("SHOP_TTL", "5")), "arguments": sys.argv[3:]}
+return {**config, "inside": inside} if path != "/" else config
+""",
+    """
 import redis
-
-client = redis.Redis.from_url(sys.argv[2])
-inside = {}
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        if self.path.startswith("/products/"):
-            key = self.path.rsplit("/", 1)[1]
-            inside[key] = inside.get(key, 0) + 1
-            client.set(f"product:{key}:v1", "p", ex=600)
-            client.set(f"session:{key}", "s")
-        config = {"ttl": int(os.environ.get("SHOP_TTL", "5")), "arguments": sys.argv[3:]}
-        body = json.dumps({**config, "inside": inside} if self.path != "/" else config).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-    def log_message(self, *_):
-        pass
-
+client, inside = redis.Redis.from_url(sys.argv[2]), {}
 if os.environ.get("SHOP_TTL") == "broken":
     sys.exit("SHOP_TTL must be a number")
-http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
-"""
+""",
+)
 Make = Callable[..., Stack]
 
 

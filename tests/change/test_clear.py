@@ -63,17 +63,6 @@ def test_only_the_declared_keys_go(cache: Any, client: redis.Redis, journal: Jou
     assert (report.outside, report.outside_gone, report.appeared, report.without_ttl_kept) == (len(outside), 0, 0, 0)
 
 
-def test_several_templates_are_one_scope(cache: Any, client: redis.Redis, journal: Journal) -> None:
-    client.mset({f"{kind}:{number}": "x" for kind in ("a", "b", "c", "d", "e") for number in range(4)})
-    assert clear(cache, spec("a:{id}", "b:{id}", rebuildable=True), journal).cleared == 8
-    assert sorted({key[:1] for key in client.scan_iter()}) == [b"c", b"d", b"e"]
-
-
-def test_empty_cache_needs_no_backup(cache: Any, journal: Journal) -> None:
-    report = clear(cache, spec(PRODUCTS), journal)
-    assert (report.scanned, report.cleared, report.backup) == (0, 0, None) and journal.open_steps() == []
-
-
 def test_hit_counters_of_an_own_cache_stay(cache: Any, client: redis.Redis, journal: Journal) -> None:
     cache.owned = True
     client.mset({f"product:{number}:v1": "x" for number in range(20)})
@@ -101,16 +90,6 @@ def test_too_large_a_share_is_refused(
         clear(cache, spec(PRODUCTS, **fields), journal)
     assert "dedicated: true" in refused.value.hint
     assert contents(client) == before and journal.steps() == []
-
-
-def test_keys_that_never_expire_stay_unless_rebuildable(cache: Any, client: redis.Redis, journal: Journal) -> None:
-    client.set("product:1:v1", "data")
-    client.set("product:2:v1", "cached", ex=60)
-    client.mset({f"session:{number}": "x" for number in range(4)})
-    report = clear(cache, spec(PRODUCTS), journal)
-    assert (report.matched, report.cleared, report.without_ttl_kept, report.appeared) == (2, 1, 1, 0)
-    assert client.get("product:1:v1") == b"data"
-    assert clear(cache, spec(PRODUCTS, rebuildable=True), journal).cleared == 1
 
 
 def test_another_database_is_left_alone(cache: Any, client: redis.Redis, journal: Journal, server: Any) -> None:

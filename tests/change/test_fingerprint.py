@@ -170,23 +170,6 @@ def test_second_change_of_the_start_fails(
     assert not guard.ok and f"{name} (" in guard.detail and "env.SHOP_TTL" not in guard.detail and guard.remedy
 
 
-@pytest.mark.parametrize(
-    ("config", "named"),
-    [
-        ({"workers": 3}, "config.workers (2 -> 3)"),
-        ({"cache": {"prefix": "other:", "fill": True}}, "config.cache.prefix"),
-        ({"cache": {"prefix": "product:", "fill": False}}, "config.cache.fill"),
-        ({"new": 1}, "config.new (not set -> 1)"),
-    ],
-)
-def test_second_change_of_the_configuration_fails(
-    config: dict[str, Any], named: str, stack: Any, case: Case, make_stack: Any, serve: Any
-) -> None:
-    after = changed(make_stack, serve, stack, **config)
-    guard = difference_guard(case, fingerprint(stack, case), fingerprint(after, case))
-    assert not guard.ok and named in guard.detail
-
-
 def test_keys_outside_the_scope_do_not_fail_it(stack: Any, case: Case, client: redis.Redis) -> None:
     before = fingerprint(stack, case)
     client.set("session:1", "x")

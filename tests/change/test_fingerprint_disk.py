@@ -165,11 +165,11 @@ def test_package_of_another_commit_differs(packages: Path, tmp_path: Path) -> No
 # Files
 
 
-def differing(repo: Path, change: Callable[[], Any], places: tuple[Path, ...] = ()) -> set[str]:
-    before = source_of(repo / "app", places)
-    assert source_of(repo / "app", places) == before
+def differing(repo: Path, change: Callable[[], Any], directories: tuple[Path, ...] = ()) -> set[str]:
+    before = source_of(repo / "app", directories)
+    assert source_of(repo / "app", directories) == before
     change()
-    after = source_of(repo / "app", places)
+    after = source_of(repo / "app", directories)
     return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
 
 
@@ -229,19 +229,19 @@ def test_modules_from_elsewhere_are_seen(repo: Path, tmp_path: Path) -> None:
     outside = tmp_path / "beside"
     outside.mkdir()
     (outside / "rates.py").write_text("VAT = 19\n")
-    places = (repo / "common", outside)
-    assert differing(repo, lambda: (repo / "common/money.py").write_text("2\n"), places) == {"git.changes"}
-    assert differing(repo, lambda: (outside / "rates.py").write_text("VAT = 7\n"), places) == {f"path.{outside}"}
-    assert differing(repo, lambda: (outside / "out.log").write_text("x"), places) == set()
+    directories = (repo / "common", outside)
+    assert differing(repo, lambda: (repo / "common/money.py").write_text("2\n"), directories) == {"git.changes"}
+    assert differing(repo, lambda: (outside / "rates.py").write_text("VAT = 7\n"), directories) == {f"path.{outside}"}
+    assert differing(repo, lambda: (outside / "out.log").write_text("x"), directories) == set()
 
 
 def test_directory_of_runs_is_left_out(repo: Path) -> None:
     """A project whose runs are not ignored by Git writes there all the time."""
     runs = repo / "app" / "runs"
     runs.mkdir()
-    before = source_of(repo / "app", aside=runs)
+    before = source_of(repo / "app", runs_dir=runs)
     (runs / "manifest.json").write_text("{}")
-    assert source_of(repo / "app", aside=runs) == before != source_of(repo / "app")
+    assert source_of(repo / "app", runs_dir=runs) == before != source_of(repo / "app")
 
 
 def test_modules_are_seen_without_git(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ import re
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,7 +21,7 @@ from luckyhit.caches.scope import Scope
 from luckyhit.case.cache_spec import Cache as CacheSpec
 from luckyhit.change.clearing.clear import clear
 from luckyhit.change.journal import Journal
-from tier import examples
+from tier import ALL
 
 TEMPLATES = [
     "product:{id}:v1", "p*[a-z]?:{id}", "{a}:x", "k{id}", "\\{{{id}}}", "a\n{b}", "ü:{x}:{y}", "only", "{a}{b}",
@@ -214,22 +213,13 @@ hostile = given(
 LONG = b"k" + b"*?[" * 174_763  # more than half a megabyte
 
 
-_SETTINGS: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture]}
+_SHARED = [HealthCheck.function_scoped_fixture]
 
 
-@settings(max_examples=examples(100), derandomize=True, **_SETTINGS)
+@settings(max_examples=2000 if ALL else 20, derandomize=not ALL, deadline=None, suppress_health_check=_SHARED)
 @hostile
 @example(keyspace=({LONG, LONG[1:], LONG + b":", b"only", b""}, []), templates=["k{id}", "only"])
 def test_hostile_keyspaces_lose_exactly_the_declared_keys(
-    cache: Any, tester: redis.Redis, recorded: Recorded, tmp_path: Path, keyspace: Any, templates: list[str]
-) -> None:
-    check(cache, tester, recorded, Journal(tmp_path / "journal.jsonl"), keyspace, templates)
-
-
-@pytest.mark.slow
-@settings(max_examples=examples(2000), **_SETTINGS)
-@hostile
-def test_two_thousand_hostile_keyspaces(
     cache: Any, tester: redis.Redis, recorded: Recorded, tmp_path_factory: Any, keyspace: Any, templates: list[str]
 ) -> None:
     journal = Journal(tmp_path_factory.mktemp("run") / "journal.jsonl")

@@ -158,7 +158,7 @@ def test_revisions_are_read_without_a_trace(repository: Path, check_revision: Ch
     before = everything_in(repository)
     guard = check_revision()
     hashes = [git(repository, "rev-parse", name)[:12] for name in ("main", "fix")]
-    assert guard.ok and all(text in guard.detail for text in (*hashes, "1 file differ", "(backend/service.py)"))
+    assert guard.ok and all(text in guard.detail for text in (*hashes, "1 file changed", "(backend/service.py)"))
     assert everything_in(repository) == before
 
 

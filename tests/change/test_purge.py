@@ -30,11 +30,6 @@ def front() -> Iterator[tuple[Proxy, Origin]]:
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Journal:
-    return Journal(tmp_path / "journal.jsonl")
-
-
-@pytest.fixture
 def send(make_case: Callable[..., Case], journal: Journal) -> Callable[..., PurgeReport]:
     """`send(base_url, entry, ...)`: purge what the entries say."""
 
@@ -51,68 +46,63 @@ def served_from_cache(proxy: Proxy) -> set[str]:
     return {path for path in PRODUCTS + LISTS if proxy.get(path)[1]}
 
 
-def test_exactly_the_purged_pages_are_fetched_anew(front: tuple[Proxy, Origin], send: Any, journal: Journal) -> None:
+Front = tuple[Proxy, Origin]
+
+
+def test_exactly_the_purged_pages_are_fetched_again(front: Front, send: Any, journal: Journal) -> None:
     proxy, origin = front
     report = send(proxy.url, {"path": "/products/{key}", "keys": {"first": 3, "last": 5}})
     assert proxy.get("/products/4") == ("/products/4 edition 2", False)
     assert served_from_cache(proxy) == {*PRODUCTS, *LISTS} - {"/products/3", "/products/5"}
     assert {path for path, count in origin.fetched.items() if count == 2} == {f"/products/{n}" for n in (3, 4, 5)}
-    assert report.calls == 3 and report.statuses == {"200": 3} and report.detail == "3 purge calls answered (3 x 200)."
+    assert report.calls == 3 and report.statuses == {"200": 3} and json.dumps(report.as_facts())
     (step,) = journal.steps()
-    assert step.step == "purge" and step.inverse == {} and not step.open and "can't be put back" in step.detail["what"]
+    assert step.step == "purge" and step.inverse == {} and not step.open
     assert step.detail["calls"][0]["path"] == "/products/{key}" and step.outcome["calls"] == 3
-    assert json.dumps(report.as_facts())
 
 
-def test_a_ban_takes_what_its_expression_says(front: tuple[Proxy, Origin], send: Any) -> None:
+def test_bans_and_purges_are_sent_in_their_order(front: Front, send: Any) -> None:
     proxy, _ = front
-    entry = {"method": "BAN", "path": "/", "headers": {"X-Ban": "req.url ~ ^/lists\\?page="}}
-    assert send(proxy.url, entry).calls == 1
-    assert served_from_cache(proxy) == {*PRODUCTS, "/products"}
+    lists = {"method": "BAN", "path": "/", "headers": {"X-Ban": "req.url ~ ^/lists\\?page="}}
+    by_key = {**lists, "keys": {"first": 1, "last": 2}, "headers": {"X-Ban": "req.url ~ ^/products/{key}$"}}
+    assert send(proxy.url, lists).calls == 1 and served_from_cache(proxy) == {*PRODUCTS, "/products"}
+    assert send(proxy.url, by_key, {"path": "/products"}).calls == 3
+    assert [method for method in proxy.methods if method in ("BAN", "PURGE")] == ["BAN"] * 3 + ["PURGE"]
+    assert served_from_cache(proxy) == {*PRODUCTS[2:], *LISTS[:2]}
 
 
-def test_bans_by_key_and_several_entries_in_their_order(front: tuple[Proxy, Origin], send: Any) -> None:
-    proxy, _ = front
-    by_key = {
-        "method": "BAN",
-        "path": "/",
-        "keys": {"first": 1, "last": 2},
-        "headers": {"X-Ban": "req.url ~ ^/products/{key}$"},
-    }
-    report = send(proxy.url, by_key, {"path": "/products"})
-    assert served_from_cache(proxy) == {*PRODUCTS[2:], *LISTS} - {"/products"}
-    assert report.calls == 3
-    assert [method for method in proxy.methods if method in ("BAN", "PURGE")] == ["BAN", "BAN", "PURGE"]
-
-
-def test_a_cache_that_does_not_allow_it_stops_at_once(front: tuple[Proxy, Origin], send: Any, journal: Journal) -> None:
-    proxy, _ = front
-    proxy.rules = Rules(purgers=frozenset({"10.0.0.1"}))
-    with pytest.raises(TargetError, match="answered 405") as refused:
-        send(proxy.url, {"path": "/products/{key}", "keys": {"first": 1, "last": 500}})
-    assert "acl purge" in refused.value.hint and "luckyhit check" in refused.value.hint
-    assert len(proxy.paths("PURGE")) <= 4 and served_from_cache(proxy) == {*PRODUCTS, *LISTS}
-    (step,) = journal.open_steps()
-    assert step.inverse == {}
-
-
-def test_what_went_well_before_the_refusal_is_said(front: tuple[Proxy, Origin], send: Any) -> None:
-    proxy, _ = front
-    entries = [{"path": "/products/{key}", "keys": {"first": 1, "last": 2}}, {"path": "/products", "method": "BAN"}]
-    with pytest.raises(TargetError, match=r"answered 400 Bad Request; 200, .* \(before that, 2 calls went well\)"):
-        send(proxy.url, *entries)
-
-
-def test_a_token_comes_from_the_environment_and_is_written_nowhere(
-    front: tuple[Proxy, Origin], send: Any, journal: Journal
+@pytest.mark.parametrize(
+    ("rules", "entry", "status", "hint"),
+    [
+        (Rules(purgers=frozenset({"10.0.0.1"})), {"keys": {"first": 1, "last": 500}}, "405", "acl purge"),
+        (Rules(token="tell-nobody"), {"path": "/products/1"}, "403", "cache.purge.headers_env"),
+        (Rules(), {"path": "/products", "method": "BAN"}, "400", "cache.purge.status"),  # without an expression
+        (Rules(location="http://127.0.0.1:9/"), {"path": "/products/1"}, "301", "cache.purge.url"),  # is not followed
+    ],
+)
+def test_refused_call_stops_the_purge(
+    rules: Rules, entry: dict[str, Any], status: str, hint: str, front: Front, send: Any, journal: Journal
 ) -> None:
     proxy, _ = front
+    proxy.rules = rules
+    with pytest.raises(TargetError, match=status) as refused:
+        send(proxy.url, {"path": "/products/{key}"} | entry)
+    assert hint in refused.value.hint and "luckyhit check" in refused.value.hint
+    assert len(proxy.paths("PURGE")) <= 4 and served_from_cache(proxy) == {*PRODUCTS, *LISTS}
+    assert [step.inverse for step in journal.open_steps()] == [{}]
+
+
+def test_calls_before_the_refusal_are_counted(front: Front, send: Any) -> None:
+    entries = [{"path": "/products/{key}", "keys": {"first": 1, "last": 2}}, {"path": "/products", "method": "BAN"}]
+    with pytest.raises(TargetError, match=r"400 .*2 calls"):
+        send(front[0].url, *entries)
+
+
+def test_token_is_sent_and_never_written(front: Front, send: Any, journal: Journal) -> None:
+    proxy, _ = front
     proxy.rules = Rules(token="tell-nobody")
-    with pytest.raises(TargetError, match="answered 403") as refused:
-        send(proxy.url, {"path": "/products/1"})
-    assert "cache.purge.headers_env" in refused.value.hint
     entry = {"path": "/products/1", "headers_env": {"X-Token": "PURGE_TOKEN"}}
-    with pytest.raises(ArgumentError, match="not set in the environment: PURGE_TOKEN"):
+    with pytest.raises(ArgumentError, match="PURGE_TOKEN"):
         send(proxy.url, entry)
     with pytest.raises(ArgumentError, match="X-Token") as broken:
         send(proxy.url, entry, environ={"PURGE_TOKEN": "tell-nobody\r\nHost: elsewhere"})
@@ -121,7 +111,7 @@ def test_a_token_comes_from_the_environment_and_is_written_nowhere(
     assert not proxy.get("/products/1")[1] and "tell-nobody" not in journal.path.read_text()
 
 
-def test_the_targets_secrets_go_to_the_targets_address_only(front: tuple[Proxy, Origin], send: Any) -> None:
+def test_secrets_of_the_target_go_to_its_address_only(front: Front, send: Any) -> None:
     proxy, _ = front
     secret = {"headers": {"X-Token": "the-services"}}
     send(proxy.url, {"path": "/products/1"}, **secret)
@@ -130,39 +120,27 @@ def test_the_targets_secrets_go_to_the_targets_address_only(front: tuple[Proxy, 
     assert [headers.get("x-token") for headers in purges] == ["the-services", None]
 
 
-def test_nobody_there(send: Any) -> None:
-    with pytest.raises(TargetError, match="gave no answer") as unanswered:
+def test_cache_without_an_answer_is_an_error(send: Any) -> None:
+    with pytest.raises(TargetError) as unanswered:
         send("http://127.0.0.1:9", {"path": "/products/1"})
     assert "cache.purge.url" in unanswered.value.hint
 
 
-def test_a_redirection_is_not_followed(front: tuple[Proxy, Origin], send: Any) -> None:
-    proxy, _ = front
-    proxy.rules = Rules(location=f"{proxy.url}/products/2")
-    with pytest.raises(TargetError, match=r"answered 301.*points elsewhere"):
-        send(proxy.url, {"path": "/products/1"})
-    assert proxy.paths("PURGE") == ["/products/1"]
-
-
-def test_that_nothing_was_there_is_said(front: tuple[Proxy, Origin], send: Any) -> None:
+def test_absent_pages_are_counted_apart(front: Front, send: Any) -> None:
     proxy, _ = front
     proxy.rules = Rules(absent=404)
-    entry = {"path": "/products/{key}"}
-    assert "None of them" in send(proxy.url, entry | {"keys": {"first": 90, "last": 91}}).detail
-    report = send(proxy.url, entry | {"keys": {"first": 10, "last": 11}})
-    assert report.statuses == {"200": 1, "404": 1} and "None of them" not in report.detail
+    report = send(proxy.url, {"path": "/products/{key}", "keys": {"first": 10, "last": 11}})
+    assert report.statuses == {"200": 1, "404": 1}
 
 
-def test_a_cache_that_hangs_up_after_each_answer(front: tuple[Proxy, Origin], send: Any) -> None:
+def test_cache_that_hangs_up_after_each_answer(front: Front, send: Any) -> None:
     proxy, _ = front
     proxy.rules = Rules(hang_up=True)
     assert send(proxy.url, {"path": "/products/{key}", "keys": {"first": 1, "last": 10}}).calls == 10
     assert served_from_cache(proxy) == set(LISTS)
 
 
-def test_nothing_is_sent_that_is_not_written_down_first(
-    front: tuple[Proxy, Origin], make_case: Callable[..., Case], tmp_path: Path
-) -> None:
+def test_nothing_is_sent_without_a_journal(front: Front, make_case: Callable[..., Case], tmp_path: Path) -> None:
     proxy, _ = front
     case = make_case(cache={"purge": [{"path": "/products/1"}]})
     with pytest.raises(GuardError, match="journal"):
@@ -170,7 +148,7 @@ def test_nothing_is_sent_that_is_not_written_down_first(
     assert proxy.paths("PURGE") == []
 
 
-def test_no_more_calls_in_a_second_than_declared(front: tuple[Proxy, Origin], send: Any) -> None:
+def test_calls_keep_the_declared_rate(front: Front, send: Any) -> None:
     proxy, _ = front
     waits: list[float] = []
     entry = {"path": "/products/{key}", "keys": {"first": 1, "last": 5}}
@@ -178,7 +156,7 @@ def test_no_more_calls_in_a_second_than_declared(front: tuple[Proxy, Origin], se
     assert sorted(waits) == [0.25, 0.5, 0.75, 1.0]
 
 
-def test_a_prefix_of_the_address_belongs_to_the_path(front: tuple[Proxy, Origin], send: Any) -> None:
+def test_prefix_of_the_address_belongs_to_the_path(front: Front, send: Any) -> None:
     proxy, _ = front
     send(f"{proxy.url}/shop/", {"path": "/products/{key}", "keys": {"first": 7, "last": 7}})
     send("http://127.0.0.1:9", {"path": "/products/8", "url": f"{proxy.url}/other"})
@@ -191,7 +169,7 @@ def test_no_purge_declared(send: Any, journal: Journal) -> None:
 
 @settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(path=st.from_regex(r"/p[!-~]{0,30}", fullmatch=True).filter(lambda path: "#" not in path))
-def test_a_path_is_sent_byte_for_byte(path: str, front: tuple[Proxy, Origin], send: Any) -> None:
+def test_a_path_is_sent_byte_for_byte(path: str, front: Front, send: Any) -> None:
     proxy, _ = front
     proxy.requests.clear()
     send(proxy.url, {"path": path.replace("{", "{{").replace("}", "}}")})

@@ -128,6 +128,7 @@ def test_on_a_full_disk_nothing_is_cleared(world: World, small_disk: Path) -> No
     assert problems_after(run, first) == []
 
 
+@pytest.mark.slow
 def test_what_cannot_be_journalled_is_not_changed(world: World) -> None:
     first = world.look()
     run = start_run(world, HTTP, steps=True, light=True)

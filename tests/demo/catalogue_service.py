@@ -25,14 +25,14 @@ from luckyhit.demo.settings import DemoSettings
 LIB = Path(__file__).parents[2] / "lib"
 
 
-def poll(condition: Callable[[], Any], *, within_s: float = 20.0, what: str = "") -> Any:
+def poll(condition: Callable[[], Any], *, within_s: float = 20.0, condition_name: str = "") -> Any:
     """The first true value of `condition()`; fails with `what` when none comes."""
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
         if value := condition():
             return value
         time.sleep(0.005)
-    pytest.fail(f"not within {within_s:g} s: {what or condition}")
+    pytest.fail(f"not within {within_s:g} s: {condition_name or condition}")
 
 
 def service_env(redis_url: str, database: Path, **settings: str) -> dict[str, str]:
@@ -75,7 +75,7 @@ class Service(Prices):
                 stderr=subprocess.STDOUT,
             )
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10)
-        poll(self._ready, what="the service is ready")
+        poll(self._ready, condition_name="the service is ready")
 
     def _ready(self) -> bool:
         assert self.process.poll() is None, self.log_file.read_text()
@@ -113,7 +113,7 @@ class ThreadedService(Prices):
         self.http = httpx.Client(base_url=self.base_url, timeout=10)
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [listener]})
         self._thread.start()
-        poll(lambda: self._server.started, what="the service is ready")
+        poll(lambda: self._server.started, condition_name="the service is ready")
 
     def stop(self) -> None:
         self.http.close()

@@ -17,7 +17,7 @@ _CACHE_STATUS = re.compile(r"catalogue; (hit(; detail=local)?|fwd=(miss(; (store
 _SERVER_TIMING = re.compile(r'app;dur=(\d+\.\d+), db;dur=(\d+\.\d+);desc="(\d+)"')
 
 
-def told(answer):
+def status_and_calls(answer):
     """(cache status without the cache's name, database calls) as the headers tell them."""
     cache_status, timing = answer.headers["cache-status"], answer.headers["server-timing"]
     assert _CACHE_STATUS.fullmatch(cache_status), cache_status
@@ -31,17 +31,17 @@ def test_headers_tell_hits_misses_and_database_calls(threaded):
     http = threaded().http
 
     first, second = http.get("/products/17"), http.get("/products/17")
-    assert told(first) == ("fwd=miss; stored", 3)
-    assert told(second) == ("hit", 0)
+    assert status_and_calls(first) == ("fwd=miss; stored", 3)
+    assert status_and_calls(second) == ("hit", 0)
     assert "age" not in first.headers and int(second.headers["age"]) >= 0
     assert first.content == second.content
     assert {"id": 17, "name": first.json()["name"]}.items() <= first.json().items()
     assert isinstance(first.json()["price_cents"], int)
 
-    assert told(http.get("/products?page=2")) == ("fwd=miss; stored", 2)
-    assert told(http.get("/products?page=2")) == ("hit", 0)
+    assert status_and_calls(http.get("/products?page=2")) == ("fwd=miss; stored", 2)
+    assert status_and_calls(http.get("/products?page=2")) == ("hit", 0)
     assert [item["id"] for item in http.get("/products?page=2").json()["items"]] == list(range(41, 81))
-    assert told(http.put("/products/17/price", json={"price_cents": 5})) == ("fwd=bypass", 2)
+    assert status_and_calls(http.put("/products/17/price", json={"price_cents": 5})) == ("fwd=bypass", 2)
 
 
 def test_what_is_not_there_is_not_cached(threaded, cache):
@@ -50,7 +50,7 @@ def test_what_is_not_there_is_not_cached(threaded, cache):
         for _ in range(2):
             answer = http.get(path)
             assert answer.status_code == 404
-            assert told(answer) == ("fwd=miss", 1)
+            assert status_and_calls(answer) == ("fwd=miss", 1)
     assert http.put("/products/2001/price", json={"price_cents": 5}).status_code == 404
     assert cache.dbsize() == 0
 
@@ -65,7 +65,7 @@ def test_a_refused_price_is_never_seen(shared, body):
     before = shared.price(30)
     answer = shared.http.put("/products/30/price", json=body)
     assert answer.status_code == 422
-    assert told(answer) == ("fwd=bypass", 0)
+    assert status_and_calls(answer) == ("fwd=bypass", 0)
     assert shared.price(30) == before
     assert price_in_database(shared, 30) == before
 
@@ -100,7 +100,7 @@ def test_the_wrong_key_leaves_the_old_price(threaded, cache, invalidation):
 
     assert price_in_database(service, 17) == 100_001
     assert service.price(17) == old
-    assert told(service.http.get("/products/17"))[0] == "hit"
+    assert status_and_calls(service.http.get("/products/17"))[0] == "hit"
     assert service.set_price(18, 100_001).status_code == 200
     assert service.price(18) == 100_001, "a page that wasn't cached is right"
     cache.delete("catalogue:v2:product:17")
@@ -117,7 +117,7 @@ def test_a_bulk_update_outdates_every_page_it_touches(threaded):
     )
     assert changed.json() == {"changed": [1, 90]}
     assert (service.price(1), service.price(90)) == (7, 8)
-    assert told(service.http.get("/products/2")) == ("hit", 0), "a page it doesn't touch stays"
+    assert status_and_calls(service.http.get("/products/2")) == ("hit", 0), "a page it doesn't touch stays"
 
 
 def test_entries_live_as_long_as_the_setting_says(threaded, cache):
@@ -128,7 +128,7 @@ def test_entries_live_as_long_as_the_setting_says(threaded, cache):
     http = threaded(CATALOGUE_TTL="0.3").http
     http.get("/products/17")
     assert 0 < cache.pttl("catalogue:v2:product:17") <= 300
-    poll(lambda: told(http.get("/products/17"))[0] != "hit", what="the entry expires")
+    poll(lambda: status_and_calls(http.get("/products/17"))[0] != "hit", condition_name="the entry expires")
 
 
 @pytest.mark.parametrize(("single_flight", "loads"), [("on", 1), ("off", 8)])
@@ -138,13 +138,13 @@ def test_single_flight_is_what_keeps_a_herd_off_the_database(threaded, cache, si
     cache.client_pause(10_000, all=False)
     with ThreadPoolExecutor(8) as pool:
         herd = [pool.submit(service.http.get, "/products/17") for _ in range(8)]
-        poll(lambda: cache.info("stats")["keyspace_misses"] == 8, what="all eight have missed")
+        poll(lambda: cache.info("stats")["keyspace_misses"] == 8, condition_name="all eight have missed")
         cache.client_unpause()
         answers = [request.result() for request in herd]
 
     assert len({answer.content for answer in answers}) == 1
-    assert sum(told(answer)[1] for answer in answers) == 3 * loads
-    assert [told(answer)[0] for answer in answers].count("fwd=miss; collapsed") == 8 - loads
+    assert sum(status_and_calls(answer)[1] for answer in answers) == 3 * loads
+    assert [status_and_calls(answer)[0] for answer in answers].count("fwd=miss; collapsed") == 8 - loads
 
 
 def test_the_invalidation_can_be_switched_while_it_serves(threaded, start_service, cache):
@@ -218,7 +218,7 @@ def test_one_line_of_json_for_each_request(start_service):
 
     lines = poll(
         lambda: (lines := [line for line in service.log_lines() if line["route"] != "/health"])[4:] and lines,
-        what="five lines",
+        condition_name="five lines",
     )
     key = "catalogue:v2:product:17"
     assert [(line["method"], line["route"], line["key"], line["status"], line["cache"], line["db_calls"]) for line in lines] == [
@@ -238,11 +238,11 @@ def test_an_entry_that_is_not_ours_is_no_page(threaded, cache):
         cache.set(key, entry)
         answer = http.get("/products/17")
         assert answer.json()["id"] == 17
-        assert told(answer) == ("fwd=miss; stored", 3)
-        assert told(http.get("/products/17")) == ("hit", 0)
+        assert status_and_calls(answer) == ("fwd=miss; stored", 3)
+        assert status_and_calls(http.get("/products/17")) == ("hit", 0)
     cache.delete(key)
     cache.rpush(key, "a list")
-    assert told(http.get("/products/17")) == ("fwd=miss; detail=cache-failed", 3)
+    assert status_and_calls(http.get("/products/17")) == ("fwd=miss; detail=cache-failed", 3)
 
 
 def test_without_its_cache_the_service_goes_on(tmp_path):
@@ -254,7 +254,7 @@ def test_without_its_cache_the_service_goes_on(tmp_path):
         server.stop()
         answer = service.http.get("/products/17")
         assert answer.status_code == 200
-        assert told(answer) == ("fwd=miss; detail=cache-failed", 3)
+        assert status_and_calls(answer) == ("fwd=miss; detail=cache-failed", 3)
         assert service.set_price(17, 100_001).status_code == 200
         assert service.price(17) == 100_001
         problems = poll(lambda: [line["problem"] for line in service.log_lines() if "problem" in line][2:])
@@ -266,7 +266,7 @@ def test_without_its_cache_the_service_goes_on(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "named"),
     [
         ({"CATALOGUE_TLL": "5"}, "unknown setting CATALOGUE_TLL"),
         (
@@ -288,9 +288,9 @@ def test_without_its_cache_the_service_goes_on(tmp_path):
     ],
     ids=lambda value: next(iter(value), "") if isinstance(value, dict) else "",
 )
-def test_a_setting_that_cannot_be_used_is_refused(tmp_path, settings, said):
+def test_a_setting_that_cannot_be_used_is_refused(tmp_path, settings, named):
     environ = {"REDIS_URL": "redis://127.0.0.1:1", "DATABASE": str(tmp_path / "catalogue.sqlite"), **settings}
-    with pytest.raises(SettingError, match=re.escape(said)):
+    with pytest.raises(SettingError, match=re.escape(named)):
         DemoSettings.from_env(environ)
 
 

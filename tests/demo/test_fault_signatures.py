@@ -34,17 +34,15 @@ def only(outcomes, outcome, *, at_least):
 def seen_in_each_state(measured):
     """Late reads, and polls that tell how long a version was old."""
     some = late_reads(warm=1, cold=1, in_flight=1)
-    return (
-        some(measured)
-        and len(staleness_windows(classify.classify_reads(measured.reads, measured.writes), measured.writes)) > 0
-    )
+    return some(measured) and len(staleness_windows(measured.classified, measured.writes)) > 0
 
 
 @pytest.mark.parametrize("local_ttl", ["0", "300"])
 def test_the_healthy_service_shows_nothing_in_any_state(threaded, small_database, local_ttl):
     """By default an update empties the pages that show it between its commit and its answer; loads that it overtook
-    store nothing; absence is not cached; a refused update reaches no table. So no read that is sent after an answer
-    can show what was before, by no route, plain or conditional (the validator is the page's), on no connection. A memory in front of Redis changes none of it while there is one process."""
+    store nothing; absence is not cached; a refused update reaches no table. So no read that is sent after an answer can
+    show what was before, by no route, plain or conditional (the validator is the page's), on no connection. A memory in
+    front of Redis changes none of it while there is one process."""
     service = threaded(CATALOGUE_LOCAL_TTL=local_ttl)
     spec = freshness(reads=[DETAIL, LIST], keys={"first": 1001, "last": 1040}, refused=REFUSED)
     measured = probe(service.base_url, spec, small_database, seconds=1.2, enough=seen_in_each_state)
@@ -57,12 +55,10 @@ def test_the_healthy_service_shows_nothing_in_any_state(threaded, small_database
     assert set(refused["status"]) == {422} and not measured.reads["seen_version"].isin(refused["version"]).any()
     conditional = measured.late[measured.late["conditional"]]
     assert len(conditional) and set(conditional["status"]) == {200}
-    violations = session_violations(classify.classify_reads(measured.reads, measured.writes), measured.writes)
+    violations = session_violations(measured.classified, measured.writes)
     assert not any(violations[kind] for kind in ("monotonic_reads", "read_your_writes", "never_committed"))
-    assert disagreements(classify.classify_reads(measured.reads, measured.writes)).empty
-    assert set(
-        staleness_windows(classify.classify_reads(measured.reads, measured.writes), measured.writes)["low_ms"]
-    ) == {0}
+    assert disagreements(measured.classified).empty
+    assert set(staleness_windows(measured.classified, measured.writes)["low_ms"]) == {0}
 
     spec = freshness(prestates=["cold"], absent=ABSENT, first_version=5_000_000)
     created = probe(service.base_url, spec, small_database, seconds=0.7, enough=late_reads(absent=3))
@@ -77,18 +73,15 @@ def test_the_wrong_key_leaves_what_was_read_and_nothing_else(threaded, small_dat
     some = late_reads(warm=17, cold=1)  # of fewer, a share of 1 is no proof of one above 0.8
 
     def enough(measured):
-        return (
-            some(measured)
-            and len(staleness_windows(classify.classify_reads(measured.reads, measured.writes), measured.writes)) > 0
-        )
+        return some(measured) and len(staleness_windows(measured.classified, measured.writes)) > 0
 
     measured = probe(service.base_url, freshness(**QUIET), small_database, enough=enough)
     assert only(measured.outcomes("warm"), "stale", at_least=17)
     assert only(measured.outcomes("cold"), "fresh", at_least=1)
     assert set(measured.late[measured.late["conditional"]]["status"]) == {304}
-    windows = staleness_windows(classify.classify_reads(measured.reads, measured.writes), measured.writes)
+    windows = staleness_windows(measured.classified, measured.writes)
     assert len(windows) and windows["censored"].all()
-    share = classify.share_of(classify.late_reads(classify.classify_reads(measured.reads, measured.writes), within_s=0))
+    share = classify.share_of(classify.late_reads(measured.classified, within_s=0))
     assert share.share == 1 and share.reads > 10
 
 
@@ -137,7 +130,7 @@ def test_without_invalidation_each_page_is_fresh_from_its_ttl_on(threaded, small
     assert len(surely_fresh) >= 5 and set(surely_fresh["outcome"]) == {"fresh"}
     assert only(measured.outcomes("cold"), "fresh", at_least=1)
 
-    windows = staleness_windows(classify.classify_reads(measured.reads, measured.writes), measured.writes)
+    windows = staleness_windows(measured.classified, measured.writes)
     # A window stays open only where no read of its poll came that late.
     ended = windows[~windows["censored"]]
     assert len(ended) and not set(windows[windows["censored"]]["version"]) & set(surely_fresh["probe"])
@@ -224,7 +217,8 @@ def test_a_cached_absence_hides_what_was_created(threaded, small_database):
 
 def test_the_bulk_route_forgets_what_the_single_route_does(threaded, small_database):
     """The same probe of the same service, with only the way of writing exchanged: by the single route each write
-    empties the page (all fresh), by the bulk route none does (warm reads stale for the TTL of 300 s, cold ones fresh)."""
+    empties the page (all fresh), by the bulk route none does (warm reads stale for the TTL of 300 s, cold ones
+    fresh)."""
     service = threaded(**SICK["key-mismatch-in-bulk"].settings)
     both = late_reads(warm=1, cold=1)
     single = probe(service.base_url, freshness(**QUIET), small_database, seconds=0.9, enough=both)
@@ -237,13 +231,13 @@ def test_the_bulk_route_forgets_what_the_single_route_does(threaded, small_datab
 
 def mixed(measured):
     """Outcomes of reads on new connections between the first and the last stale one of each poll."""
-    found = []
+    outcomes = []
     for _, reads in measured.late.sort_values("sent_ns").groupby("probe"):
         stale = reads.index[reads["outcome"] == "stale"]
         if len(stale) >= 2:
             inside = reads.loc[stale[0] : stale[-1]].iloc[1:-1]
-            found += inside[inside["fresh_connection"]]["outcome"].to_list()
-    return found
+            outcomes += inside[inside["fresh_connection"]]["outcome"].to_list()
+    return outcomes
 
 
 def test_a_cache_in_each_process_is_emptied_in_one_of_two(start_service, small_database):
@@ -275,7 +269,7 @@ def test_a_cache_in_each_process_is_emptied_in_one_of_two(start_service, small_d
     assert len(writers) >= 3
     for version, writer in writers.items():
         assert set(late[(late["probe"] == version) & (late["worker"] == writer)]["outcome"]) <= {"fresh"}
-    violations = session_violations(classify.classify_reads(measured.reads, measured.writes), measured.writes)
+    violations = session_violations(measured.classified, measured.writes)
     assert violations["read_your_writes"] == 0
 
     for _, reads in late.groupby("probe"):
@@ -285,7 +279,5 @@ def test_a_cache_in_each_process_is_emptied_in_one_of_two(start_service, small_d
     assert between >= 10
     assert binom.ppf(RARE, between, 0.5) <= stale <= binom.ppf(1 - RARE, between, 0.5)
 
-    between_workers = disagreements(classify.classify_reads(measured.reads, measured.writes)).query(
-        "between == 'workers'"
-    )
+    between_workers = disagreements(measured.classified).query("between == 'workers'")
     assert len(between_workers) and set(between_workers["first"]) | set(between_workers["second"]) == workers

@@ -5,8 +5,7 @@ import asyncio
 import pytest
 from redis.asyncio import Redis
 
-from luckyhit.demo.cache import PageCache
-from luckyhit.demo.local import LocalEntry, LocalPages
+from luckyhit.demo.cache import LocalEntry, LocalPages, PageCache
 
 KEY = "catalogue:v2:product:17"
 
@@ -133,8 +132,8 @@ def test_without_the_guard_an_overtaken_load_stores_what_it_read(redis_url, sing
     run(redis_url, scenario, single_flight=single_flight, store_guard=False)
 
 
-@pytest.mark.parametrize(("store_guard", "seen"), [(True, b"new"), (False, b"old")])
-def test_the_race_is_as_wide_as_the_load_pauses(redis_url, store_guard, seen):
+@pytest.mark.parametrize(("store_guard", "status"), [(True, b"new"), (False, b"old")])
+def test_the_race_is_as_wide_as_the_load_pauses(redis_url, store_guard, status):
     async def scenario(pages, loader, redis):
         loader.may_answer.set()
         early = asyncio.create_task(pages.fetch(KEY, loader))
@@ -143,7 +142,7 @@ def test_the_race_is_as_wide_as_the_load_pauses(redis_url, store_guard, seen):
         await pages.forget([KEY])
         assert not early.done(), "it pauses between reading and storing"
         assert await early == b"old"
-        assert await pages.fetch(KEY, loader) == seen
+        assert await pages.fetch(KEY, loader) == status
 
     run(redis_url, scenario, store_guard=store_guard, load_pause_s=0.2)
 
@@ -185,10 +184,10 @@ def test_a_page_deleted_while_loading_is_not_kept(redis_url):
             self.redis, self.read, self.may_answer = redis, asyncio.Event(), asyncio.Event()
 
         async def get(self, key):
-            found = await self.redis.get(key)
+            stored = await self.redis.get(key)
             self.read.set()
             await self.may_answer.wait()
-            return found
+            return stored
 
         def __getattr__(self, name):
             return getattr(self.redis, name)
@@ -216,8 +215,8 @@ def test_memory_holds_so_many_pages_and_no_more():
     assert [pages.get(key) is not None for key in "abc"] == [True, False, True]
 
 
-@pytest.mark.parametrize(("cache_missing", "seen", "loads"), [(True, None, 1), (False, b"new", 3)])
-def test_absence_is_cached_where_the_setting_says_so(redis_url, cache_missing, seen, loads):
+@pytest.mark.parametrize(("cache_missing", "status", "loads"), [(True, None, 1), (False, b"new", 3)])
+def test_absence_is_cached_where_the_setting_says_so(redis_url, cache_missing, status, loads):
     async def scenario(pages, loader, redis):
         loader.may_answer.set()
         loader.value = None
@@ -225,7 +224,7 @@ def test_absence_is_cached_where_the_setting_says_so(redis_url, cache_missing, s
         assert await redis.exists(KEY) == cache_missing
         loader.value = b"new"
         assert pages.overtake([KEY]) == [], "nothing is under way"
-        assert await pages.fetch(KEY, loader) == seen
+        assert await pages.fetch(KEY, loader) == status
         assert loader.loads == loads
         await pages.forget([KEY])
         assert await pages.fetch(KEY, loader) == b"new"

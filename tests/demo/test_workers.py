@@ -31,18 +31,18 @@ def pair(valkey, tmp_path_factory):
 @pytest.fixture(scope="module")
 def clients(pair):
     """By worker, a client whose one kept connection leads to it."""
-    found = {}
+    clients = {}
 
     def find():
         client = httpx.Client(base_url=pair.http.base_url, timeout=10)
         worker = client.get("/health").headers["x-served-by"]
-        if found.setdefault(worker, client) is not client:
+        if clients.setdefault(worker, client) is not client:
             client.close()
-        return len(found) == 2
+        return len(clients) == 2
 
-    poll(find, what="both workers answer")
-    yield found
-    for client in found.values():
+    poll(find, condition_name="both workers answer")
+    yield clients
+    for client in clients.values():
         client.close()
 
 
@@ -101,7 +101,7 @@ def test_all_workers_end_with_their_parent(start_service, how):
     assert len(workers) == 2
     service.process.send_signal(how)
     code = service.process.wait(10)
-    poll(lambda: not any(_runs(worker) for worker in workers), what="the workers are gone")
+    poll(lambda: not any(_runs(worker) for worker in workers), condition_name="the workers are gone")
     assert code == {signal.SIGTERM: 0, signal.SIGKILL: -signal.SIGKILL}[how]
 
 

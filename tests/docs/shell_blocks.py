@@ -39,7 +39,7 @@ class Block:
 
 def blocks_of(page: Path) -> list[Block]:
     """The fenced blocks of a page, in their order."""
-    found: list[Block] = []
+    blocks: list[Block] = []
     inside: list[str] | None = None
     language = ""
     for line in page.read_text(encoding="utf-8").splitlines():
@@ -47,29 +47,29 @@ def blocks_of(page: Path) -> list[Block]:
         if fence and inside is None:
             language, inside = fence[1], []
         elif line == "```" and inside is not None:
-            found.append(Block(language, tuple(inside)))
+            blocks.append(Block(language, tuple(inside)))
             inside = None
         elif inside is not None:
             inside.append(line)
     assert inside is None, f"{page.name} has a block without an end"
-    return found
+    return blocks
 
 
 def commands_of(page: Path) -> list[Command]:
     """The commands of a page, in their order."""
     name = page.relative_to(ROOT).as_posix()
-    found: list[Command] = []
+    commands: list[Command] = []
     for block in blocks_of(page):
         if block.language == "sh":
-            found += [Command(name, text) for text in _joined(block.lines)]
+            commands += [Command(name, text) for text in _joined(block.lines)]
         elif block.language == "console":
-            found += _shown(name, block.lines)
-    return found
+            commands += _shown(name, block.lines)
+    return commands
 
 
 def _joined(lines: tuple[str, ...]) -> list[str]:
     """Commands of several lines as one; a quote that is open goes on as well."""
-    found, begun = [], ""
+    joined, begun = [], ""
     for line in lines:
         begun += line
         if line.endswith("\\") or begun.count('"') % 2 or not line.strip():
@@ -78,19 +78,19 @@ def _joined(lines: tuple[str, ...]) -> list[str]:
         text = begun if "\n" in begun else re.sub(r"\s+", " ", _COMMENT.sub("", begun)).strip()
         begun = ""
         if not text.startswith("#"):
-            found.append(text)
-    return found
+            joined.append(text)
+    return joined
 
 
 def _shown(page: str, lines: tuple[str, ...]) -> list[Command]:
-    found: list[Command] = []
+    commands: list[Command] = []
     for line in lines:
         if line.startswith("$ "):
-            found.append(Command(page, line.removeprefix("$ ")))
+            commands.append(Command(page, line.removeprefix("$ ")))
         else:
-            last = found.pop()
-            found.append(Command(page, last.text, (*last.shows, line)))
-    return found
+            last = commands.pop()
+            commands.append(Command(page, last.text, (*last.shows, line)))
+    return commands
 
 
 def as_pattern(shows: tuple[str, ...]) -> re.Pattern[str]:

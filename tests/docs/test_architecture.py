@@ -122,8 +122,8 @@ def listed_in(docstring: str) -> set[str]:
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.parent.relative_to(LIBRARY.parent).as_posix())
 def test_a_package_lists_modules_that_exist(package: Path) -> None:
     docstring = ast.get_docstring(ast.parse(package.read_text(encoding="utf-8"))) or ""
-    there = {path.stem for path in package.parent.iterdir()}
-    assert listed_in(docstring) - there == set()
+    modules = {path.stem for path in package.parent.iterdir()}
+    assert listed_in(docstring) - modules == set()
 
 
 def test_a_module_that_is_gone_would_be_noticed() -> None:

@@ -40,8 +40,8 @@ HERE: dict[tuple[str, str], dict[str, str]] = {
     (SCHEDULED, "luckyhit runs --prune --keep 60 --older-than 90d"): {},
 }
 IN_A_PROCESS = (".venv/bin/luckyhit new", "grep ")
-"""Of those above. Importing what the others need takes seconds, which other tests have paid for already; the walks start
-them as a reader does."""
+"""Of those above. Importing what the others need takes seconds, which other tests have paid for already; the walks
+start them as a reader does."""
 SLOWLY: dict[tuple[str, str], dict[str, str]] = {
     (
         README,
@@ -116,10 +116,10 @@ def test_every_command_stands_in_one_list() -> None:
     listed = [*HERE, *SLOWLY, *BY_OTHERS, *NOT_RUN]
     assert len(listed) == len(set(listed))
     # The query of docs/measurement.md is run as it stands, below.
-    there = {key_of(command) for command in EVERY if not command.text.startswith("python -c ")}
-    walked = {key for key in there if key[0] in WALKED}
-    assert there - walked - set(listed) == set(), "commands that no test gives"
-    assert set(listed) - there == set(), "entries whose command is gone"
+    given = {key_of(command) for command in EVERY if not command.text.startswith("python -c ")}
+    walked = {key for key in given if key[0] in WALKED}
+    assert given - walked - set(listed) == set(), "commands that no test gives"
+    assert set(listed) - given == set(), "entries whose command is gone"
 
 
 def test_what_other_tests_run_is_in_those_tests() -> None:
@@ -204,7 +204,7 @@ def test_each_command_named_in_the_text_exists_with_its_options() -> None:
         for line in re.findall(r"`(?:\.venv/bin/)?luckyhit ([a-z]+[^`]*)`", text):
             name, *words = line.split()
             assert name in commands or name == "check", f"{page.name}: luckyhit {line}"
-            known = {option for each in commands[name].params for option in each.opts} | {"--help"}
+            known = {option for option_of in commands[name].params for option in option_of.opts} | {"--help"}
             given = {word.partition("=")[0].rstrip(",;)") for word in words if word.startswith("--")}
             assert given <= known, f"{page.name}: luckyhit {line}"
         targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))

@@ -50,9 +50,14 @@ def nodes() -> dict[Path, list[ast.AST]]:
 @cache
 def texts() -> tuple[str, ...]:
     """All texts in the source, and the lines of the Makefile."""
-    found = {text_of(node) for of in nodes().values() for node in of if isinstance(node, (ast.Constant, ast.JoinedStr))}
+    constants = {
+        text_of(node)
+        for of_file in nodes().values()
+        for node in of_file
+        if isinstance(node, (ast.Constant, ast.JoinedStr))
+    }
     make = re.sub(r"\$\([A-Z]+\)", "…", (ROOT / "Makefile").read_text(encoding="utf-8"))
-    return (*(text for text in found if text), make)
+    return (*(text for text in constants if text), make)
 
 
 def is_quoted_right(quote: str) -> bool:
@@ -75,9 +80,9 @@ def test_a_message_that_nobody_says_would_be_noticed() -> None:
 
 
 def test_the_list_of_guards_is_complete() -> None:
-    told = TROUBLE[TROUBLE.index("## INVALID: a guard failed") : TROUBLE.index("Where a guard fails, don't read")]
-    listed = {name for row in re.findall(r"^\| (`.+?) \|", told, re.M) for name in re.findall(r"`([^`]+)`", row)}
-    own = told[told.index("`luckyhit check` has some of its own") :].partition(":")[2]
+    section = TROUBLE[TROUBLE.index("## INVALID: a guard failed") : TROUBLE.index("Where a guard fails, don't read")]
+    listed = {name for row in re.findall(r"^\| (`.+?) \|", section, re.M) for name in re.findall(r"`([^`]+)`", row)}
+    own = section[section.index("`luckyhit check` has some of its own") :].partition(":")[2]
     assert listed | set(re.findall(r"`([^`]+)`", own)) == set(GUARD_TITLES.values())
 
 

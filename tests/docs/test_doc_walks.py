@@ -32,8 +32,8 @@ def test_what_the_tutorial_quotes_is_in_the_files_that_it_names() -> None:
     for block in blocks_of(TUTORIAL):
         if block.language in ("yaml", "python"):
             dedented = {re.sub(r"^ +", "", "\n".join(block.lines), flags=re.M)}
-            found = any(text in re.sub(r"^ +", "", source, flags=re.M) for source in sources for text in dedented)
-            assert found, "\n".join(block.lines)
+            is_shown = any(text in re.sub(r"^ +", "", source, flags=re.M) for source in sources for text in dedented)
+            assert is_shown, "\n".join(block.lines)
 
 
 def test_the_tutorials_case_has_the_parts_of_a_new_one() -> None:
@@ -122,11 +122,11 @@ class Walk:
             assert self._copy.start(text), f"{text} did not get ready"
             return
         done = self._copy.give(text, timeout_s=900)
-        said = f"$ {text}\n{done.stdout}\n{done.stderr}"
-        assert done.returncode == expected, said
+        transcript = f"$ {text}\n{done.stdout}\n{done.stderr}"
+        assert done.returncode == expected, transcript
         if command.shows:
             shown = tuple(self._instead(line) for line in command.shows)
-            assert as_pattern(shown).search(done.stdout + done.stderr), said
+            assert as_pattern(shown).search(done.stdout + done.stderr), transcript
 
     def _instead(self, text: str) -> str:
         text = text.replace("/tmp/", f"{self._copy.root.parent}/")

@@ -18,23 +18,23 @@ LEAST = 12
 
 def spellings(secret: str) -> set[str]:
     """The ways in which a value may be written: as it is, cut, in a URL, in JSON, in Python, in HTML, in base64."""
-    found = {secret, secret[:LEAST]}
-    for text in list(found):
-        found |= {
+    texts = {secret, secret[:LEAST]}
+    for text in list(texts):
+        texts |= {
             quote(text, safe=""),
             quote(text),
             quote_plus(text),
             html.escape(text),
             html.escape(text, quote=False),
         }
-        found |= {html.escape(text).replace("&quot;", "&#34;").replace("&#x27;", "&#39;")}
-        found |= {json.dumps(text)[1:-1], json.dumps(json.dumps(text))[3:-3], repr(text)[1:-1]}
+        texts |= {html.escape(text).replace("&quot;", "&#34;").replace("&#x27;", "&#39;")}
+        texts |= {json.dumps(text)[1:-1], json.dumps(json.dumps(text))[3:-3], repr(text)[1:-1]}
     raw = secret.encode()
     # Where it stands inside of something else, the encoding depends on what is before it.
     for before in range(3):
         encoded = base64.b64encode(b"x" * before + raw).decode()
-        found |= {part[4 if before else 0 : -4] for part in (encoded, encoded.replace("+", "-").replace("/", "_"))}
-    return {text for text in found if len(text) >= 8}
+        texts |= {part[4 if before else 0 : -4] for part in (encoded, encoded.replace("+", "-").replace("/", "_"))}
+    return {text for text in texts if len(text) >= 8}
 
 
 class Search:
@@ -47,22 +47,22 @@ class Search:
         self._paths = [place.encode() for place in places if len(place) > 4]
 
     def in_bytes(self, data: bytes, *, paths: bool = True) -> set[str]:
-        """Names of what was found."""
-        found = {name for name, needle in self._needles if needle in data}
-        return found | ({f"the path {path.decode()}" for path in self._paths if path in data} if paths else set())
+        """Names of the secrets in it."""
+        secrets = {name for name, needle in self._needles if needle in data}
+        return secrets | ({f"the path {path.decode()}" for path in self._paths if path in data} if paths else set())
 
     def in_files(self, *folders: Path) -> dict[str, set[str]]:
-        """What was found, by file; names of files count as well."""
-        found: dict[str, set[str]] = {}
+        """The secrets in each file, its name included."""
+        by_file: dict[str, set[str]] = {}
         for folder in folders:
             for path in [folder, *folder.rglob("*")] if folder.is_dir() else [folder]:
                 name = path.relative_to(folder.parent)
-                seen = self.in_bytes(str(name).encode())
+                secrets = self.in_bytes(str(name).encode())
                 for data in _contents(path):
-                    seen |= self.in_bytes(data)
-                if seen:
-                    found[str(name)] = seen
-        return found
+                    secrets |= self.in_bytes(data)
+                if secrets:
+                    by_file[str(name)] = secrets
+        return by_file
 
 
 def _contents(path: Path) -> Iterator[bytes]:
@@ -77,7 +77,8 @@ def _contents(path: Path) -> Iterator[bytes]:
 
 
 def _of_parquet(path: Path) -> Iterator[bytes]:
-    """Values, names of columns, and whatever the file says of itself: none of it can be read in the compressed bytes."""
+    """Values, names of columns, and whatever the file says of itself: none of it can be read in the compressed
+    bytes."""
     about = pq.read_metadata(path)
     yield repr({**(about.metadata or {}), "created": about.created_by, "columns": about.schema.names}).encode()
     table = pq.read_table(path)

@@ -104,14 +104,14 @@ class Workspace:
 
     def left_running(self) -> list[str]:
         """Command lines of processes that name this workspace: services, cache servers, kernels, engines."""
-        found = []
+        command_lines = []
         for process in psutil.process_iter(["pid", "cmdline", "cwd"]):
             words = " ".join(process.info["cmdline"] or [])
             if process.pid != os.getpid() and (
                 str(self.folder) in words or str(process.info["cwd"] or "").startswith(str(self.folder))
             ):
-                found.append(words)
-        return found
+                command_lines.append(words)
+        return command_lines
 
 
 @pytest.fixture

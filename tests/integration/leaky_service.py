@@ -37,13 +37,13 @@ class Service(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path, query = self.path.partition("?")[0], parse_qs(urlsplit(self.path).query)
         if path == "/health":
-            told = {
+            reply = {
                 "token": TOLD["SHOP_TOKEN"],
                 "audit": TOLD["AUDIT_VALUE"],
                 "dsn": LEAKS["dsn"],
                 "root": str(Path.cwd()),
             }
-            self.answer(200, {**told, "note": f"password={LEAKS['config']}"})
+            self.answer(200, {**reply, "note": f"password={LEAKS['config']}"})
         elif path == "/state":
             self.answer(200, {"flag": state["flag"]})
         else:
@@ -62,15 +62,15 @@ class Service(BaseHTTPRequestHandler):
                 sys.excepthook(*sys.exc_info())
                 os._exit(9)
         name = f"item:{key}"
-        seen = cache.get(name)
-        if seen is None:
+        entry = cache.get(name)
+        if entry is None:
             cache.set(name, json.dumps([versions.get(key, 1), LEAKS["cached"]]), ex=60)
-        version = json.loads(seen)[0] if seen is not None else versions.get(key, 1)
+        version = json.loads(entry)[0] if entry is not None else versions.get(key, 1)
         echo = {"auth": self.headers.get("Authorization"), "leak": LEAKS["body"], "audit": TOLD["AUDIT_VALUE"]}
         body = {**echo, "id": key, "version": version, "password": LEAKS["config"]}
         if MODE == "mismatch" and served > HEALTHY:
             del body["id"]
-        self.answer(200, body, "hit" if seen is not None else "miss")
+        self.answer(200, body, "hit" if entry is not None else "miss")
 
     def do_PUT(self) -> None:
         given = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))))
@@ -84,8 +84,8 @@ class Service(BaseHTTPRequestHandler):
                 cache.delete(f"item:{key}")
         self.answer(200, given)
 
-    def answer(self, status: int, told: dict, x_cache: str = "") -> None:
-        body = json.dumps(told).encode()
+    def answer(self, status: int, reply: dict, x_cache: str = "") -> None:
+        body = json.dumps(reply).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))

@@ -40,11 +40,11 @@ CACHED = plain("cached-value")
 
 @dataclass
 class World:
-    """`folder` has the project, the runs, the reports, and what else is written; `told` everything printed."""
+    """`folder` has the project, the runs, the reports, and what else is written; `printed` everything printed."""
 
     folder: Path
     cache_url: str
-    told: list[bytes] = field(default_factory=list)
+    printed: list[bytes] = field(default_factory=list)
 
     @property
     def project(self) -> Path:
@@ -87,7 +87,7 @@ class World:
     def luckyhit(self, *words: str) -> subprocess.CompletedProcess[bytes]:
         """Run a command in the project; what it prints is kept."""
         done = subprocess.run([LUCKYHIT, *words], capture_output=True, timeout=280, cwd=self.project, env=self.environ)
-        self.told += [done.stdout, done.stderr]
+        self.printed += [done.stdout, done.stderr]
         return done
 
     def start(self, *words: str) -> subprocess.Popen[bytes]:
@@ -97,8 +97,8 @@ class World:
         )
 
     def run(self, *more: str) -> subprocess.CompletedProcess[bytes]:
-        told = ["--summary", str(self.out / "summary.md"), "--junit", str(self.out / "junit.xml")]
-        return self.luckyhit("run", CASE, *self.folders, *told, *more)
+        outputs = ["--summary", str(self.out / "summary.md"), "--junit", str(self.out / "junit.xml")]
+        return self.luckyhit("run", CASE, *self.folders, *outputs, *more)
 
     @property
     def folders(self) -> list[str]:
@@ -113,9 +113,9 @@ class World:
         """What was found of secrets and paths in everything that was kept; of what was printed, secrets alone: who
         starts a run is told where its report is."""
         search = self.search
-        found = search.in_files(*(path for path in (self.runs, self.reports, self.out) if path.exists()))
-        printed = search.in_bytes(b"\n".join(self.told), paths=False)
-        return {**found, "printed": printed} if printed else found
+        by_file = search.in_files(*(path for path in (self.runs, self.reports, self.out) if path.exists()))
+        printed = search.in_bytes(b"\n".join(self.printed), paths=False)
+        return {**by_file, "printed": printed} if printed else by_file
 
     def write_case(self, edit: Callable[[dict[str, Any]], None] | None = None) -> Path:
         case = declared()

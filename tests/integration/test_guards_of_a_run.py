@@ -80,8 +80,8 @@ def test_a_change_that_shows_nowhere_is_invalid_before_it_is_measured(shelf) -> 
 def test_a_template_that_fits_nothing_ends_the_run_before_it_begins(shelf) -> None:
     code, result, manifest = shelf("LIFE_MS", "900", "60000", REDIS | {"SHAPE": "conj:a:id=%d"}, ["conj:{x}"])
     assert code == 3 and result is None and manifest["blocks"] == []
-    missed = UnmatchedKey(b"conj:a:id=1", "fewer-colons", "conj:{x}", colons=1)
-    assert missed.sentence() in manifest["failure"]["message"]
+    unmatched = UnmatchedKey(b"conj:a:id=1", "fewer-colons", "conj:{x}", colons=1)
+    assert unmatched.sentence() in manifest["failure"]["message"]
     (failed,) = [guard for guard in manifest["guards"] if not guard["ok"]]
     assert failed["id"] == "cache-clear-names-what-is-stored" and "`conj:{a}:{b}`" in failed["remedy"]
 

@@ -182,7 +182,7 @@ def test_a_run_that_is_ended_shows_none_once_it_is_reverted(number: signal.Signa
         os.killpg(process.pid, number)
     else:
         process.send_signal(number)
-    leaky.told += process.communicate(timeout=90)
+    leaky.printed += process.communicate(timeout=90)
     reverted = leaky.luckyhit("revert", "latest", *leaky.folders[:2])
     assert reverted.returncode == 0, reverted.stderr.decode()
     assert leaky.luckyhit("report", "latest", *leaky.folders).returncode == 0

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from declared import KEYS, RATE
 
 from luckyhit.case import Case
 from luckyhit.judge import decide
 from luckyhit.records import READS, REQUESTS, WRITES, Guard, Result, Rollback
+from luckyhit.records.parquet import write_part
 from noted import noted
 
 
@@ -115,6 +118,7 @@ def facts(block: int, stage: str, arms: list[str], pair: int = 1, **more: Any) -
 
 
 # A pure function of its seed and knobs: the same call gives the same records.
+SCHEMAS = {"requests": REQUESTS, "reads": READS, "writes": WRITES}
 DECLARED = Guard(id="declared-difference-only", ok=True, detail="one environment variable differs")
 
 
@@ -132,6 +136,15 @@ class Records:
         """Mask of the rows of one arm in the blocks of one stage."""
         numbers = [entry["block"] for entry in self.blocks if entry["stage"] == stage]
         return (self.requests["arm"] == arm) & self.requests["block"].isin(numbers)
+
+    def write(self, run: Path, *tables: str, block: int | None = None) -> None:
+        """The part files of a run directory: of all tables or of these, of all blocks or of one."""
+        for name, schema in SCHEMAS.items():
+            if name in (tables or SCHEMAS):
+                frame: pd.DataFrame = getattr(self, name)
+                frame = frame if block is None else frame[frame["block"] == block]
+                rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
+                write_part(run / name, "part-0", pa.Table.from_pylist(rows, schema=schema))
 
     def judge(self, case: Case, **more: Any) -> Result:
         rollback = Rollback(confirmed=True, detail="The variable is as it was.")

@@ -1,4 +1,5 @@
-"""Run directories that are damaged, foreign, cut short, or not there: never a traceback, never a pass."""
+"""Run directories that are damaged, foreign, cut short, or not there: never a traceback, never a
+pass."""
 
 from __future__ import annotations
 

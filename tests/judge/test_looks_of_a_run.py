@@ -7,12 +7,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import pyarrow as pa
 import pytest
 
 from luckyhit.case_run import CaseRun
-from luckyhit.records import READS, REQUESTS, WRITES, Guard
-from luckyhit.records.parquet import write_part
+from luckyhit.records import Guard
 from luckyhit.workflow import planning
 from luckyhit.workflow.planning import blocks_to_add, seen_enough
 
@@ -27,10 +25,7 @@ def a_run(tmp_path: Path, simulated: Any, plan: str, block: str = "40s") -> Case
     run = CaseRun.create(
         tmp_path / "runs", file, now=datetime(2026, 11, 23), manifest={"design": "side-by-side", "guards": []}
     )
-    frames = simulated.requests, simulated.reads, simulated.writes
-    for name, frame, schema in zip(("requests", "reads", "writes"), frames, (REQUESTS, READS, WRITES), strict=True):
-        plain = frame.astype(object).where(frame.notna(), None)
-        write_part(run.path / name, "part-0", pa.Table.from_pylist(plain.to_dict("records"), schema=schema))
+    simulated.write(run.path)
     blocks = [entry for entry in simulated.blocks if entry["stage"] != "after-rollback"]
     # Each block had processes of its own.
     run.update(blocks=[{**entry, "start": dict.fromkeys(entry["arms"], entry["block"])} for entry in blocks])

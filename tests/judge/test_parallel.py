@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from luckyhit.judge.table import parallel
-from luckyhit.judge.table.parallel import ParallelTasks
+from luckyhit.judge.table.parallel import Parallel
 
 GOALS = {
     "hit_ratio": {"want": "better", "margin": "4 %"},
@@ -41,7 +41,7 @@ def test_the_order_of_rows_does_not_matter(simulate, case_with, design: str) -> 
 def test_two_run_at_once_and_errors_come_out_at_the_result(monkeypatch) -> None:
     monkeypatch.setattr(parallel, "MANY", 0)
     meet = Barrier(2, timeout=30)
-    with ParallelTasks(1) as work:
+    with Parallel(1) as work:
         both = [work.start(meet.wait) for _ in range(2)]
         assert sorted(met() for met in both) == [0, 1]
         wrong = work.start(lambda: 1 // 0)
@@ -51,7 +51,7 @@ def test_two_run_at_once_and_errors_come_out_at_the_result(monkeypatch) -> None:
 
 def test_few_rows_run_at_once_in_the_order_given() -> None:
     order: list[int] = []
-    with ParallelTasks(10) as work:
+    with Parallel(10) as work:
         results = [work.start(lambda number=number: order.append(number)) for number in range(3)]
         assert order == [0, 1, 2]
     assert [result() for result in results] == [None] * 3

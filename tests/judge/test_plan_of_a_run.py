@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 
 from luckyhit.case.docs.template import new_case
@@ -15,8 +14,6 @@ from luckyhit.errors import ArgumentError
 from luckyhit.judge.guards.run_guards import case_guard
 from luckyhit.judge.power import to_size
 from luckyhit.project import Project
-from luckyhit.records import READS, REQUESTS, WRITES
-from luckyhit.records.parquet import write_part
 from luckyhit.report import notebook_tables as tables
 from luckyhit.text.quantities import name_of
 from luckyhit.workflow.planning import lines_of, plan_again, planning_after, planning_of, sized_fields
@@ -45,12 +42,7 @@ def baseline_of(simulate):
     def measured(run: CaseRun, share: float = 0.3) -> CaseRun:
         records = simulate(1, blocks=0, seconds=10)
         (entry, *_) = records.blocks
-        for name, frame, schema in (
-            ("requests", records.requests, REQUESTS), ("reads", records.reads, READS), ("writes", records.writes, WRITES),
-        ):  # fmt: skip
-            frame = frame[frame["block"] == entry["block"]]
-            plain = frame.astype(object).where(frame.notna(), None)
-            write_part(run.path / name, "part-0", pa.Table.from_pylist(plain.to_dict("records"), schema=schema))
+        records.write(run.path, block=entry["block"])
         run.update(blocks=[{**entry, "probe": {"share": share}}])
         return run
 

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from luckyhit.case import Case
 from luckyhit.case.docs.template import new_case
-from luckyhit.case.load import parse_case
-from luckyhit.case.reading.rewrite import with_plan
+from luckyhit.case.load import parse_case, with_plan
 from luckyhit.errors import ArgumentError
 from luckyhit.judge.power import (
     BaselineMetric,

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
 from luckyhit.case import load_case
+from luckyhit.case_run import CaseRun
 from luckyhit.cli import app
 from luckyhit.errors import RunUnreadable
 from luckyhit.judge import records_only
 from luckyhit.records import MAY_LACK, REQUESTS, Result
-from luckyhit.records.parquet import write_part
 from luckyhit.text.messages import guard_title
 from luckyhit.text.wording import has
 
@@ -26,11 +26,9 @@ CASE = Path(__file__).parents[2] / "data" / "cases" / "placebo.yml"
 
 @pytest.fixture
 def folder(tmp_path: Path, simulate: Any) -> Path:
-    frame = simulate(1, before={"hit": 0.5}, after={"hit": 0.9}, seconds=2.0).requests
-    plain = frame.astype(object).where(frame.notna(), None)
     (tmp_path / "case.yml").write_text(CASE.read_text())
     (tmp_path / "requests").mkdir()
-    write_part(tmp_path / "requests", "part-0", pa.Table.from_pylist(plain.to_dict("records"), schema=REQUESTS))
+    simulate(1, before={"hit": 0.5}, after={"hit": 0.9}, seconds=2.0).write(tmp_path, "requests")
     return tmp_path
 
 
@@ -81,11 +79,7 @@ def test_nothing_in_it(case_with: Any, simulate: Any) -> None:
 
 
 def test_the_result_that_a_run_has_stays(folder: Path) -> None:
-    """A judgement is evidence: who judges again compares, and replaces it only on purpose."""
-    from datetime import datetime
-
-    from luckyhit.case_run import CaseRun
-
+    """Judging again compares with a result, and replaces it only with --write."""
     run = CaseRun.create(folder / "runs", CASE, now=datetime(2026, 11, 23), manifest={"design": "side-by-side"})
     first = judged(run.path)
     assert run.result == first

@@ -33,7 +33,7 @@ def an_arm(rng: np.random.Generator, number: int, factors: np.ndarray) -> Reques
     count = PER_BLOCK * len(factors)
     due, nothing = np.arange(count) * 1e7, np.zeros(count, dtype=np.int64)
     latency_ms = 5.0 * np.exp(0.3 * rng.normal(size=count)) * np.repeat(factors, PER_BLOCK)
-    return RequestTable(
+    return RequestTable.of_times(
         arm=np.full(count, number, dtype=np.int8),
         block=np.arange(count) // PER_BLOCK,
         slot=np.arange(count) % PER_BLOCK,

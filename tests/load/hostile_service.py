@@ -12,14 +12,13 @@ import json
 import ssl
 import struct
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from socket import SO_LINGER, SOL_SOCKET
-from typing import Any
+from typing import Any, Self
 
 
 class Do(Enum):
@@ -135,9 +134,63 @@ SCRIPTS: dict[str, Sequence[Step]] = {
 }
 
 
-class HostileService:
+class ThreadedService:
+    """Serves connections on a loop in a thread of its own. `port` 0: any that is free."""
+
+    def __init__(self, tls: ssl.SSLContext | None = None, port: int = 0) -> None:
+        self.tls, self.port = tls, port
+        self.seen: Counter[str] = Counter()  # requests by name
+        self.accepted = 0
+
+    @property
+    def url(self) -> str:
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        raise NotImplementedError
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.accepted += 1
+        self._writers.add(writer)
+        with contextlib.suppress(asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
+            await self._converse(reader, writer)
+        writer.close()
+        self._writers.discard(writer)
+
+    async def _run(self, ready: threading.Event) -> None:
+        self._over, self._loop = asyncio.Event(), asyncio.get_running_loop()
+        self._writers: set[asyncio.StreamWriter] = set()
+        server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self.tls, backlog=1024)
+        self.port = server.sockets[0].getsockname()[1]
+        ready.set()
+        await self._over.wait()
+        server.close()
+        for writer in list(self._writers):
+            writer.transport.abort()
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+
+    def stop(self) -> None:
+        """Gone, with every connection reset."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._over.set)
+            self._thread.join(10)
+
+    @contextmanager
+    def running(self) -> Iterator[Self]:
+        ready = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run(ready)))
+        self._thread.start()
+        try:
+            assert ready.wait(10)
+            yield self
+        finally:
+            self.stop()
+
+
+class HostileService(ThreadedService):
     """Does `SCRIPTS` or one of `scripts` for /NAME and what is below it; /flaky ends each other request in silence;
-    anything else is `ok`. `greeting` is sent to whoever connects. `port` 0: any that is free."""
+    anything else is `ok`. `greeting` is sent to whoever connects."""
 
     def __init__(
         self,
@@ -147,40 +200,24 @@ class HostileService:
         greeting: bytes = b"",
         scripts: Mapping[str, Sequence[Step]] = {},
     ) -> None:
-        self.port = port
-        self.seen: Counter[str] = Counter()
+        super().__init__(tls, port)
         self.heads: list[bytes] = []
         self.bodies: list[bytes] = []
-        self.accepted = 0
-        self.frozen_until = 0.0
-        self._tls, self._greeting = tls, greeting
+        self._greeting = greeting
         self.scripts: dict[str, Sequence[Step]] = {**SCRIPTS, **scripts}
-        self._writers: set[asyncio.StreamWriter] = set()
 
-    @property
-    def url(self) -> str:
-        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.accepted += 1
-        self._writers.add(writer)
-        with contextlib.suppress(asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
-            writer.write(self._greeting)
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                self.heads.append(head)
-                length = next(
-                    (int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), 0
-                )
-                self.bodies.append(await reader.readexactly(length))
-                name = head.split(b" ")[1].decode().strip("/").partition("/")[0]
-                self.seen[name] += 1
-                while (left := self.frozen_until - time.monotonic()) > 0:
-                    await asyncio.sleep(left)
-                if not await self._answer(name, writer):
-                    break
-        writer.close()
-        self._writers.discard(writer)
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(self._greeting)
+        while True:
+            head = await reader.readuntil(b"\r\n\r\n")
+            self.heads.append(head)
+            lines = head.lower().split(b"\r\n")
+            length = next((int(line[15:]) for line in lines if line.startswith(b"content-length:")), 0)
+            self.bodies.append(await reader.readexactly(length))
+            name = head.split(b" ")[1].decode().strip("/").partition("/")[0]
+            self.seen[name] += 1
+            if not await self._answer(name, writer):
+                return
 
     async def _answer(self, name: str, writer: asyncio.StreamWriter) -> bool:
         """False: close the connection."""
@@ -210,36 +247,6 @@ class HostileService:
                 case Do.CLOSE:
                     return False
         return True
-
-    async def _run(self, ready: threading.Event) -> None:
-        self._over = asyncio.Event()
-        self._loop = asyncio.get_running_loop()
-        server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self._tls, backlog=1024)
-        self.port = server.sockets[0].getsockname()[1]
-        ready.set()
-        await self._over.wait()
-        server.close()
-        for writer in list(self._writers):
-            writer.transport.abort()
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
-            task.cancel()
-
-    def stop(self) -> None:
-        """Gone, with every connection reset."""
-        if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._over.set)
-            self._thread.join(10)
-
-    @contextmanager
-    def running(self) -> Iterator[HostileService]:
-        ready = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run(ready)))
-        self._thread.start()
-        try:
-            assert ready.wait(10)
-            yield self
-        finally:
-            self.stop()
 
 
 class Versions(HostileService):

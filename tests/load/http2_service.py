@@ -7,15 +7,12 @@ of them. It keeps the client's windows itself, and notes where the client breaks
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import ssl
-import threading
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from hostile_service import ThreadedService
 from hpack import Decoder, Encoder
 from hyperframe.frame import (
     ContinuationFrame,
@@ -51,7 +48,7 @@ class Request:
         return dict(self.headers)[":path"]
 
 
-class Http2Service:
+class Http2Service(ThreadedService):
     """`settings`: what it sends first (None: nothing). `greeting`: raw bytes in their place. `reads_bodies` False: its
     window is never opened. `deaf_from`: it no longer reacts to anything once that many requests came."""
 
@@ -64,51 +61,38 @@ class Http2Service:
         reads_bodies: bool = True,
         deaf_from: int | None = None,
     ) -> None:
-        self.tls, self.settings, self.greeting, self.reads_bodies = tls, settings, greeting, reads_bodies
+        super().__init__(tls)
+        self.settings, self.greeting, self.reads_bodies = settings, greeting, reads_bodies
         self.deaf_from = deaf_from
-        self.port = 0
         self.requests: list[Request] = []
         self.resets: list[tuple[int, int]] = []
         """Stream and error code of each RST_STREAM that came."""
         self.pongs: list[bytes] = []
         self.settings_seen: dict[int, int] = {}
-        self.accepted = self.most_at_once = self.widest = 0
+        self.most_at_once = self.widest = 0
         self.barred: _Peer | None = None
         self.broken: list[str] = []
         """Rules that the client broke."""
-        self.seen: Counter[str] = Counter()
 
-    @property
-    def url(self) -> str:
-        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.accepted += 1
-        with contextlib.suppress(asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
-            await _Peer(self, self.accepted, reader, writer).serve()
-        writer.transport.abort()
-
-    async def _run(self, ready: threading.Event) -> None:
-        self._over, self._loop = asyncio.Event(), asyncio.get_running_loop()
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self.tls, backlog=1024)
-        self.port = server.sockets[0].getsockname()[1]
-        ready.set()
-        await self._over.wait()
-        server.close()
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
-            task.cancel()
-
-    @contextmanager
-    def running(self) -> Iterator[Http2Service]:
-        ready = threading.Event()
-        thread = threading.Thread(target=lambda: asyncio.run(self._run(ready)))
-        thread.start()
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            assert ready.wait(10)
-            yield self
+            await _Peer(self, self.accepted, reader, writer).serve()
         finally:
-            self._loop.call_soon_threadsafe(self._over.set)
-            thread.join(10)
+            writer.transport.abort()
+
+
+PLAIN: dict[str, tuple[bytes, list[tuple[str, str]], str]] = {
+    "too-short": (b"abc", [("content-length", "9")], "200"),
+    "too-long": (b"abcdef", [("content-length", "2")], "200"),
+    "length-in-words": (b"abc", [("content-length", "three")], "200"),
+    "no-status": (b"ok", [], ""),
+    "status-5-digits": (b"ok", [], "20000"),
+    "status-in-words": (b"ok", [], "two"),
+    "upper-case": (b"ok", [("X-Cache", "HIT")], "200"),
+    "connection-header": (b"ok", [("connection", "close")], "200"),
+    "early-answer": (b"no", [], "413"),
+}
+"""Body, headers and status of responses in two frames."""
 
 
 class _Peer:
@@ -223,7 +207,7 @@ class _Peer:
             await self.writer.drain()
 
     async def response(self, name: str, to: int, request: Request) -> None:
-        """Anything that has no case of its own is `ok`."""
+        """Anything that has no case of its own is of PLAIN, or `ok`."""
         match name:
             case "hang":
                 pass
@@ -251,24 +235,8 @@ class _Peer:
                 self.send(self.headers(to, ("content-length", "500"), status="304"), self.data(to))
             case "head":
                 self.send(self.headers(to, ("content-length", "500"), end=True))
-            case "too-short":
-                self.ok(to, b"abc", ("content-length", "9"))
-            case "too-long":
-                self.ok(to, b"abcdef", ("content-length", "2"))
             case "length-and-nothing":
                 self.send(self.headers(to, ("content-length", "9"), end=True))
-            case "length-in-words":
-                self.ok(to, b"abc", ("content-length", "three"))
-            case "no-status":
-                self.ok(to, b"ok", status="")
-            case "status-5-digits":
-                self.ok(to, b"ok", status="20000")
-            case "status-in-words":
-                self.ok(to, b"ok", status="two")
-            case "upper-case":
-                self.ok(to, b"ok", ("X-Cache", "HIT"))
-            case "connection-header":
-                self.ok(to, b"ok", ("connection", "close"))
             case "push":
                 promised = self.encoder.encode(
                     [(":method", "GET"), (":scheme", "http"), (":path", "/"), (":authority", "a")]
@@ -314,8 +282,6 @@ class _Peer:
                 while len(request.body) < int(dict(request.headers)["content-length"]):
                     await asyncio.sleep(0.001)
                 self.ok(to)
-            case "early-answer":
-                self.ok(to, b"no", status="413")
             case "abort":
                 self.writer.transport.abort()
             case "cut":
@@ -358,4 +324,5 @@ class _Peer:
                 self.send(self.headers(to))
                 await self.long_body(to, 1 << 40)
             case _:
-                self.ok(to, b'{"id": 1}', HIT, ("age", "7"))
+                body, fields, status = PLAIN.get(name, (b'{"id": 1}', [HIT, ("age", "7")], "200"))
+                self.ok(to, body, *fields, status=status)

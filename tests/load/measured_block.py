@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import threading
-import time
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -90,13 +87,6 @@ def check(run: CaseRun, report: BlockReport) -> pd.DataFrame:
     done = rows[rows["done_ns"].notna()]
     assert (done["sent_ns"] <= done["first_byte_ns"]).all() and (done["first_byte_ns"] <= done["done_ns"]).all()
     return rows
-
-
-def until(holds: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline
-        threading.Event().wait(0.01)
 
 
 def engines() -> list[psutil.Process]:

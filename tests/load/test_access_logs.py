@@ -286,6 +286,7 @@ def test_an_instant_is_the_same_in_any_notation(naive: datetime) -> None:
 
 
 @given(st.recursive(st.none() | st.booleans() | st.floats() | st.integers() | st.text(), lambda inner: st.lists(inner)))
+@settings(max_examples=examples(100))
 def test_any_value_is_a_time_or_none(when: Any) -> None:
     at_s = seconds_of(when)
     assert at_s is None or 0 < at_s < LATEST_S

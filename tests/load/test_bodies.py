@@ -192,6 +192,12 @@ def test_an_unexpected_response_keeps_its_hash() -> None:
     assert wrong.failed == 2
 
 
+def test_of_many_kinds_only_some_are_examples() -> None:
+    responses = [response(b"", status=status) for status in range(400, 420)]
+    handled = handle(responses, expected=Response(), slots=20)
+    assert len(handled.responses.examples) == MOST_OF_A_ROUTE and handled.failed == 20
+
+
 kinds = st.tuples(st.sampled_from([200, 404, 503]), st.sampled_from(["HIT", "MISS"]), st.sampled_from(["{}", "<", "1"]))
 
 

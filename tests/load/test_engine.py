@@ -14,12 +14,13 @@ from pathlib import Path
 import psutil
 import pytest
 from hostile_service import HostileService, Versions
-from measured_block import BASIC, FRESHNESS, check, declare, engines, measure, routed, until
+from measured_block import BASIC, FRESHNESS, check, declare, engines, measure, routed
 
 from luckyhit.case_run import CaseRun
 from luckyhit.errors import ArgumentError, NoRoom, NotEnoughData, ResponseUnexpected
 from luckyhit.load.block import BlockPlan, config_of, measure_block
 from luckyhit.scrub.secrets import REDACTED
+from waiting import eventually
 
 
 def test_both_arms_get_the_same_slots(run: CaseRun, service: HostileService) -> None:
@@ -105,11 +106,11 @@ def test_the_engine_ends_when_its_owner_dies(run: CaseRun, service: HostileServi
         [sys.executable, "-c", script, config.model_dump_json()],
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "lib")},
     )
-    until(lambda: service.seen["ok"] > 10)
+    eventually(lambda: service.seen["ok"] > 10)
     (engine,) = psutil.Process(owner.pid).children()
     owner.send_signal(signal.SIGKILL)
     owner.wait()
-    until(lambda: not engine.is_running() or engine.status() == psutil.STATUS_ZOMBIE)
+    eventually(lambda: not engine.is_running() or engine.status() == psutil.STATUS_ZOMBIE)
     assert set(run.requests()["error"].dropna()) == {"dropped"}
 
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import json
-import os
 import shlex
-import shutil
 import signal
 import socket
 import ssl
@@ -32,6 +29,7 @@ from pydantic import ValidationError
 
 from luckyhit.case_run import CaseRun
 from luckyhit.errors import ArgumentError
+from luckyhit.load import selfcheck
 from luckyhit.load.http1.client import Client
 from luckyhit.load.selfcheck import quantile
 from tier import ALL, one_of_many
@@ -235,18 +233,6 @@ def test_the_accounting_is_exact_whatever_is_answered(scripts: list[list[Step]],
     assert before.loc[before["error"].isna(), "status"].eq(200).all()
 
 
-# What cannot be caused on a machine that others use is caused in a network of the test's own.
-OWN_NETWORK = ["unshare", "--map-root-user", "--net", "--mount"]
-
-
-def own_network_to_be_had() -> bool:
-    """Linux, where the kernel lets its users do that; elsewhere a stand-in fails in the same way."""
-    return (
-        shutil.which("unshare") is not None
-        and subprocess.run([*OWN_NETWORK, "ip", "link"], capture_output=True).returncode == 0
-    )
-
-
 def ask_in_this_process(url: str, timeout_s: float, loop: Callable[[], asyncio.AbstractEventLoop]) -> set[str | None]:
     """The errors of twenty requests at once."""
 
@@ -263,32 +249,6 @@ def ask_in_this_process(url: str, timeout_s: float, loop: Callable[[], asyncio.A
 class NoPortLeft(asyncio.SelectorEventLoop):
     async def create_connection(self, *_: Any, **__: Any) -> Any:  # type: ignore[override]
         raise OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
-
-
-LOAD = """
-import json, socket, sys
-from hostile_service import ANSWERS, HostileService
-from luckyhit.load.command.load_url import load
-silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-silent.bind(("127.0.0.1", 53))
-with HostileService(scripts={"held": (0.3, ANSWERS["ok"])}).running() as service:
-    url = sys.argv[1].replace("SERVICE", service.url)
-    summary = load(url, rate=300, seconds=0.4, timeout_s=float(sys.argv[2]))
-    print(json.dumps({"errors": summary.errors, "served": service.seen["held"], **summary.accounting.model_dump()}))
-"""
-
-
-def load_in_own_network(setting: str, url: str, timeout_s: float) -> dict[str, Any]:
-    """What `load` of `url` shows where `setting` (shell commands, as root) was done before. Nobody answers for names."""
-    prepared = f'ip link set lo up && {setting} && exec "$@"'
-    command = [sys.executable, "-c", LOAD, url, str(timeout_s)]
-    paths = os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])])
-    done = subprocess.run(
-        [*OWN_NETWORK, "sh", "-c", prepared, "sh", *command],
-        env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, check=False, timeout=30,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 def test_too_few_ports_are_this_machines_own_fault() -> None:
@@ -310,94 +270,41 @@ def test_an_unanswered_lookup_ends_in_the_timeout(monkeypatch: pytest.MonkeyPatc
     assert ended == {"timeout"} and looked_up == ["shop.example"]  # one lookup for all who wait
 
 
-@pytest.mark.slow
-def test_too_few_ports_and_no_name_server_in_a_real_network(tmp_path: Path) -> None:
-    if not own_network_to_be_had():
-        pytest.skip("the kernel does not let its users make networks of their own")
-    ports = load_in_own_network('echo "40000 40009" > /proc/sys/net/ipv4/ip_local_port_range', "SERVICE/held", 3.0)
-    assert set(ports["errors"]) == {"dropped"} and ports["dropped"] > 10 and ports["failed"] == ports["timed_out"] == 0
-    assert ports["completed"] == ports["served"] == ports["scheduled"] - ports["dropped"] > 5
-    resolver = tmp_path / "resolv.conf"
-    resolver.write_text("nameserver 127.0.0.1\noptions timeout:2 attempts:1\n")
-    mounted = f"mount --bind {shlex.quote(str(resolver))} /etc/resolv.conf"
-    names = load_in_own_network(mounted, "http://shop.example/", 0.4)
-    assert names["errors"] == {"timeout": names["scheduled"]} and names["timed_out"] == names["scheduled"] > 50
-
-
-FROZEN = """
-import resource, selectors, socket
-resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
-listening = socket.create_server(("127.0.0.1", 0), backlog=4096)
-listening.setblocking(False)
-print(listening.getsockname()[1], flush=True)
-ready = selectors.DefaultSelector()
-ready.register(listening, selectors.EVENT_READ)
-def answer(client, known):
-    try:
-        asked = client.recv(4096)
-    except BlockingIOError:
-        asked = None
-    if asked:
-        client.send(b"HTTP/1.1 200 OK\\r\\ncontent-length: 2\\r\\n\\r\\nok")
-    if asked == b"":
-        ready.unregister(client)
-        client.close()
-    elif not known:
-        ready.register(client, selectors.EVENT_READ)
-while True:
-    for key, _ in ready.select():
-        if key.fileobj is not listening:
-            answer(key.fileobj, True)
-            continue
-        while True:
-            try:
-                client, _ = listening.accept()
-            except BlockingIOError:
-                break
-            client.setblocking(False)
-            answer(client, False)
-"""
-
-
 @pytest.mark.measures
 def test_a_freeze_is_measured_as_users_would_see_it(run: CaseRun) -> None:
     """Coordinated omission: a request that is due in the freeze waits for its end, and none is left out or put off."""
     # A process that stands still accepts nobody: those who come must fit into what the kernel holds for it.
     somaxconn = Path("/proc/sys/net/core/somaxconn")
-    held = int(somaxconn.read_text()) if somaxconn.is_file() else 128
-    rate = min(500, held // 8)
+    rate = min(500, (int(somaxconn.read_text()) if somaxconn.is_file() else 128) // 8)
     declare(
-        run, workload=routed("/item", rate=f"{rate}/s", arrivals="constant", timeout="30s"),
-        expected={"status": 200},
-    )  # fmt: skip
+        run, workload=routed("/item", rate=f"{rate}/s", arrivals="constant", timeout="30s"), expected={"status": 200}
+    )
     frozen_ns: list[int] = []
-    with subprocess.Popen([sys.executable, "-c", FROZEN], stdout=subprocess.PIPE) as service:
+    command = [sys.executable, "-P", str(Path(selfcheck.__file__).with_name("echo.py"))]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as service:
 
         def freeze(done_s: float, total_s: float) -> None:
             now_ns = time.monotonic_ns() - run.manifest.origin_ns
             if done_s >= 0.4 and not frozen_ns:
                 service.send_signal(signal.SIGSTOP)
                 frozen_ns.append(now_ns)
-            elif len(frozen_ns) == 1 and now_ns >= frozen_ns[0] + 6e9:
+            elif len(frozen_ns) == 1 and now_ns >= frozen_ns[0] + 2e9:
                 frozen_ns.append(now_ns)
                 service.send_signal(signal.SIGCONT)
 
         assert service.stdout is not None
         url = f"http://127.0.0.1:{int(service.stdout.readline())}"
         try:
-            rows = check(run, measure(run, url, warmup_s=0.0, measure_s=7.0, on_progress=freeze))
+            rows = check(run, measure(run, url, warmup_s=0.0, measure_s=3.0, on_progress=freeze))
         finally:
             service.kill()
     began_ns, ended_ns = frozen_ns
     waits = rows["due_ns"].between(began_ns, ended_ns)
     analytic_ms = ((ended_ns - rows["due_ns"]) / 1e6).where(waits, 0.0)
     measured_ms = (rows["done_ns"] - rows["due_ns"]) / 1e6
-    assert len(rows) == 7 * rate and waits.sum() > 5.9 * rate and errors(rows) == {None}
+    assert len(rows) == 3 * rate and waits.sum() > 1.9 * rate and errors(rows) == {None}
     assert (rows["sent_ns"] < ended_ns)[waits].mean() > 0.99  # sent when due, not when the service was back
-    shares = (0.5, 0.75, 0.9, 0.95, 0.99, 0.999)
-    measured = {share: quantile(measured_ms.to_numpy(), share) for share in shares}
-    analytic = {share: quantile(analytic_ms.to_numpy(), share) for share in shares}
-    # Nobody waits less than until the end of the freeze. Working off those who waited takes both sides some time, on a
-    # busy machine more than on a quiet one; how much is for benchmarks/freeze.py to say.
-    assert all(measured[share] >= analytic[share] * (1 - 1e-9) for share in shares)
-    assert measured == pytest.approx(analytic, rel=0.1)
+    # Nobody waits less than until the end of the freeze. How much longer, while both sides work off those who waited, is
+    # for benchmarks/freeze.py to say.
+    for q in (0.5, 0.75, 0.9, 0.95, 0.99, 0.999):
+        assert quantile(measured_ms.to_numpy(), q) >= quantile(analytic_ms.to_numpy(), q) * (1 - 1e-9)

@@ -90,14 +90,14 @@ def test_values_are_compared_as_json(expected: str, actual: str, same: bool) -> 
 
 
 def test_the_texts_of_mismatches() -> None:
-    def text(actual: Any, value: Any, name: str = "a") -> str | None:
-        return mismatch(Response(values={f"$.{name}": value}), 200, [], json.dumps({name: actual}).encode())
-
-    assert text("\x1b\u202e\n", "b") == r'$.a is "\u001b\u202e\n" instead of "b"'
-    assert text({"b": 1}, None) == "$.a is an object instead of null"
-    assert text([1, 2], 1) == "$.a is a list of 2 instead of 1"
-    assert text("s3cret", "other", "api_token") == "$.api_token has another value"
-    assert mismatch(Response(values={"$.b": 1}), 200, [], b'{"a": 1}') == """no $.b in the body: b'{"a": 1}'"""
+    for name, actual, value, text in (
+        ("a", "\x1b\u202e\n", "b", r'$.a is "\u001b\u202e\n" instead of "b"'),
+        ("a", {"b": 1}, None, "$.a is an object instead of null"),
+        ("a", [1, 2], 1, "$.a is a list of 2 instead of 1"),
+        ("api_token", "s3cret", "other", "$.api_token has another value"),
+    ):
+        body = json.dumps({name: actual}).encode()
+        assert mismatch(Response(values={f"$.{name}": value}), 200, [], body) == text
     wrong = mismatch(Response(sha256=DIGEST), 200, [], BODY + b" ")
     assert wrong is not None and DIGEST[:12] in wrong and "1} " in wrong
 

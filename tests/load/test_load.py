@@ -68,8 +68,8 @@ def test_an_open_loop(loaded: tuple[HostileService, LoadSummary, Path, list[floa
 
 
 def test_untrustworthy_timings_come_first(loaded: tuple[HostileService, LoadSummary, Path, list[float]]) -> None:
-    summary = replace(loaded[1], trustworthy=False, warnings=["The engine was late."])
-    assert "The engine was late." in summary.table().splitlines()[0] and "NOT trustworthy" in summary.title()
+    summary = replace(loaded[1], trustworthy=False, warnings=["late"])
+    assert "late" in summary.table().splitlines()[0] and "NOT trustworthy" in summary.title()
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_closed_loop_says_so_everywhere(service: HostileService) -> None:
     assert summary.closed == 3 and summary.rate is None and summary.accounting.exact
     assert 0 < summary.accounting.completed == service.seen["slow"] == summary.accounting.scheduled <= 3 * 11
     assert summary.latency_ms["p50"] >= 50
-    assert "latency ms (closed loop)" in summary.table() and "CLOSED LOOP" in summary.title()
+    assert summary.table().count("(closed loop)") == 2 and "CLOSED LOOP" in summary.title()
     facts = summary.as_facts()
     assert facts["loop"] == "closed" and any("Closed loop" in warning for warning in facts["warnings"])
 
@@ -227,7 +227,7 @@ def test_texts_of_options() -> None:
     expected = plan_load("http://h", LoadOptions(expect_sha256=digest.upper())).expected
     assert expected is not None and expected.sha256 == digest
     progress = progress_text({"done": 2.0, "answered": 4000, "errors": {"reset": 2, "timeout": 10}})
-    assert progress == "4,000 answered, 2,000/s, 12 errors (timeout 10, reset 2)"
+    assert all(part in progress for part in ("4,000 answered", "2,000/s", "12 errors", "timeout 10, reset 2"))
     assert progress_text({"done": 0.0, "answered": 0, "errors": {}}).endswith("no error")
 
 

@@ -1,10 +1,10 @@
-"""SIGNALS: each row has its parts; a source that tells later completes the rows, and the requests carry its ids."""
+"""SIGNALS: each row has its parts; a source that reports later completes rows, and requests carry its ids."""
 
 from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import pyarrow as pa
 import pytest
@@ -16,7 +16,7 @@ from luckyhit.load.block_context import BlockContext
 from luckyhit.load.http1.response import HttpResponse
 from luckyhit.load.http2.frames import http2_from_http1
 from luckyhit.load.schedule import schedule_for
-from luckyhit.load.signals import SIGNALS, DeclaredSignals, SignalReader, signals_of, with_headers
+from luckyhit.load.signals import SIGNALS, DeclaredSignals, signals_of, with_headers
 from luckyhit.load.signals.signal_sources import SignalId
 from luckyhit.records.parquet import read_parts
 
@@ -28,18 +28,14 @@ def test_each_source_declares_its_fields_and_columns() -> None:
     for kind in SIGNALS.values():
         assert (kind.reads is None) != (kind.joins is None)
         assert kind.columns and set(kind.columns) <= set(records.REQUESTS.names)
-
-
-def test_what_a_target_declares_is_taken_by_name() -> None:
     target = Target(url="http://localhost:1", cache_header="X-C", db_metric="queries")  # type: ignore[arg-type]
     assert signals_of(target) == DeclaredSignals(cache_header="X-C", db_metric="queries")
 
 
 class Spans:
-    """Two database calls of each request of the before arm; of others nothing."""
+    """Reports two database calls for each request of the before arm, and nothing for others."""
 
-    def __init__(self) -> None:
-        self.finished = False
+    finished = False
 
     def header(self, slot: int, arm: int) -> bytes:
         return b"traceparent: 00-%032x-%016x-01" % (slot + 1, arm + 1)
@@ -55,20 +51,14 @@ class Spans:
         return rows.set_column(rows.schema.get_field_index("db_calls"), "db_calls", calls)
 
 
-async def _context(directory: Path, *later: Any) -> BlockContext:
+def test_a_later_source_identifies_requests_and_completes_rows(tmp_path: Path) -> None:
     workload = Workload(seed=1, rate="10/s", timeout="1s", routes=[Route(name="page", path="/p")])  # type: ignore[arg-type]
     targets: dict[records.Arm, str] = {"before": "http://127.0.0.1:1", "after": "http://127.0.0.1:1"}
-    return BlockContext(
-        schedule_for(workload, 1.0, 1), targets, block=0, origin_ns=0, warmup_ns=0, timeout_s=1.0, headers={},
-        signals=SignalReader(), expected=None, directory=directory, limit=4, later=later,
-    )  # fmt: skip
 
-
-def test_a_later_source_identifies_requests_and_completes_rows(tmp_path: Path) -> None:
     async def measured() -> bytes:
-        context = await _context(tmp_path, Spans())
-        request = next(context.requests())
-        payload = context.pending_request(request, 1, 1, lambda *_: None).payload
+        schedule = schedule_for(workload, 1.0, 1)
+        context = BlockContext(schedule, targets, timeout_s=1.0, directory=tmp_path, limit=4, later=[Spans()])
+        payload = context.pending_request(next(context.requests()), 1, 1, lambda *_: None).payload
         context.responses.record(0, 0, HttpResponse(1, 2, 3, 200, None, [(b"x-db-calls", b"9")], b"", 1, 0))
         assert context.holds_rows(10**19)
         await context.finish_signals()
@@ -87,6 +77,6 @@ def test_a_later_source_identifies_requests_and_completes_rows(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("body", [b"", b"a\r\nb"])
-def test_more_header_lines_stand_behind_the_first_line(body: bytes) -> None:
+def test_header_lines_are_added_after_the_first_line(body: bytes) -> None:
     payload = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n" + body
     assert with_headers(payload, [b"a: 1", b"b: 2"]) == b"GET / HTTP/1.1\r\na: 1\r\nb: 2\r\nhost: x\r\n\r\n" + body

@@ -51,9 +51,9 @@ ROUTES = [
 class FailingOnCreated(VersionedService):
     """Answers 500 to reads of what was created."""
 
-    async def answer(self, method: str, path: str, body: bytes, worker: int) -> tuple[int, Any]:
+    async def response(self, method: str, path: str, body: bytes, worker: int) -> tuple[int, Any]:
         created = method == "GET" and self.stored(path.rsplit("/", 1)[-1]) not in (None, 500)
-        return (500, {}) if created else await super().answer(method, path, body, worker)
+        return (500, {}) if created else await super().response(method, path, body, worker)
 
 
 def _window(window_s: float) -> dict[str, Any]:

@@ -70,11 +70,11 @@ def test_preflight_repeats_reads_answered_with_503(failures: int, works: bool) -
     class Failing(VersionedService):
         left = failures
 
-        async def answer(self, method: str, path: str, body: bytes, worker: int) -> tuple[int, Any]:
+        async def response(self, method: str, path: str, body: bytes, worker: int) -> tuple[int, Any]:
             if method == "GET" and self.left:
                 self.left -= 1
                 return 503, {}
-            return await super().answer(method, path, body, worker)
+            return await super().response(method, path, body, worker)
 
     with contextlib.nullcontext() if works else pytest.raises(ResponseUnexpected, match="503"):
         measure(Failing(), preflight=True, restore=True, seconds=0)

@@ -99,7 +99,8 @@ def test_a_statement(key: str, version: int, accepted: bool, refused: bool, pric
     result = write(SqlWriter(STATEMENT, f"sqlite:///{shop}"), key, version)
     assert (result.accepted, result.refused, result.done_ns is not None) == (accepted, refused, accepted)
     with closing(sqlite3.connect(shop)) as database:
-        assert database.execute("SELECT price FROM items WHERE id = 7").fetchone() == (price,)
+        rows = database.execute("SELECT price FROM items WHERE id = 7").fetchall()
+    assert rows == [(price,)]
 
 
 def test_an_unusable_database_is_refused_without_its_password() -> None:

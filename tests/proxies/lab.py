@@ -1,4 +1,4 @@
-"""Real proxies on free ports, each started when a chain first needs it, with what really happened counted between them."""
+"""Real proxies on free ports, each started when a chain first needs it, with a count of requests between them."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ def layers_of(chain: str) -> list[str]:
 
 
 def asked_headers(chain: str) -> dict[str, str]:
-    """What requests must have for the chain's proxies to tell their status."""
+    """Headers that requests need for the chain's proxies to report their status."""
     return {name: value for product in chain.split("--") for name, value in PRODUCTS[product].asks.items()}
 
 
 def missing(chain: str) -> list[str]:
-    """The programs that the chain needs, and that are not installed."""
+    """Programs of the chain that are not installed."""
     return sorted({PRODUCTS[name].binary for name in chain.split("--") if PRODUCTS[name].program is None})
 
 
 @dataclass
 class Proxy:
-    """One that runs."""
+    """A running proxy."""
 
     port: int
     relay: Relay
@@ -55,10 +55,10 @@ class Proxy:
 
 @dataclass(frozen=True)
 class Counted:
-    """What really happened to the requests of a chain and a service.
+    """The true counts of a chain and a service.
 
-    `passed`: requests that came out behind each of its proxies, nearest first. Of those that reached the service:
-    `misses` ran its handler, `confirmed` were answered with a 304, and all of them made so many database `calls`.
+    `passed`: requests that each of its proxies sent on, nearest first. Of those that reached the service, `misses` ran
+    its handler and `confirmed` got a 304; together they made `calls` database calls.
     """
 
     passed: tuple[int, ...]
@@ -73,7 +73,7 @@ class Counted:
 
 
 class Lab:
-    """The service, and whichever proxies were asked for so far. Leaving the context ends them all."""
+    """The service, and the proxies that were needed so far. Leaving the context ends them all."""
 
     def __init__(self) -> None:
         self.origin = Origin()
@@ -82,7 +82,7 @@ class Lab:
         self._loop = asyncio.new_event_loop()
 
     def __enter__(self) -> Lab:
-        # Readable to others than us: a proxy may give up being root.
+        # Readable by other users: a proxy may stop being root.
         self._folder = Path(tempfile.mkdtemp(prefix="luckyhit-proxies-"))
         self._folder.chmod(0o755)
         self._stack.callback(shutil.rmtree, self._folder, ignore_errors=True)
@@ -106,14 +106,14 @@ class Lab:
         self._stack.close()
 
     def url(self, chain: str, service: str) -> str:
-        """Where the chain is entered. Its proxies are started, if they aren't running."""
+        """The URL of the chain's first proxy. Proxies that aren't running are started."""
         for layer in reversed(layers_of(chain)):
             if layer not in self._proxies:
                 self._proxies[layer] = self._start(layer)
         return f"http://127.0.0.1:{self._proxies[layers_of(chain)[0]].port}/{chain}/{service}"
 
     def warm(self, chain: str, service: str, keys: Iterable[int]) -> None:
-        """Let the proxy behind the nearest one have these keys in its cache."""
+        """Put these keys into the cache behind the nearest one."""
         self.url(chain, service)
         port = self._next_port(chain, layers_of(chain)[0])
         asks = asked_headers(chain)
@@ -124,7 +124,7 @@ class Lab:
             connection.close()
 
     def counted(self, chain: str, service: str) -> Counted:
-        """What really happened so far."""
+        """The true counts so far."""
         handled = self.origin.handled(chain, service)
         return Counted(
             passed=tuple(self._proxies[layer].relay.passed[chain, service] for layer in layers_of(chain)),

@@ -43,22 +43,21 @@ SHORT = [
     ("varnish--nginx-status", "listed-2"),
     ("haproxy--squid", "listed-2"),
 ]
-"""Answers that may be kept for two seconds, and are asked for during five: each expires, and is fetched again, or
-confirmed by a 304."""
+"""Responses that may be kept for two seconds, in loads of five: each expires, and is fetched again, or confirmed by a
+304."""
 
 SILENT = {("nginx", "bare-600"), ("nginx-date", "bare-600")}
-"""Nothing in the answers tells a hit from a miss, or only a Date that stands still for longer than is measured here: what
-is not seen is not made up."""
+"""Nothing in the responses distinguishes hits, or only a Date that stays the same for longer than these loads last."""
 
 UNSEEN = {
-    # HAProxy takes away the Age of what it stores: that the next cache had it tells nobody, if its Age is all that tells.
+    # HAProxy removes the Age of what it stores, and nothing else shows that the next cache had it.
     "haproxy--haproxy",
     "haproxy-status--trafficserver",
-    # Apache writes its X-Cache in place of the inner one, before the next cache's own header.
+    # Apache replaces the inner X-Cache by its own, before the next cache's own header.
     "apache-x-cache--apache-x-cache",
     "apache-x-cache--nginx-status",
 }
-"""What the next cache had before can't be told there, and is not tried."""
+"""The responses don't show what the next cache had before, so that is not tried."""
 
 COMBINATIONS = [pair for pair in product([*PRODUCTS, *CHAINS], SERVICES) if pair not in SILENT]
 QUICK = {("haproxy--varnish", "counted-600"), ("varnish--nginx-status", "cached-600")}

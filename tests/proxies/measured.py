@@ -1,4 +1,4 @@
-"""One combination of proxies and service, measured as `luckyhit load` measures, beside what really happened.
+"""One combination of proxies and service, measured as `luckyhit load` measures, beside the true counts.
 
 `python tests/proxies/measured.py` prints the table of all combinations.
 """
@@ -25,20 +25,20 @@ from luckyhit.records import REQUESTS
 
 RATIO_WITHIN, CALLS_WITHIN = 0.02, 0.05
 VISIBLE_AT_LEAST = 0.95
-"""What shows nothing until other answers came beside it may be left out: the first misses."""
+"""The first misses may be left out: they show nothing until other responses have come."""
 KEYS = 12
 IN_BEFORE_S = 2.0
-"""How long an answer was in the caches behind the nearest one: its age, in whole seconds, tells of them by then."""
+"""How long a response was in the caches behind the nearest one: by then its Age, in whole seconds, shows them."""
 
 
 @dataclass(frozen=True)
 class Figures:
-    """Of one combination. Ratios as shares, `calls` per request; None where the answers show nothing.
+    """Of one combination. Ratios as fractions, `calls` per request; None if the responses show nothing.
 
-    `hit_ratio` of the nearest cache, of the requests (`visible`, a share of all) whose answers show it; `true_ratio`: of
-    the requests that did not come out behind it, or were confirmed by the service's 304; `kept_ratio`: of those that did
+    `hit_ratio` of the nearest cache, of the requests (`visible`, a fraction of all) whose responses show it;
+    `true_ratio`: requests that it did not send on, or that the service confirmed by a 304; `kept_ratio`: those that did
     not reach the service's handler, whichever cache had them; `true_calls`: from the service's own log. `layers`:
-    requests by what is kept of the chain.
+    requests by the recorded chain.
     """
 
     chain: str
@@ -54,7 +54,7 @@ class Figures:
 
     @property
     def ratio_right(self) -> bool:
-        """Behind a proxy that says nothing of its misses, a hit may be one of the next cache's: that counts as well."""
+        """Behind a proxy that does not report its misses, a hit may be the next cache's: that is right as well."""
         if self.hit_ratio is None or self.visible < VISIBLE_AT_LEAST:
             return False
         silent = PRODUCTS[self.chain.partition("--")[0]].silent
@@ -66,12 +66,12 @@ class Figures:
         return self.calls is not None and abs(self.calls - self.true_calls) <= CALLS_WITHIN
 
     @property
-    def tells_calls(self) -> bool:
+    def shows_calls(self) -> bool:
         return not self.service.startswith(("bare", "tagged"))
 
     @property
     def right(self) -> bool:
-        return self.ratio_right and (self.calls_right if self.tells_calls else self.calls is None)
+        return self.ratio_right and (self.calls_right if self.shows_calls else self.calls is None)
 
 
 def measure(lab: Lab, chain: str, service: str, *, rate: float = 60, seconds: float = 2) -> Figures:
@@ -86,7 +86,7 @@ def measure(lab: Lab, chain: str, service: str, *, rate: float = 60, seconds: fl
     )
     before = lab.counted(chain, service)
     rows = recorded(f"{url}/{{key}}", options)
-    really = lab.counted(chain, service) - before
+    true = lab.counted(chain, service) - before
     statuses = {entry["values"].as_py(): entry["counts"].as_py() for entry in pc.value_counts(rows["cache"])}
     visible = sum(statuses.get(status, 0) for status in ("hit", "miss", "stale"))
     return Figures(
@@ -95,10 +95,10 @@ def measure(lab: Lab, chain: str, service: str, *, rate: float = 60, seconds: fl
         requests=rows.num_rows,
         visible=visible / rows.num_rows,
         hit_ratio=statuses.get("hit", 0) / visible if visible else None,
-        true_ratio=1 - (really.passed[0] - (0 if "--" in chain else really.confirmed)) / rows.num_rows,
-        kept_ratio=1 - (really.misses - really.confirmed) / rows.num_rows,
+        true_ratio=1 - (true.passed[0] - (0 if "--" in chain else true.confirmed)) / rows.num_rows,
+        kept_ratio=1 - (true.misses - true.confirmed) / rows.num_rows,
         calls=pc.mean(rows["db_calls"]).as_py(),
-        true_calls=really.calls / rows.num_rows,
+        true_calls=true.calls / rows.num_rows,
         layers={str(entry["values"]): entry["counts"].as_py() for entry in pc.value_counts(rows["layers"])},
     )
 

@@ -1,7 +1,7 @@
-"""The proxies that are put in front of the service: one row each, with its configuration in `configs/`.
+"""The proxies in front of the service: one row each, with its configuration in `configs/`.
 
-All are run as an ordinary child in the foreground, out of a temporary folder, with the defaults that Debian's package
-has; `more` is what a row adds. The same product stands in several rows where it tells of its cache in several ways.
+Each runs as a child process in the foreground, in a temporary folder, with the defaults of Debian's package plus the
+row's `more`. A product that can report its cache in several ways has several rows.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ class Product:
     config       a file of `configs/`, written to `path` in the folder
     command      its arguments
     more         lines that the configuration has at `@more@`
-    as_root      the line at `@as_root@` where the tests run as root, so that it keeps its user
+    as_root      the line at `@as_root@` if the tests run as root, so that it keeps its user
     beside       other files, by path
     environment  beside that of the tests
-    asks         headers that requests must have for it to tell its status
+    asks         headers that requests need for it to report its status
     version      arguments that make it print its version
-    silent       it tells nothing of its misses: what answers in its place is then seen, if that tells
+    silent       it does not report its misses: then the status of the cache behind it is seen
     """
 
     binary: str
@@ -47,7 +47,7 @@ class Product:
 
     @property
     def program(self) -> str | None:
-        """Where it is installed; None where it isn't."""
+        """Where it is installed; None if it isn't."""
         return shutil.which(self.binary, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin")
 
     def write(self, folder: Path, port: int, upstream: int) -> list[str]:

@@ -48,7 +48,7 @@ def cells(run: Recorded) -> dict[str, list[str]]:
     """By the beginning of the row's name."""
     table = readers(run)
     assert table is not None
-    return {name: [cell.replace("\u00a0", " ") for cell in row] for name, row in table.rows}
+    return dict(table.rows)
 
 
 @pytest.mark.parametrize(

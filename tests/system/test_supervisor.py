@@ -19,6 +19,8 @@ from luckyhit.errors import TargetError
 from luckyhit.system.process import SupervisedProcess
 from waiting import eventually
 
+ENDED = (-signal.SIGTERM, -signal.SIGKILL)
+"""A short grace may be over before a process of a busy machine takes its SIGTERM."""
 SUPERVISOR = LIB / "luckyhit" / "system" / "supervisor.py"
 
 
@@ -57,7 +59,7 @@ def test_stop_ends_daemons_sessions_and_deaf_processes(started, tmp_path: Path) 
     assert process.alive and all(map(runs, pids))
     process.stop()
     assert not any(runs(pid) for pid in (*pids, process.pid))
-    assert process.returncode == -signal.SIGTERM
+    assert process.returncode in ENDED
     process.stop()
 
 
@@ -257,7 +259,7 @@ def test_without_prctl_and_proc_group_and_children_end(tmp_path: Path) -> None:
     try:
         os.close(lease_end)
         process.wait()
-        assert process.returncode == -signal.SIGTERM
+        assert process.returncode in ENDED
         assert not any(map(runs, pids.values()))
     finally:
         os.kill(daemon, signal.SIGKILL)

@@ -92,6 +92,6 @@ def test_quiet_is_quiet(run: CaseRun, capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_an_unknown_parameter_is_refused_with_the_nearest() -> None:
     refuse_unknown(PARAMETERS, PARAMETERS)
-    with pytest.raises(ArgumentError, match="'csae' .*'case'") as caught:
+    with pytest.raises(ArgumentError, match=r"'csae' .*'case'") as caught:
         refuse_unknown(["csae"], PARAMETERS)
     assert "runs_dir" in caught.value.hint

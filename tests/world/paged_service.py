@@ -17,7 +17,7 @@ from .service import Reply, Request, Service
 
 
 class PagedService(Service):
-    """`told`: the cache status stands in a header."""
+    """`told`: the cache status stands in a header. `text`: stands in each page."""
 
     def __init__(self, *, forgets_page: bool = False, packed: bool = False, told: bool = True, text: str = "") -> None:
         super().__init__()

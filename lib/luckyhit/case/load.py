@@ -6,6 +6,7 @@ written in clear are refused too, with the place where they belong.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import stat
@@ -16,12 +17,14 @@ from types import MappingProxyType
 from typing import Any
 
 from pydantic import ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.nodes import MappingNode, Node
 
 from luckyhit.case.checks.cross_field import findings_in
+from luckyhit.case.document import Document, read_document
 from luckyhit.case.findings import FieldPath, Finding, field_name, plain_name
 from luckyhit.case.model import Case
-from luckyhit.case.reading.document import Document, read_document
-from luckyhit.case.reading.validation_findings import findings_of
+from luckyhit.case.validation_findings import findings_of
 from luckyhit.case.values.path_variables import fill_requested
 from luckyhit.errors import CaseError, Problem
 from luckyhit.scrub.secrets import find_secret, is_literal, is_secret_header, is_secret_name
@@ -225,3 +228,51 @@ def _where(path: FieldPath) -> str:
     if "headers" in path or path[:1] in (("target",), ("workload",), ("freshness",)):
         return "no secret here: export it, and name its variable in target.headers_env (or start.pass_env)"
     return "no secret here: write {name} or ... instead (values come from pass_env, headers_env or url_env)"
+
+
+def with_plan(text: str, case: Case) -> str:
+    """The text of a case file with the plan (and the probe's rate) of `case`; every other character is kept.
+
+    `text` has a `plan`. Raises CaseError if the numbers of `case` are invalid in a case file.
+    """
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
+    root = YAML(typ="rt", pure=True).compose(text)
+    edits = []
+    plan = _value(root, "plan")
+    edits.append((plan.start_mark.index, _end(plan), _flow(case.plan.model_dump(mode="json", exclude_unset=True))))
+    if case.freshness is not None and case.freshness.rate is not None:
+        probe = _value(root, "freshness")
+        rate = case.freshness.model_dump(mode="json", include={"rate"})["rate"]
+        if not any(key.value == "rate" for key, _ in probe.value):
+            edits.append(_first_entry(probe, f"rate: {rate}"))
+        else:
+            old = _value(probe, "rate")
+            edits.append((old.start_mark.index, _end(old), str(rate)))
+    for start, end, replacement in sorted(edits, reverse=True):
+        text = text[:start] + replacement + text[end:]
+    assert parse_case(text) == case
+    return text
+
+
+def _value(mapping: MappingNode, name: str) -> Any:
+    return next(value for key, value in mapping.value if key.value == name)
+
+
+def _end(node: Node) -> int:
+    """The end of a value. A block mapping's own mark is after its comments."""
+    if isinstance(node, MappingNode) and not node.flow_style and node.value:
+        return _end(node.value[-1][1])
+    return int(node.end_mark.index)
+
+
+def _first_entry(mapping: MappingNode, entry: str) -> tuple[int, int, str]:
+    """The edit that inserts an entry at the start of a mapping."""
+    at = mapping.value[0][0].start_mark
+    between = ", " if mapping.flow_style else "\n" + " " * at.column
+    return at.index, at.index, entry + between
+
+
+def _flow(values: dict[str, Any]) -> str:
+    """A flow mapping on one line: `{auto: true, block: 9s}`."""
+    written = (f"{name}: {value if isinstance(value, str) else json.dumps(value)}" for name, value in values.items())
+    return "{" + ", ".join(written) + "}"

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
 
-import httpx
-
-from luckyhit.case.freshness import Freshness, VersionWrite
+from luckyhit.case.changes.http import HttpCall
+from luckyhit.case.freshness import Freshness
 from luckyhit.case.values.placeholders import fill, fill_text
 from luckyhit.change.journal import Step
+from luckyhit.change.kinds.http_kind import ServiceCalls
 from luckyhit.change.kinds.kind import UndoContext
 from luckyhit.errors import ArgumentError, TargetError
 from luckyhit.probe.probe_writes import CommandWriter, SqlWriter
 from luckyhit.probe.undo_log import read_undo_log
-from luckyhit.system.control import client_options
 
 PROBED = "probe"
 _TIMEOUT_S = 10.0
@@ -36,13 +34,14 @@ def undo(step: Step, context: UndoContext) -> str:
     if freshness is None or not (held or created):
         return "the probe wrote nothing"
     known = {key: value for key, value in held.items() if value is not None}
-    service = _Service(context, freshness, str(context.case.target.url))
-    failed = [key for key, value in known.items() if not service.write(key, value)]
-    failed += [key for key in created if not service.remove(key)]
-    if failed:
+    errors = dict(_failures(context, freshness, known, created))
+    if errors:
+        write = freshness.write
+        by_hand = f"{write.method} {context.case.target.url}{write.path} for each" if write.path else "freshness.write"
         raise TargetError(
-            f"{len(failed)} of the probe's keys not put back ({', '.join(failed[:_MOST_NAMED])}): {service.error}",
-            hint=f"{step.inverse['ledger']} in the run's directory has their values. By hand: {service.by_hand()}",
+            f"{len(errors)} of the probe's keys not put back ({', '.join(list(errors)[:_MOST_NAMED])}): "
+            f"{next(iter(errors.values()))}",
+            hint=f"{step.inverse['ledger']} in the run's directory has their values. By hand: {by_hand}",
         )
     unknown = [key for key, value in held.items() if value is None]
     lost = f", {len(unknown)} not (their values were never read: {', '.join(unknown[:_MOST_NAMED])})"
@@ -50,68 +49,50 @@ def undo(step: Step, context: UndoContext) -> str:
     return f"{len(known)} of the probe's keys put back{removed}{lost if unknown else ''}"
 
 
-class _Service:
-    """Writes values as the case's probe does."""
-
-    def __init__(self, context: UndoContext, freshness: Freshness, base_url: str) -> None:
-        self.error = ""
-        self._context, self._freshness, self._base_url = context, freshness, base_url
-        target = context.case.target
-        self._headers = {
-            header: context.environ[name] for header, name in target.headers_env.items() if name in context.environ
-        }
-        self._options = client_options(target, base_url, context.project)
-
-    def write(self, key: str, value: int) -> bool:
-        write = self._freshness.write
-        if write.command is None and write.sql is None:
-            values = {"key": int(key), "version": value}
-            return self._send(write.method, fill_text(write.path or "", values), write.statuses, write, values)
-        if write.command is not None:
-            writer: CommandWriter | SqlWriter = CommandWriter(write.command, {})
-        else:
-            name = write.database_env
-            if name is not None and name not in self._context.environ:
-                raise ArgumentError(f"not set in the environment: {name}", hint="Export it, then revert again.")
-            writer = SqlWriter(write.sql or "", self._context.environ[name] if name else write.database or "")
-        written = asyncio.run(writer.write(key, value, _TIMEOUT_S))
-        self.error = self.error or ("" if written.accepted else written.description)
-        return written.accepted
-
-    def remove(self, key: str) -> bool:
-        if self._freshness.absent is None:
-            return True
-        removal = self._freshness.absent.remove
-        return self._send(
-            removal.method, fill_text(removal.path, {"key": key}), [*removal.statuses, 404, 410], None, {}
-        )
-
-    def by_hand(self) -> str:
-        write = self._freshness.write
-        return f"{write.method} {self._base_url}{write.path} for each" if write.path else "as freshness.write says"
-
-    def _send(
-        self,
-        method: str,
-        path: str,
-        good: Sequence[int],
-        write: VersionWrite | None,
-        values: Mapping[str, int],
-    ) -> bool:
-        headers, content = dict(self._headers), None
-        if write is not None:
-            headers |= {name: fill_text(text, values) for name, text in write.headers.items()}
-            if isinstance(write.body, str):
-                content = fill_text(write.body, values).encode()
-            elif write.body is not None:
-                content = json.dumps(fill(write.body, values)).encode()
-                headers.setdefault("content-type", "application/json")
+def _failures(
+    context: UndoContext, freshness: Freshness, known: dict[str, int], created: list[str]
+) -> Iterator[tuple[str, str]]:
+    """Put every key back; (key, why not) of each that failed."""
+    target = context.case.target
+    calls = ServiceCalls(target, str(target.url), context.project, context.environ)
+    for key, value in known.items():
         try:
-            with httpx.Client(timeout=_TIMEOUT_S, trust_env=False, **self._options) as client:
-                status = client.request(method, self._base_url + path, headers=headers, content=content).status_code
-        except httpx.HTTPError as error:
-            self.error = self.error or f"{method} {path} gave no answer ({type(error).__name__})"
-            return False
-        if status not in good:
-            self.error = self.error or f"{method} {path} answered {status}"
-        return status in good
+            _write(context, freshness, calls, key, value)
+        except TargetError as error:
+            yield key, error.message
+    for key in created if freshness.absent is not None else ():
+        removal = freshness.absent.remove  # type: ignore[union-attr]
+        statuses = [*removal.statuses, 404, 410]
+        try:
+            calls.send(
+                HttpCall.model_construct(
+                    method=removal.method, path=fill_text(removal.path, {"key": key}), status=statuses
+                )
+            )
+        except TargetError as error:
+            yield key, error.message
+
+
+def _write(context: UndoContext, freshness: Freshness, calls: ServiceCalls, key: str, value: int) -> None:
+    """Write a value as the case's probe does. Raises TargetError."""
+    write, values = freshness.write, {"key": int(key), "version": value}
+    if write.command is None and write.sql is None:
+        body = fill_text(write.body, values) if isinstance(write.body, str) else fill(write.body, values)
+        headers = {name: fill_text(text, values) for name, text in write.headers.items()}
+        path = fill_text(write.path or "", values)
+        calls.send(
+            HttpCall.model_construct(
+                method=write.method, path=path, body=body, headers=headers, status=[*write.statuses]
+            )
+        )
+        return
+    if write.command is not None:
+        writer: CommandWriter | SqlWriter = CommandWriter(write.command, {})
+    else:
+        name = write.database_env
+        if name is not None and name not in context.environ:
+            raise ArgumentError(f"not set in the environment: {name}", hint="Export it, then revert again.")
+        writer = SqlWriter(write.sql or "", context.environ[name] if name else write.database or "")
+    result = asyncio.run(writer.write(key, value, _TIMEOUT_S))
+    if not result.accepted:
+        raise TargetError(result.description)

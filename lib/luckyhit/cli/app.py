@@ -77,7 +77,8 @@ def refuse_two_on_stdout(summary: str, junit: str, *, as_json: bool) -> None:
 def print_verdict(result: Result) -> None:
     """Print the verdict with its reason, and what such a verdict means."""
     print(f"{result.verdict}: {result.reason}")
-    print(f"  {result.verdict} means: {VERDICT_MEANINGS[result.verdict]}.")
+    meaning = VERDICT_MEANINGS["OBSERVED" if result.earlier is not None else result.verdict]
+    print(f"  {result.verdict} means: {meaning}.")
 
 
 def print_json(value: Any) -> None:

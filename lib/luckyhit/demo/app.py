@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from hashlib import blake2b
 from importlib.metadata import version
 from multiprocessing import parent_process
 from typing import Annotated, Literal
@@ -20,13 +21,38 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from luckyhit.demo.answers import existing, page_answer
 from luckyhit.demo.cache import PageCache
 from luckyhit.demo.catalogue import Catalogue
 from luckyhit.demo.database import SCHEMA_VERSION, Database
 from luckyhit.demo.invalidation import Invalidation, list_key, product_key
 from luckyhit.demo.settings import DemoSettings
 from luckyhit.demo.telemetry import RequestLog, Telemetry, facts
+
+
+def page_answer(request: Request, page: bytes | None, missing: str) -> Response:
+    """The page with its ETag, or 304 if If-None-Match names it. Raises 404 with `missing`.
+
+    The validator is that of the served page: an old page from the cache validates an old copy.
+    """
+    product = existing(page, missing)
+    etag = f'"{blake2b(product, digest_size=12).hexdigest()}"'
+    if _names(request.headers.getlist("if-none-match"), etag):
+        return Response(status_code=304, headers={"etag": etag})
+    return Response(product, media_type="application/json", headers={"etag": etag})
+
+
+def existing(content: bytes | None, missing: str) -> bytes:
+    """`content`; raises 404 with `missing` if there is none."""
+    if content is None:
+        raise HTTPException(404, missing)
+    return content
+
+
+def _names(values: list[str], etag: str) -> bool:
+    """Whether If-None-Match names `etag`, by weak comparison (RFC 9110, 13.1.2)."""
+    tags = [tag.strip().removeprefix("W/") for value in values for tag in value.split(",")]
+    return etag in tags or "*" in tags
+
 
 _HIGHEST_ID = 2**63 - 1
 _HIGHEST_PRICE_CENTS = 2**53 - 1  # what every JSON reader holds exactly
@@ -189,7 +215,7 @@ def _today() -> int:
 
 
 def _end_with_parent() -> None:
-    """One of several workers ends in an orderly way when the process that started it is gone, however that ended."""
+    """Shut down a worker when the process that started it is gone."""
     if (parent := parent_process()) is not None:
         loop = asyncio.get_running_loop()
 

@@ -14,8 +14,52 @@ from dataclasses import dataclass
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from luckyhit.demo.local import LocalEntry, LocalPages
 from luckyhit.demo.telemetry import facts
+
+
+@dataclass(frozen=True, slots=True)
+class LocalEntry:
+    """A page as it is sent, and when it was stored (Unix seconds); None: a cached absence."""
+
+    stored_at: float
+    page: bytes | None
+
+
+class LocalPages:
+    """Pages in the process's own memory, for `ttl_s` seconds each (0: none), at most the latest `most`.
+
+    Other processes have their own, and don't learn of an update in this one: they serve their entries until these
+    expire.
+    """
+
+    def __init__(self, ttl_s: float, *, most: int = 10_000) -> None:
+        self._ttl_s = ttl_s
+        self._most = most
+        # In insertion order, so the first one expires first.
+        self._entries: dict[str, tuple[float, LocalEntry]] = {}
+        self.updates = 0
+        """Number of calls of `forget`. An entry loaded while this changed must not be kept."""
+
+    def get(self, key: str) -> LocalEntry | None:
+        until, entry = self._entries.get(key, (0.0, None))
+        if entry is not None and time.monotonic() >= until:
+            del self._entries[key]
+            return None
+        return entry
+
+    def keep(self, key: str, entry: LocalEntry) -> None:
+        if self._ttl_s <= 0:
+            return
+        self._entries.pop(key, None)
+        if len(self._entries) >= self._most:
+            del self._entries[next(iter(self._entries))]
+        self._entries[key] = (time.monotonic() + self._ttl_s, entry)
+
+    def forget(self, keys: Iterable[str]) -> None:
+        self.updates += 1
+        for key in keys:
+            self._entries.pop(key, None)
+
 
 Load = Callable[[], Awaitable[bytes | None]]
 
@@ -25,7 +69,7 @@ def _pack(entry: LocalEntry) -> bytes:
 
 
 def _unpack(packed: object) -> LocalEntry | None:
-    """None for no entry, and for one that isn't ours, which counts as none."""
+    """None for no entry, and for an entry of another format."""
     if not isinstance(packed, bytes):
         return None
     stored_at, newline, page = packed.partition(b"\n")
@@ -37,7 +81,7 @@ def _unpack(packed: object) -> LocalEntry | None:
 
 @dataclass(eq=False, slots=True)
 class _Loading:
-    """One load of a page from the database that hasn't ended yet."""
+    """A load of a page from the database that is in progress."""
 
     page: asyncio.Task[bytes | None] | None = None
     storing: asyncio.Task[object] | None = None
@@ -45,7 +89,7 @@ class _Loading:
 
 
 class PageCache:
-    """Pages by key. Where Redis fails, pages come from the database and the log line says so."""
+    """Pages by key. If Redis fails, pages come from the database, and the log line says so."""
 
     def __init__(
         self,
@@ -68,7 +112,7 @@ class PageCache:
         self._loading: dict[str, set[_Loading]] = {}
 
     async def fetch(self, key: str, load: Load) -> bytes | None:
-        """The page under `key`, from the cache or else loaded and stored; None if there is none."""
+        """The page of `key`, from the cache or loaded and stored; None if there is none."""
         this = facts()
         this.key = key
         updates = self._local.updates

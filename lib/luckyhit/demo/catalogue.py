@@ -1,4 +1,4 @@
-"""What the shop asks its database: product pages, lists, and updates of prices and of the range."""
+"""The shop's database queries: product pages, lists, and updates of prices and products."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _NOTE_PRICE = "INSERT INTO price_changes (product_id, price_cents, day) VALUES (
 
 
 class Catalogue:
-    """The queries. Pages come as the JSON that is sent (and cached); prices are in cents."""
+    """The queries. Pages are the JSON that is sent (and cached); prices are in cents."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -53,7 +53,7 @@ class Catalogue:
         return _json({**product, **history, "others_liked": others})
 
     async def list_page(self, page: int) -> bytes | None:
-        """One page of the list, by product number; None where no product stands on it. Two statements."""
+        """One page of the list, by product number; None if it is empty. Two statements."""
         async with self._database.reading() as ask:
             items = await ask(_LIST, (page - 1) * PAGE_SIZE, page * PAGE_SIZE)
             if not items:
@@ -62,7 +62,7 @@ class Catalogue:
         return _json({"page": page, **count, "items": items})
 
     async def last_list_page(self) -> int:
-        """The last page of the list, 0 where there are no products. One statement."""
+        """The last page of the list, 0 without products. One statement."""
         async with self._database.reading() as ask:
             (row,) = await ask("SELECT max(id) AS highest FROM products")
         return list_page_of(row["highest"]) if row["highest"] is not None else 0
@@ -74,7 +74,7 @@ class Catalogue:
             return [row["id"] for row in await ask(_RECOMMENDING, product_id, product_id, product_id)]
 
     async def create(self, product_id: int, product: dict[str, Any], *, day: int) -> bytes | None:
-        """A new product, committed; None where there is one already. `product`: the other columns. Two statements."""
+        """A new product, committed; None if it exists. `product`: the other columns. Two statements."""
         columns = (product[name] for name in ("name", "category", "description", "price_cents"))
         async with self._database.writing() as ask:
             if not await ask(_CREATE, product_id, *columns):
@@ -101,7 +101,7 @@ class Catalogue:
         return _json(products[0])
 
     async def set_prices(self, prices: Sequence[tuple[int, int]], *, day: int) -> list[int]:
-        """Set many prices (product, cents) in one transaction; the products that there were."""
+        """Set many prices (product, cents) in one transaction; returns the existing products."""
         changed = []
         async with self._database.writing() as ask:
             for product_id, price_cents in prices:
@@ -112,7 +112,7 @@ class Catalogue:
 
 
 def list_page_of(product_id: int) -> int:
-    """The page of the list that a product stands on."""
+    """The page of the list that has a product."""
     return (product_id - 1) // PAGE_SIZE + 1
 
 

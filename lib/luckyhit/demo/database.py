@@ -1,4 +1,4 @@
-"""The catalogue's tables, its database connections, and the data a new database starts with."""
+"""The catalogue's tables, its database connections, and the initial data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import aiosqlite
 from luckyhit.demo.telemetry import facts
 
 Ask = Callable[..., Awaitable[list[dict[str, Any]]]]
-"""Sends one statement, with the values for its question marks; its rows."""
+"""Sends one statement with its parameters; returns the rows."""
 SCHEMA_VERSION = 2
 PRODUCTS = 2000
 _PRICE_CHANGES = 16_000
@@ -68,7 +68,7 @@ class Database:
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[Ask]:
-        """A connection for one transaction: committed when the block is left, taken back when it raises."""
+        """A connection for one transaction: committed at the end of the context, rolled back if it raises."""
         async with self._connection() as connection:
             try:
                 yield _asking(connection)
@@ -112,7 +112,7 @@ def _asking(connection: aiosqlite.Connection) -> Ask:
 
 
 def ensure_database(path: Path) -> None:
-    """Create and fill the database at `path` where it isn't there."""
+    """Create and fill the database at `path` if it doesn't exist."""
     if not path.exists():
         _create(path)
 

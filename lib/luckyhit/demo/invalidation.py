@@ -30,7 +30,7 @@ class Invalidation:
 
     @asynccontextmanager
     async def of_prices(self, product_ids: Iterable[int], *, bulk: bool = False) -> AsyncIterator[None]:
-        """New prices: the products' pages, and the list pages on which they stand."""
+        """New prices: the pages of the products, and the list pages that show them."""
         ids = list(product_ids)
 
         async def keys() -> list[str]:

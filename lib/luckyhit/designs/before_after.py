@@ -6,7 +6,7 @@ from luckyhit.designs.design import AFTER, BEFORE, Design, Words
 from luckyhit.records import Arm
 
 _EVENT = (
-    "The arms were measured one after the other, so nothing tells whether the other arm would have met it too: "
+    "The arms were measured one after the other, so nothing shows whether the other arm would have met it too: "
     "the difference between them may be that event's."
 )
 

@@ -34,7 +34,7 @@ from luckyhit.judge.evidence import evidence_of
 from luckyhit.judge.findings import findings
 from luckyhit.judge.guards.guard_rows import GUARDS, ON_FILES, RunFiles, check_guards
 from luckyhit.judge.guards.run_guards import ended_early, not_finished, unread_guards
-from luckyhit.judge.stale.background import TOLD_BY
+from luckyhit.judge.stale.background import ANSWER_COLUMNS
 from luckyhit.judge.stats.boundary import FixedSample
 from luckyhit.judge.stats.sequential import Sequential
 from luckyhit.judge.table.samples import JUDGED, RequestTable, rows_of, rows_of_parts
@@ -72,7 +72,7 @@ def judge(
             if requests is None:
                 rows = rows_of_parts(run.parts(name, JUDGED), run.length(name))
             if any(route.version is not None for route in case.workload.routes):
-                answers = run.table(name, TOLD_BY)
+                answers = run.table(name, ANSWER_COLUMNS)
         except RunUnreadable as error:
             damaged.append(error)
     counted = None

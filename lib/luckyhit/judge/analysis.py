@@ -30,7 +30,7 @@ from luckyhit.judge.guards.guard_rows import ON_RECORDS, RunRecords, check_guard
 from luckyhit.judge.stale.probe_pairs import read_effects
 from luckyhit.judge.stale.write_units import stale_pairs
 from luckyhit.judge.stats.boundary import Boundary, FixedSample
-from luckyhit.judge.table.parallel import ParallelTasks
+from luckyhit.judge.table.parallel import Parallel
 from luckyhit.judge.table.record import AFTER, BEFORE, Record
 from luckyhit.judge.table.samples import ARMS, Comparison, RequestTable, by_batches, by_blocks, halves, side_by_side
 from luckyhit.records import GoalName, Guard, Naive, Note, RunEvent
@@ -104,7 +104,7 @@ def analyse(
     starts = Starts.recorded(record.entries("change"), case)
     records = RunRecords(record, case, comparison, pair_of, boundary, starts, rate_fraction)
 
-    with ParallelTasks(len(record.rows)) as work:
+    with Parallel(len(record.rows)) as work:
         # The longest come first, so that no core is left alone with one at the end; routes, which need most memory, run
         # beside what needs least.
         effects_of: Callable[[], Effects]

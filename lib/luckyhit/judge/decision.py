@@ -69,8 +69,8 @@ class RunHeader:
 
 @dataclass(frozen=True)
 class ExtraRecords:
-    """What Rows lack of the same requests. `answers`: a frame with the columns `background.TOLD_BY`, None where no
-    response shows a version; `load`: returns more of their columns; `counted`: the cache's counters (see
+    """What Rows lack of the same requests. `answers`: a frame with the columns `background.ANSWER_COLUMNS`, None where
+    no response shows a version; `load`: returns more of their columns; `counted`: the cache's counters (see
     `belief.believe`)."""
 
     answers: pd.DataFrame | None = None

@@ -1,4 +1,4 @@
-"""What the freshness probe does when: planned before the first probe starts, from a seed, the same for every arm."""
+"""What the freshness probe does when: planned from a seed before the first probe starts, the same for every arm."""
 
 from __future__ import annotations
 
@@ -13,42 +13,40 @@ from typing import TypeVar
 from luckyhit.case.freshness import EXPOSED, Freshness, Mode, Prestate
 
 SHORTEST_DELAY_S = 0.005
-EARLY_SHARE = 0.1
-"""Of the `once` delays at most: not longer than the bound. Such a read is drawn in the freshness curve, and counts for
-nothing else."""
+EARLY_PROPORTION = 0.1
+"""The most `once` delays that are not longer than the bound. Such reads only appear in the freshness curve."""
 SPECIAL_EVERY = 10
-"""One probe in ten is a burst; of the others one in ten each is of a prestate other than warm, but for in-flight."""
+"""One probe in ten is a burst; one in ten of the others has each prestate other than warm, two in ten are in-flight."""
 IN_FLIGHT_IN_TEN = 2
-"""Races are the faults that nothing else shows."""
+"""More than others, since nothing else shows races."""
 LEAD_NS = 40_000_000
-"""From the first request of a probe to its write, so that all arms write at nearly the same instant."""
+"""Time from the first request of a probe to its write, so that all arms write at nearly the same instant."""
 FINISH_NS = 350_000_000
-"""For the exchanges of one probe, beside its delay."""
-DEFAULT_SHARE = 0.02
-"""What the probe may add to the workload's requests where the case declares no rate."""
+"""Time for the requests of one probe, without its delay."""
+DEFAULT_PROPORTION = 0.02
+"""Of the workload's requests: what the probe may add where the case declares no rate."""
 WARMING_READS = 3
-"""Before a burst, on each route: one on a kept connection, the others on new ones, so that most workers are met."""
+"""Before a burst, on each route: one on a kept connection, the others on new ones, to reach most workers."""
 GAP_NS, GAP_GROWTH, LARGEST_GAP_NS = 5_000_000, 1.25, 100_000_000
 _FRESH_READS = 4
 MOST_COLD_KEYS = 32
 COUNTED_PLANS = 5
 MOST_PROBES = 4_900
-"""Of one block: each has two versions of the 10,000 that a block may use."""
+"""Of one block, since each uses two of its 10,000 versions."""
 _Item = TypeVar("_Item")
 _GOLDEN = (5**0.5 - 1) / 2
 _REQUESTS: dict[Prestate, int] = {"warm": 3, "cold": 2, "in-flight": 4, "absent": 4, "refused": 3}
-"""What a `once` probe costs, its only read included."""
+"""Requests of a `once` probe, its only read included."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeEvent:
     """One planned probe. `at_ns` counts from the start of the measured part; `delay_ns` is the longest wait.
 
-    `route`: the index of the read route (a burst polls all of them). `variant`: the index of what it is asked with.
-    `conditional`: ask with the validator of the answer before the write, where there was one (a burst: with that of the
-    last whole answer, as a browser does). `new_connection`: read on a connection of its own. `offset`: where in
-    the racing read the write lands (in-flight only), from 0, when it is answered as the read is sent, to 1, when it is
-    sent as the read is answered. An in-flight probe has the version before `version` as well, for its first write.
+    `route`, `variant`: indexes (a burst polls all routes). `conditional`: ask with the validator of the answer before
+    the write, a burst with that of the last whole answer. `new_connection`: read on a connection of its own. `offset`
+    (in-flight only): where the write lands in the racing read, from 0 (answered as the read is sent) to 1 (sent as the
+    read is answered). The first write of an in-flight probe has the version before `version`.
     """
 
     at_ns: int
@@ -66,8 +64,8 @@ class ProbeEvent:
 
 @dataclass(frozen=True, slots=True)
 class KeyRanges:
-    """The reserved keys by their use: one for the preflight, some that nobody reads before they are written, the rest;
-    and those under which there is nothing. A small range has no cold keys."""
+    """The reserved keys by use: one for the preflight, cold ones that nobody reads before they are written, warm ones;
+    and the absent ones. A small range has no cold keys."""
 
     warm: range
     cold: range
@@ -80,7 +78,7 @@ class KeyRanges:
         keys = range(freshness.keys.first, freshness.keys.last + 1)
         if len(keys) > 1_000_000:
             keys = keys[:1_000_000]
-        # The preflight's key is left stale behind by a service with a fault, so no probe uses it.
+        # A faulty service leaves the preflight's key stale, so no probe uses it.
         usual = keys[:-1] if len(keys) > 1 else keys
         cold = min(MOST_COLD_KEYS, len(usual) // 4) if "cold" in freshness.prestates else 0
         absent = range(0)
@@ -96,7 +94,7 @@ class KeyRanges:
 
 
 def polls_within(horizon_s: float) -> int:
-    """How many reads a burst sends on one route until the horizon, at most."""
+    """The most reads of a burst on one route."""
     gap_ns, at_ns, count = GAP_NS, 0, 1
     while (at_ns := at_ns + gap_ns) <= horizon_s * 1e9:
         gap_ns, count = next_gap_ns(gap_ns), count + 1
@@ -104,14 +102,15 @@ def polls_within(horizon_s: float) -> int:
 
 
 def next_gap_ns(gap_ns: int) -> int:
-    """The pause before a poll, from the one before it."""
+    """The pause before a poll, from the previous pause."""
     return min(LARGEST_GAP_NS, round(gap_ns * GAP_GROWTH))
 
 
 def plan_delays(count: int, within_s: float, horizon_s: float) -> list[int]:
-    """Delays in ns, ascending: log-spaced from 5 ms to the horizon, all but EARLY_SHARE of them past `within_s`."""
+    """Delays in ns, ascending: log-spaced from 5 ms to the horizon, all but EARLY_PROPORTION of them past
+    `within_s`."""
     shortest = min(SHORTEST_DELAY_S, horizon_s / 2)
-    early = int(count * EARLY_SHARE) if within_s > shortest else 0
+    early = int(count * EARLY_PROPORTION) if within_s > shortest else 0
     late, bound = count - early, max(within_s, shortest)
     delays = [shortest * (within_s / shortest) ** (step / early) for step in range(early)]
     delays += [bound * (horizon_s / bound) ** ((step + 1) / late) for step in range(late)]
@@ -130,12 +129,11 @@ def plan_events(
 ) -> list[ProbeEvent]:
     """The probes of one block, by time, each done before `duration_ns`; the same for the same state of `rng`.
 
-    As many as `freshness.rate` says; without one, as many as cost 2 % of the workload's `requests` in that time, at
-    their dearest. About every tenth is a burst; of the others, two in ten are in-flight, and one in ten is of each
-    other prestate beside warm. `cold_keys`: those whose value is known without a read in this block. `variants`: how
-    many there are to ask for, in turn. The instants are spread evenly, jittered inside their slot, so that no periodic
-    task of the service is always met in the same phase. A key is not planned again while an earlier probe of it may be
-    open, and a cold one not at all: with too few keys there are fewer probes.
+    Their number follows from `freshness.rate`; without it they cost at most 2 % of the workload's `requests`.
+    `cold_keys`: those whose value is known without a read in this block. `variants`: their number; they take turns.
+    Instants are spread evenly with jitter inside their slot, so that periodic tasks of the service are met in all
+    phases. A key is not planned again while an earlier probe of it may be open, and a cold one never: with too few keys
+    there are fewer probes.
     """
     if duration_ns < round(freshness.horizon * 1e9) + FINISH_NS:
         return []
@@ -150,7 +148,7 @@ def plan_events(
     routes = _shuffled_cycle(range(len(freshness.reads)), rng)
     conditional = _shuffled_cycle((False, False, True), rng)
     connections = _shuffled_cycle((False, True), rng)
-    asked = _shuffled_cycle(range(variants), rng)
+    variant = _shuffled_cycle(range(variants), rng)
     events: list[ProbeEvent] = []
     for at_ns, wait_ns, (mode, prestate) in _deal(slots, _waits(kinds, freshness, rng), duration_ns, rng):
         until_ns = at_ns + wait_ns + FINISH_NS
@@ -172,21 +170,18 @@ def plan_events(
                 route=next(routes),
                 conditional=False if plain else next(conditional),
                 new_connection=next(connections),
-                # Evenly spread however few there are: a window of any width is met after about 1 / width tries.
+                # Evenly spread however few there are: a window of width w is hit after about 1 / w probes.
                 offset=(turn + next(count) * _GOLDEN) % 1.0 if prestate == "in-flight" else 0.0,
-                variant=next(asked),
+                variant=next(variant),
             )
         )
     return events
 
 
 def counted_units(freshness: Freshness, seconds: float, requests: float = 0.0) -> float:
-    """How many writes a block of so many measured seconds is expected to probe that count as stale or fresh: of keys
-    that something old can be held of, read later than the bound (a burst always is). `requests`: as in `plan_events`.
-
-    Planned COUNTED_PLANS times, from fixed seeds. What goes wrong while it is measured (a write that is refused, a
-    read that shows nothing) only makes it fewer.
-    """
+    """The expected number of probes in a block of `seconds` that count as stale or fresh: of keys with an old copy,
+    read later than the bound (a burst always is). The mean of COUNTED_PLANS plans from fixed seeds; refused writes and
+    reads without a version make it fewer. `requests`: as in `plan_events`."""
     within_ns, counted = round(freshness.within * 1e9), 0
     for seed in range(COUNTED_PLANS):
         events = plan_events(
@@ -204,13 +199,13 @@ def counted_units(freshness: Freshness, seconds: float, requests: float = 0.0) -
 
 
 def usual_requests(event: ProbeEvent, reads: int) -> int:
-    """What a probe sends where readers are fresh: a burst ends then after three reads of each of the `reads` routes,
-    and one past the bound."""
+    """Requests of a probe where readers are fresh: a burst ends after three reads of each route and one past the bound.
+    `reads`: the number of routes."""
     return _REQUESTS[event.prestate] if event.mode == "once" else 1 + reads * (WARMING_READS + _FRESH_READS)
 
 
 def most_requests(event: ProbeEvent, reads: int) -> int:
-    """What it sends where they stay stale: a burst polls until the horizon then."""
+    """Requests where readers stay stale: a burst polls until the horizon."""
     polls = polls_within(event.delay_ns / 1e9)
     return _REQUESTS[event.prestate] if event.mode == "once" else 1 + reads * (WARMING_READS + polls)
 
@@ -220,19 +215,18 @@ _WARM: list[Prestate] = ["warm"]
 
 
 def _kinds(freshness: Freshness, rng: random.Random, duration_ns: int, requests: float) -> list[Kind]:
-    """Mode and prestate of each probe, in no order."""
+    """Mode and prestate of each probe, unordered."""
     seconds = max(0, duration_ns) / 1e9
     if freshness.rate is not None:
         count = min(MOST_PROBES, int(freshness.rate * seconds))
         bursts = _bursts(freshness, count, rng)
         return [*_polled(freshness, bursts, rng), *_singles(freshness, count - bursts, rng)]
-    budget = DEFAULT_SHARE * requests
-    # At its dearest: the in-flight ones write twice and have a racing read, but warm nothing.
+    budget = DEFAULT_PROPORTION * requests
     burst = 1 + len(freshness.reads) * (WARMING_READS + polls_within(freshness.horizon))
     singles = _singles(freshness, 10 * SPECIAL_EVERY, rng)
     single = sum(_REQUESTS[prestate] for _, prestate in singles) / max(1, len(singles))
-    share = (1 / SPECIAL_EVERY if "once" in freshness.modes else 1.0) if "burst" in freshness.modes else 0.0
-    bursts = int(budget / (share * burst + (1 - share) * single) * share + rng.random())
+    proportion = (1 / SPECIAL_EVERY if "once" in freshness.modes else 1.0) if "burst" in freshness.modes else 0.0
+    bursts = int(budget / (proportion * burst + (1 - proportion) * single) * proportion + rng.random())
     bursts = min(bursts, int(budget // burst))
     chosen = _polled(freshness, bursts, rng)
     left = budget - bursts * burst
@@ -254,8 +248,8 @@ def _bursts(freshness: Freshness, count: int, rng: random.Random) -> int:
 
 
 def _polled(freshness: Freshness, count: int, rng: random.Random) -> list[Kind]:
-    """`burst` probes with their prestates: those in which an old copy can be, in turn, so that windows are of the same
-    faults as shares. Cold keys, a control, are polled where the case asks for nothing else."""
+    """`burst` probes with the prestates that have an old copy, in turn, so that windows and shares show the same
+    faults. Cold keys, a control, are polled only where the case asks for nothing else."""
     states: list[Prestate] = [prestate for prestate in freshness.prestates if prestate != "cold"]
     if freshness.absent is not None:
         states.append("absent")
@@ -264,8 +258,8 @@ def _polled(freshness: Freshness, count: int, rng: random.Random) -> list[Kind]:
 
 
 def _singles(freshness: Freshness, count: int, rng: random.Random) -> list[Kind]:
-    """`once` probes with their prestates: of ten, two in-flight and one of each other beside warm; shared out evenly
-    where warm is left out."""
+    """`once` probes with their prestates: of ten, two in-flight and one of each other than warm; evenly where warm is
+    left out."""
     if "once" not in freshness.modes:
         return []
     specials: list[Prestate] = [prestate for prestate in freshness.prestates if prestate != "warm"]
@@ -285,7 +279,7 @@ def _singles(freshness: Freshness, count: int, rng: random.Random) -> list[Kind]
 
 
 def _waits(kinds: list[Kind], freshness: Freshness, rng: random.Random) -> list[tuple[int, Kind]]:
-    """(longest wait in ns, kind) of each probe, the longest first. Each delay is as likely with every kind."""
+    """(longest wait in ns, kind) of each probe, the longest first. Delays are independent of kinds."""
     bursts = [kind for kind in kinds if kind[0] == "burst"]
     singles = [kind for kind in kinds if kind[0] == "once"]
     rng.shuffle(singles)
@@ -299,8 +293,8 @@ def _deal(
 ) -> list[tuple[int, int, Kind]]:
     """(at_ns, longest wait in ns, kind) by time: as many waits as fit, each in a random slot that leaves time for it.
 
-    The longest waits are dealt first: the slots that suit one suit every shorter one as well, so that dealing
-    never runs into a dead end, and the delays keep their declared distribution up to the end of the block.
+    The longest waits are dealt first: their slots suit every shorter wait too, so dealing never runs into a dead end,
+    and the delays keep their distribution up to the end of the block.
     """
     order = rng.sample(range(len(waits)), len(waits))
 
@@ -308,7 +302,7 @@ def _deal(
         chosen = sorted(order[:count])
         return all(bisect_right(slots, duration_ns - FINISH_NS - waits[i][0]) > rank for rank, i in enumerate(chosen))
 
-    # What fits, fits without some of it too: so the most that fit are found by halving.
+    # Any subset of what fits also fits, so the largest number is found by bisection.
     most = bisect_left(range(1, len(waits) + 1), True, key=lambda count: not fits(count))
     waits = [waits[i] for i in sorted(order[:most])]
     latest = [duration_ns - FINISH_NS - wait_ns for wait_ns, _ in waits]
@@ -324,7 +318,7 @@ def _deal(
 
 
 class _Turns:
-    """Keys in turn, none twice at a time."""
+    """Keys in turn, none while a probe of it is open."""
 
     def __init__(self, keys: range, rng: random.Random) -> None:
         self._keys, self._next = keys, rng.randrange(len(keys)) if keys else 0
@@ -341,6 +335,6 @@ class _Turns:
 
 
 def _shuffled_cycle(items: Sequence[_Item], rng: random.Random) -> Iterator[_Item]:
-    """The items in a new random order each time round."""
+    """The items, in a new random order each time."""
     while True:
         yield from rng.sample(items, len(items))

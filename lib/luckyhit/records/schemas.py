@@ -31,7 +31,7 @@ class Column(NamedTuple):
 
 
 def _column(name: str, dtype: pa.DataType, meaning: str, *, unit: str = "", null: str = "") -> pa.Field:
-    """A field that may be null only where it is said what that means."""
+    """A field that may be null only if the meaning of null is given."""
     return pa.field(name, dtype, nullable=bool(null), metadata={_UNIT: unit, _MEANING: meaning, _NULL: null})
 
 
@@ -50,44 +50,42 @@ REQUESTS = pa.schema(
         _column("arm", _WORD, "The arm it was sent to: `before` or `after`."),
         _column("block", _INT32, "Number of the block, through the whole run."),
         _column("slot", _INT64, "Place in the block's schedule, from 0; both arms of a block have the same slots."),
-        _column("phase", _WORD, "`warmup`, which counts for nothing, or `measure`."),
+        _column("phase", _WORD, "`warmup`, which does not count, or `measure`."),
         _column("route", _WORD, "Name of the route in the case's workload."),
-        _column("key", _TEXT, "What the route's path was filled in with.", null="the route has no keys"),
-        _column("due_ns", _INT64, "When the schedule wanted it sent.", unit="ns"),
+        _column("key", _TEXT, "The value of `{key}` in the route's path.", null="the route has no keys"),
+        _column("due_ns", _INT64, "When it was due by the schedule.", unit="ns"),
         _column("sent_ns", _INT64, "When it was sent.", unit="ns", null="it was never sent"),
         _column(
-            "first_byte_ns", _INT64, "When the first byte of its answer came.", unit="ns", null="no answer ever began"
+            "first_byte_ns", _INT64, "When the first byte of its response arrived.", unit="ns", null="no response began"
         ),
-        _column("done_ns", _INT64, "When its answer was whole.", unit="ns", null="it never was"),
-        _column("status", _INT16, "HTTP status of the answer.", null="there was no answer"),
+        _column("done_ns", _INT64, "When its response was complete.", unit="ns", null="it never was"),
+        _column("status", _INT16, "HTTP status of the response.", null="no response"),
         _column(
             "error",
             _WORD,
             "How it failed: `connect`, `timeout`, `reset`, `protocol`, `dropped` (never sent) or `unexpected` (not the "
-            "answer that the case expects).",
+            "response that the case expects).",
             null="it completed",
         ),
-        _column("cache", _WORD, "What its answer said of the cache: `hit`, `miss`, `stale`, `bypass` or `unknown`."),
-        _column("db_calls", _INT32, "Database calls that its answer told.", unit="calls", null="the answer told none"),
-        _column("age_s", _FLOAT, "The `Age` of its answer.", unit="s", null="the answer had none"),
-        _column("bytes", _INT64, "Length of the answer's body as it came.", unit="bytes", null="there was no answer"),
-        _column("connection", _INT32, "Number of the connection it was sent on.", null="there was none"),
-        _column(
-            "worker", _INT16, "Number of the engine's process that sent it.", null="an older version did not note it"
-        ),
+        _column("cache", _WORD, "Cache status of its response: `hit`, `miss`, `stale`, `bypass` or `unknown`."),
+        _column("db_calls", _INT32, "Database calls that its response reported.", unit="calls", null="not reported"),
+        _column("age_s", _FLOAT, "The `Age` of its response.", unit="s", null="no `Age`"),
+        _column("bytes", _INT64, "Length of the response body as received.", unit="bytes", null="no response"),
+        _column("connection", _INT32, "Number of its connection.", null="no connection"),
+        _column("worker", _INT16, "Number of the engine's process that sent it.", null="not recorded (older version)"),
         _column(
             "version",
             _INT64,
-            "The value that its answer showed, or that it wrote, where its route tells (`workload.routes[].version`).",
-            null="the route tells none, or the answer showed none",
+            "The value that its response showed, or that it wrote, if its route declares it "
+            "(`workload.routes[].version`).",
+            null="not declared, or not in the response",
         ),
-        _column("layers", _WORD, _LAYERS, null="no cache said anything"),
+        _column("layers", _WORD, _LAYERS, null="no cache reported anything"),
         _column(
             "body_hash",
             _INT64,
-            "XXH3 of the decoded body, 64 bits, without the address of the service in it (the arms have ports of their "
-            "own).",
-            null="the answer was not whole",
+            "XXH3 of the decoded body, 64 bits, without the service's address in it (the arms have different ports).",
+            null="the response was not complete",
         ),
     ]
 )
@@ -97,7 +95,7 @@ WRITES = pa.schema(
         _column("arm", _WORD, "The arm it was written to: `before` or `after`."),
         _column("block", _INT32, "Number of the block, through the whole run."),
         _column("key", _TEXT, "The key that was written."),
-        _column("version", _INT64, "The value that was written; larger than each one before it."),
+        _column("version", _INT64, "The value that was written; larger than all earlier ones."),
         _column("probe", _INT64, "Number of the probe: the version whose visibility it is about."),
         _column("mode", _WORD, "`once` (reads at planned delays) or `burst` (polled until lastingly fresh)."),
         _column(
@@ -105,18 +103,18 @@ WRITES = pa.schema(
             _WORD,
             "State of the key before the write: `warm`, `cold`, `in-flight`, `absent` or `refused`. A probe of "
             "`in-flight` has two writes: the first empties the cache, the second (its version is `probe`) meets a read "
-            "under way.",
+            "in progress.",
         ),
         _column("sent_ns", _INT64, "When the write was sent.", unit="ns"),
         _column(
             "acked_ns",
             _INT64,
-            "When it was acknowledged: only then it counts as committed.",
+            "When it was acknowledged, from which time it counts as committed.",
             unit="ns",
-            null="no answer came, or not that of an accepted write (`status` tells which)",
+            null="no response, or not that of an accepted write (see `status`)",
         ),
-        _column("status", _INT16, "HTTP status of the answer.", null="no answer came, or it was a command or SQL"),
-        _column("connection", _INT32, "Number of the connection.", null="it went round the service: a command, or SQL"),
+        _column("status", _INT16, "HTTP status of the response.", null="no response, or a command or SQL"),
+        _column("connection", _INT32, "Number of the connection.", null="a write around the service (command or SQL)"),
     ]
 )
 
@@ -134,32 +132,33 @@ READS = pa.schema(
             "Planned delay after the acknowledgement (`once`), or polling gap (`burst`).",
             unit="ns",
         ),
-        _column("conditional", _FLAG, "Whether it was asked with the validator of an earlier answer."),
+        _column("conditional", _FLAG, "Whether it was sent with the validator of an earlier response."),
         _column("sent_ns", _INT64, "When the read was sent.", unit="ns"),
-        _column("done_ns", _INT64, "When its answer was whole.", unit="ns", null="it never was"),
+        _column("done_ns", _INT64, "When its response was complete.", unit="ns", null="it never was"),
         _column(
             "seen_version",
             _INT64,
-            "The version that the answer showed; of a 304 that of the answer whose validator was sent.",
-            null="the answer showed none",
+            "The version in the response; for a 304 that of the response whose validator was sent.",
+            null="no version in the response",
         ),
         _column(
             "absent",
             _FLAG,
-            "Whether the answer said that there is no such thing: 404, 410, or without the key that the probe created.",
+            "Whether the response says that the key doesn't exist: 404, 410, or without the key that the probe "
+            "created.",
         ),
-        _column("connection", _INT32, "Number of the connection.", null="an older version did not note it"),
-        _column("fresh_connection", _FLAG, "Whether it was sent on a connection of its own."),
-        _column("worker", _WORD, "What `target.worker_header` said.", null="it said nothing, or none is declared"),
-        _column("cache", _WORD, "What the answer said of the cache: `hit`, `miss`, `stale`, `bypass` or `unknown`."),
-        _column("status", _INT16, "HTTP status of the answer.", null="there was no answer"),
+        _column("connection", _INT32, "Number of the connection.", null="not recorded (older version)"),
+        _column("fresh_connection", _FLAG, "Whether it was sent on a new connection."),
+        _column("worker", _WORD, "The value of `target.worker_header`.", null="no such header, or none declared"),
+        _column("cache", _WORD, "Cache status of the response: `hit`, `miss`, `stale`, `bypass` or `unknown`."),
+        _column("status", _INT16, "HTTP status of the response.", null="no response"),
         _column(
             "variant",
             _WORD,
-            "Name of the request headers that it was asked with (the manifest's block has them).",
-            null="it was asked without any",
+            "Name of its variant of request headers (the manifest's block has them).",
+            null="no variant",
         ),
-        _column("layers", _WORD, _LAYERS, null="no cache said anything"),
+        _column("layers", _WORD, _LAYERS, null="no cache reported anything"),
     ]
 )
 
@@ -167,26 +166,26 @@ EVENTS = pa.schema(
     [
         _column("arm", _WORD, "The arm whose cache it was: `before` or `after`."),
         _column("block", _INT32, "Number of the block, through the whole run."),
-        _column("at_ns", _INT64, "When the event reached us.", unit="ns"),
+        _column("at_ns", _INT64, "When the event was received.", unit="ns"),
         _column(
             "key",
             _TEXT,
-            "The probe's key; `*` for a key of the cache that several probed keys share; empty for what is no key's.",
+            "The probe's key; `*` for a cache key that several probed keys share; empty for events without a key.",
         ),
         _column("cache_key", _TEXT, "The cache's key."),
         _column(
             "event",
             _WORD,
-            "What the cache did, by its own word: `set`, `del`, `expired`; `flushed`: all keys went at once. About the "
-            "listening itself: `(watching)`, `(lost)`, `(watched)`: since when, when interrupted, until when; "
-            "`(flushes not told)`: the server does not let flushes be seen.",
+            "What the cache reported: `set`, `del`, `expired`; `flushed`: all keys were removed at once. About "
+            "watching: `(watching)`, `(lost)`, `(watched)`: its start, interruption and end; `(flushes not told)`: "
+            "the server does not report flushes.",
         ),
         _column(
             "ttl_ms",
             _INT64,
-            "What the key had left to live just after a `set`; -1: for ever.",
+            "Time to live of the key just after a `set`; -1: none.",
             unit="ms",
-            null="not asked, or the key was gone",
+            null="not queried, or the key was gone",
         ),
     ]
 )
@@ -216,13 +215,15 @@ TABLE_ROWS: dict[Table, str] = {
     "counters": "The cache's own counters over time: one row for each counter of each sample.",
     "events": "One row for every keyspace event of a probed key.",
 }
-STAGE = Column("stage", _WORD, "", "Of the block: `baseline`, `wash-out`, `change` or `after-rollback`.", "not noted")
+STAGE = Column(
+    "stage", _WORD, "", "Stage of the block: `baseline`, `wash-out`, `change` or `after-rollback`.", "not recorded"
+)
 LATENCY = Column(
     "latency_ms",
     _FLOAT,
     "ms",
-    "What a user waits, from the moment the request was due: `done_ns - due_ns`.",
-    "it failed, so nobody got an answer",
+    "The time that a user waits, from when the request was due: `done_ns - due_ns`.",
+    "it failed",
 )
 """Columns that are computed, not recorded."""
 
@@ -236,5 +237,5 @@ MAY_LACK: frozenset[str] = frozenset(
         "events.ttl_ms",
     }
 )
-"""Columns (`table.column`) that a part file may do without, one of an older version or of another program: what they
-would tell is not visible then. Without any other column nobody knows what the rows are about, or how they ended."""
+"""Columns (`table.column`) that a part file of an older version or of another program may lack; what they show is not
+visible then. All other columns are required."""

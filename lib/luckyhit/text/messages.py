@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from luckyhit.records import GuardId, NoteId, Verdict
 
-VERDICT_MEANINGS: dict[Verdict, str] = {
-    "HELPED": "improved as declared, at an accepted cost",
-    "HURT": "something got worse by more than is accepted",
-    "EQUIVALENT": "every difference is within its margin, too small to matter",
-    "INCONCLUSIVE": "the data does not decide",
-    "INVALID": "the numbers don't count",
+VERDICT_MEANINGS: dict[Verdict | Literal["OBSERVED"], str] = {
+    "HELPED": "something got better, and nothing got worse than the case accepts",
+    "HURT": "something got worse than the case accepts",
+    "EQUIVALENT": "nothing got worse than the case accepts, and no improvement counts",
+    "INCONCLUSIVE": "the data does not decide yet whether the change helped or hurt",
+    "INVALID": "a guard failed or the run ended early, so no number here may be relied on",
+    "OBSERVED": "only the baseline was measured, nothing was changed",
 }
-"""What a verdict means, in half a sentence."""
+"""What a verdict means, in half a sentence; `OBSERVED` is for a run without a change."""
 
 GUARD_TITLES: dict[GuardId, str] = {
     "accounting-exact": "accounting exact",
@@ -77,7 +78,7 @@ NOTES: dict[NoteId, str] = {
     "no-manifest": "Without a manifest, the stage of each block is inferred from its rows.",
     "blocks-left-out": "{measured} of {planned} planned blocks of the change were finished.",
     "blocks-stopped-early": (
-        "{measured} of {planned} planned blocks of the change were finished: the run stopped when every goal was "
+        "{measured} of {planned} planned blocks of the change were finished: the run may stop when every goal is "
         "decided."
     ),
     "probe-problem": "Freshness probe, block {block}: {problem}",

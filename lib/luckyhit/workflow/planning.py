@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from luckyhit.case import Case
 from luckyhit.case.freshness import EXPOSED, Freshness
-from luckyhit.case.reading.rewrite import with_plan
+from luckyhit.case.load import with_plan
 from luckyhit.case_run import CaseRun
 from luckyhit.designs import design_of
 from luckyhit.judge import early_stopping, judge

@@ -142,23 +142,23 @@ def measure_change(run: CaseRun, project: Project, progress: Progress) -> None:
         learn_cache_keys(run, changed, step.journal, step.headers)  # the change may be one of its keys
         measuring.look({"after": changed}, "after the change")
         run.update(fingerprints=measuring.looks.facts())
-        order = design.order(pairs, case.workload.seed)
+        arms_of_blocks = design.order(pairs, case.workload.seed)
         failed: Guard | None = None
-        for number, arms in enumerate(order):
+        for number, arms in enumerate(arms_of_blocks):
             # What is measured after it failed has no known cause.
             failed = _if_failed(measuring.looks.guard())
             if failed is not None:
                 break
             in_block = {arm: started.get(arm, started["before"]) for arm in arms}
-            pair = pair_numbers(order[: number + 1])[-1]
+            pair = pair_numbers(arms_of_blocks[: number + 1])[-1]
             failed = measuring.block(in_block, "change", pair, case.plan.block, control=pair in controls)
             # Not before the control, which shows whether the probe causes what it finds.
             judged = pair >= min(controls, default=0)
-            if failed is not None or (judged and planning.seen_enough(run, measuring, len(order))):
+            if failed is not None or (judged and planning.seen_enough(run, measuring, len(arms_of_blocks))):
                 break
-            if number + 1 == len(order) and (more := planning.blocks_to_add(run, measuring)):
+            if number + 1 == len(arms_of_blocks) and (more := planning.blocks_to_add(run, measuring)):
                 # `for` continues with blocks added to its list.
-                order += order[-1:] * more
+                arms_of_blocks += arms_of_blocks[-1:] * more
                 measuring.total_s += more * (case.plan.warmup + case.plan.block)
 
         declared = measuring.looks.guard()

@@ -81,12 +81,13 @@ def clear(
     spec: CacheSpec,
     journal: Journal,
     *,
+    backup: bool | None = None,
     on_progress: Progress | None = None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> ClearReport:
-    """Clear the keys that `spec` declares from `cache`. A cache of others is backed up, and cleared at
-    `spec.clear_rate` at most.
+    """Clear the keys that `spec` declares from `cache`. A cache of others is backed up (or as `backup` says), and
+    cleared at `spec.clear_rate` at most.
 
     Raises ScopeRefused before any removal, GuardError where journal or backup can't be written, CacheUnreachable or
     TargetError from the cache. The journal's step stays open, for a revert, where anything may have been removed.
@@ -100,7 +101,7 @@ def clear(
             refuse_too_much(spec, before, owned=cache.owned)
             dropped_before = keys.dropped()
             servers = keys.servers
-        step = _ClearStep(cache, spec, journal, before.inside)
+        step = _ClearStep(cache, spec, journal, before.inside, backup=not cache.owned if backup is None else backup)
         pace = ClearPace(None if cache.owned else spec.clear_rate, resting=not cache.owned, clock=clock, sleep=sleep)
         removal = keys.remover(scope, pace, writer=step.writer, rebuildable=spec.rebuildable)
         try:
@@ -121,9 +122,11 @@ def clear(
 class _ClearStep:
     """The journal's step of one clear, with its backup. Where its creation fails, no key was touched."""
 
-    def __init__(self, cache: AnyCache, spec: CacheSpec, journal: Journal, listed: list[bytes]) -> None:
+    def __init__(
+        self, cache: AnyCache, spec: CacheSpec, journal: Journal, listed: list[bytes], *, backup: bool
+    ) -> None:
         self._journal = journal
-        self.writer = BackupWriter(_free_name(journal.path.parent)) if listed and not cache.owned else None
+        self.writer = BackupWriter(_free_name(journal.path.parent)) if listed and backup else None
         self.backup_name = self.writer.path.name if self.writer is not None else None
         inverse: dict[str, Any] = {}
         if self.writer is not None:

@@ -122,16 +122,16 @@ def _on_disk(stack: Stack, normalizer: StackNormalizer) -> dict[str, str]:
             values |= {f"package.{name}": release for name, release in python.packages.items()}
     start = stack.case.target.start
     modules = [place for place in (python.module_directories if python else ()) if place.resolve() != OWN_MODULES]
-    aside = _runs_around(stack)
+    runs_dir = _runs_around(stack)
     elsewhere = source_elsewhere(stack, modules)
     if elsewhere is not None:
-        sources = source_of(elsewhere[0], elsewhere[1:], aside=aside) if elsewhere else {"path": _NO_SOURCE}
+        sources = source_of(elsewhere[0], elsewhere[1:], runs_dir=runs_dir) if elsewhere else {"path": _NO_SOURCE}
     else:
         origin = repository_of(source_directory(start, stack.project, stack.environ))
         # Of a worktree, the repository itself is on the path as well, after it.
         shadowed = origin if origin != repository_of(stack.cwd) else None
-        places = [place for place in modules if shadowed is None or repository_of(place) != shadowed]
-        sources = source_of(stack.cwd, places, aside=aside)
+        directories = [place for place in modules if shadowed is None or repository_of(place) != shadowed]
+        sources = source_of(stack.cwd, directories, runs_dir=runs_dir)
     for name, value in sources.items():
         values[normalizer.normalize(name, times=False)] = value
     return values

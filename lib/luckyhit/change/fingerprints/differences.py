@@ -36,7 +36,10 @@ def difference_guard(
     change = case.change
     if change.nothing:
         if changed:
-            return _fails(f"No change is declared, but {named(changed)}.", "Find out who changed it, then run again.")
+            return _fails(
+                f"No change is declared, but something differs: {named(changed)}.",
+                "Find out who changed it, then run again.",
+            )
         return Guard(
             id="declared-difference-only",
             ok=True,

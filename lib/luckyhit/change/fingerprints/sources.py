@@ -31,28 +31,30 @@ _OF_A_HOOK = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFI
 _NOT_WALKED = frozenset({"__pycache__", "node_modules", "site-packages", "dist-packages"})
 
 
-def source_of(cwd: Path, places: Sequence[Path] = (), *, aside: Path | None = None) -> dict[str, str]:
+def source_of(cwd: Path, directories: Sequence[Path] = (), *, runs_dir: Path | None = None) -> dict[str, str]:
     """Git revision of a working directory, its changed tracked files, files that are not under Git, ignored files that
     a service loads (`local_settings.py`), and `.env` files.
 
-    `places`: other directories of modules; those of the same repository are included, of others the modules are listed
-    (`path.*`). `aside`: a directory in which runs leave their files. Without Git: the modules.
+    `directories`: others with modules; those of the same repository are included, of the rest the modules are listed
+    (`path.*`). `runs_dir`: in which runs leave their files. Without Git: the modules.
     """
     cwd = cwd.resolve()
-    outside = [place for place in dict.fromkeys(path.resolve() for path in places) if not place.is_relative_to(cwd)]
+    others = dict.fromkeys(path.resolve() for path in directories)
+    loose = {f"path.{path}": path for path in others if not path.is_relative_to(cwd)}
     try:
         root, head = (line.strip() for line in _git(cwd, "rev-parse", "--show-toplevel", "--short=12", "HEAD"))
     except (OSError, subprocess.SubprocessError, ValueError):
-        loose = {f"path.{place}": _of_modules(place, aside) for place in outside}
-        return {"path..": _of_modules(cwd, aside), **loose, **_settings_files(cwd, cwd)}
-    top = Path(root).resolve()
-    inside = [place for place in outside if place.is_relative_to(top)]
-    try:
-        values = {"git.revision": head, **_changes(cwd, top, inside, aside)}
-    except (OSError, subprocess.SubprocessError) as error:
-        values = {"git.revision": head, "git.changes": f"not visible: {type(error).__name__}"}
-    loose = {f"path.{place}": _of_modules(place, aside) for place in outside if place not in inside}
-    return {**values, **loose, **_settings_files(cwd, top)}
+        top, values, loose = cwd, {}, {"path..": cwd, **loose}
+    else:
+        top = Path(root).resolve()
+        inside = {name: path for name, path in loose.items() if path.is_relative_to(top)}
+        loose = {name: path for name, path in loose.items() if name not in inside}
+        try:
+            values = {"git.revision": head, **_changes(cwd, top, list(inside.values()), runs_dir)}
+        except (OSError, subprocess.SubprocessError) as error:
+            values = {"git.revision": head, "git.changes": f"not visible: {type(error).__name__}"}
+    modules = {name: _of_modules(path, runs_dir) for name, path in loose.items()}
+    return {**values, **modules, **_settings_files(cwd, top)}
 
 
 def outside_hooks(environ: Mapping[str, str]) -> dict[str, str]:
@@ -75,8 +77,8 @@ def only_differing(before: str, after: str) -> tuple[str, str]:
     )
 
 
-def _changes(cwd: Path, top: Path, places: Sequence[Path], aside: Path | None) -> dict[str, str]:
-    asked = ["--", ".", *(os.path.relpath(place, cwd) for place in places)]
+def _changes(cwd: Path, top: Path, directories: Sequence[Path], runs_dir: Path | None) -> dict[str, str]:
+    asked = ["--", ".", *(os.path.relpath(directory, cwd) for directory in directories)]
     asked += [f":(exclude,glob)**/*.{end}" for end in _NOT_RUN]
     others = ("ls-files", "--others", "--exclude-standard", "-z")
     changed = _changed(cwd, asked)
@@ -84,8 +86,8 @@ def _changes(cwd: Path, top: Path, places: Sequence[Path], aside: Path | None) -
     ignored = _names(cwd, *others, "--ignored", "--directory", *asked)
     return {
         "git.changes": _listed([(name, top / name) for name in changed]),
-        "git.untracked": _listed(_loaded(cwd, new, _LOADED, aside)),
-        "git.ignored": _listed(_loaded(cwd, _expanded(cwd, ignored), _LOADED - {".json"}, aside)),
+        "git.untracked": _listed(_loaded(cwd, new, _LOADED, runs_dir)),
+        "git.ignored": _listed(_loaded(cwd, _expanded(cwd, ignored), _LOADED - {".json"}, runs_dir)),
     }
 
 
@@ -99,13 +101,13 @@ def _changed(cwd: Path, asked: Sequence[str]) -> list[str]:
         return _names(cwd, *words, index=index)
 
 
-def _loaded(cwd: Path, names: Iterable[str], ends: frozenset[str], aside: Path | None) -> list[tuple[str, Path]]:
+def _loaded(cwd: Path, names: Iterable[str], ends: frozenset[str], runs_dir: Path | None) -> list[tuple[str, Path]]:
     """Those that a service may load; `.env` files have entries of their own."""
     paths = [(name, cwd / name) for name in names]
     return [
         (name, path)
         for name, path in paths
-        if path.suffix in ends and not path.name.startswith(".env") and not (aside and path.is_relative_to(aside))
+        if path.suffix in ends and not path.name.startswith(".env") and not (runs_dir and path.is_relative_to(runs_dir))
     ]
 
 
@@ -131,17 +133,17 @@ def _settings_files(cwd: Path, top: Path) -> dict[str, str]:
     return digests
 
 
-def _of_modules(place: Path, aside: Path | None) -> str:
+def _of_modules(directory: Path, runs_dir: Path | None) -> str:
     """How many modules there are below a directory, and a digest of all of them."""
     paths: list[Path] = []
     walked = 0
-    for folder, folders, files in os.walk(place):
+    for folder, folders, files in os.walk(directory):
         here = Path(folder)
         folders[:] = sorted(
             name
             for name in folders
             if not name.startswith(".") and name not in _NOT_WALKED and not (here / name / "pyvenv.cfg").is_file()
-            and here / name != aside
+            and here / name != runs_dir
         )  # fmt: skip
         walked += len(files)
         if walked > _MOST_WALKED:
@@ -151,7 +153,7 @@ def _of_modules(place: Path, aside: Path | None) -> str:
         return _NONE
     whole = hashlib.sha256()
     for path in sorted(paths):
-        whole.update(f"{path.relative_to(place)}\0{_digest(path)}\n".encode(errors="surrogateescape"))
+        whole.update(f"{path.relative_to(directory)}\0{_digest(path)}\n".encode(errors="surrogateescape"))
     return f"{len(paths)} modules, sha256:{whole.hexdigest()[:12]}"
 
 

@@ -63,7 +63,7 @@ class HttpKind(StatedKind[HttpChange]):
         call, verify = HttpCall.model_validate(inverse["call"]), StateRead.model_validate(inverse["verify"])
         with context.service(needed=True) as stack:
             base_url = stack.base_url if stack.owned else str(inverse.get("base_url") or stack.base_url)
-            service = _Service(context.case.target, base_url, context.project, context.environ)
+            service = ServiceCalls(context.case.target, base_url, context.project, context.environ)
             return undo_stated(
                 step,
                 context,
@@ -73,9 +73,9 @@ class HttpKind(StatedKind[HttpChange]):
                 where=_where(verify),
             )
 
-    def _service(self) -> _Service:
+    def _service(self) -> ServiceCalls:
         stack: Stack = self._stack
-        return _Service(stack.case.target, stack.base_url, stack.project, stack.environ)
+        return ServiceCalls(stack.case.target, stack.base_url, stack.project, stack.environ)
 
 
 def _name(call: HttpCall) -> str:
@@ -87,7 +87,7 @@ def _where(verify: StateRead) -> str:
     return f"GET {verify.path} at {verify.value}"
 
 
-class _Service:
+class ServiceCalls:
     """The calls to the service, outside of any measurement."""
 
     def __init__(self, target: Target, base_url: str, project: Path, environ: Mapping[str, str]) -> None:
@@ -95,6 +95,7 @@ class _Service:
         self._target, self._project, self._environ = target, project, environ
 
     def send(self, call: HttpCall) -> None:
+        """Raises TargetError unless it is answered with one of its statuses."""
         body: dict[str, Any] = {}
         if isinstance(call.body, str):
             body = {"content": call.body.encode()}

@@ -48,7 +48,7 @@ class RevisionKind(RestartKind[RevisionChange]):
                 )
         if findings.ok:
             findings.note(
-                f"{change.before} is {before[:12]}, {change.after} is {after[:12]}: {_files(len(files))} differ. A "
+                f"{change.before} is {before[:12]}, {change.after} is {after[:12]}: {_files(len(files))} changed. A "
                 "worktree of each can be made."
             )
         if uncommitted:

@@ -44,10 +44,10 @@ class Movement:
     places: tuple[int, ...] = ()
 
 
-def movement(values: np.ndarray, alpha: float, at: np.ndarray | None = None) -> Movement | None:
+def movement(values: np.ndarray, level: float, at: np.ndarray | None = None) -> Movement | None:
     """The movement in a series of finite values in the order of time; None where none is sure.
 
-    `alpha`: the chance of a movement in a series in which nothing happened. `at`: the time of each value (evenly spaced
+    `level`: the chance of a movement in a series in which nothing happened. `at`: the time of each value (evenly spaced
     by default), for the line. A pure function: the bootstrap's random numbers are the same
     for each series.
     """
@@ -57,7 +57,7 @@ def movement(values: np.ndarray, alpha: float, at: np.ndarray | None = None) -> 
     for number in range(MOST_ROUNDS):
         if len(remaining) < FEWEST or np.ptp(remaining) <= 1e-12 * max(1.0, float(np.abs(remaining).max())):
             break
-        if not _is_sure(remaining, line, alpha, rng):
+        if not _is_sure(remaining, line, level, rng):
             break
         ratio = _ratios(remaining, line)
         best = int(np.argmax(ratio[:-1]))
@@ -139,11 +139,11 @@ def _ratios(series: np.ndarray, at: np.ndarray) -> np.ndarray:
         return np.nan_to_num(alone / np.maximum(with_it, 1e-9 * square), nan=1.0)
 
 
-def _is_sure(series: np.ndarray, at: np.ndarray, alpha: float, rng: np.random.Generator) -> bool:
-    """Whether the ratio is larger than in all but the proportion `alpha` of series without an event."""
+def _is_sure(series: np.ndarray, at: np.ndarray, level: float, rng: np.random.Generator) -> bool:
+    """Whether the ratio is larger than in all but the proportion `level` of series without an event."""
     count, ratio = len(series), float(_ratios(series, at).max())
     phi, residuals = _fitted(series)
-    most = alpha * (1 + sum(STEPS)) - 1
+    most = level * (1 + sum(STEPS)) - 1
     above = 0
     for size in STEPS:
         noise = rng.choice(residuals, size=(size, count + 50))

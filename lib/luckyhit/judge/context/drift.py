@@ -29,7 +29,7 @@ from luckyhit.judge.table.samples import ARMS, Comparison, RequestTable, distinc
 from luckyhit.records import EventMetric, GoalName, Moved, RunEvent
 from luckyhit.records.manifest import NotedBlock
 
-ALPHA = 0.01
+LEVEL = 0.01
 """The chance of any event in a run in which nothing happened, over all series of both arms."""
 MOST_BATCHES = 120
 FEWEST_IN_BATCH = 10
@@ -77,13 +77,13 @@ class _ArmMovement:
 def events_of(comparison: Comparison, goals: Mapping[GoalName, Goal], origin_ns: float) -> list[RunEvent]:
     """The events in the measured rows of `comparison`, in the order of time. `origin_ns`: when the first block of
     the run began; seconds are counted from then."""
-    alpha = ALPHA / (len(SERIES) * len(ARMS))
+    level = LEVEL / (len(SERIES) * len(ARMS))
     events: list[RunEvent] = []
     arms = [ArmSeries(side.rows) for side in comparison.sides]
     for name in SERIES:
         series = [arm.series(name) for arm in arms]
         movements = [
-            list(_movements(one, alpha, _least(name, one, goals))) if one is not None else [] for one in series
+            list(_movements(one, level, _least(name, one, goals))) if one is not None else [] for one in series
         ]
         events += _events(name, series, movements, origin_ns)
     return sorted(events, key=lambda event: (event.at_s, list(SERIES).index(event.metric)))
@@ -172,9 +172,9 @@ def _least(name: EventMetric, series: Series, goals: Mapping[GoalName, Goal]) ->
     return least
 
 
-def _movements(series: Series, alpha: float, least: float) -> Iterator[_ArmMovement]:
+def _movements(series: Series, level: float, least: float) -> Iterator[_ArmMovement]:
     """Movements of a series that are sure, and as large as `least` (of logarithms: about the relative change)."""
-    moved = movement(series.value, alpha, series.line)
+    moved = movement(series.value, level, series.line)
     if moved is None:
         return
     count = len(series.value)

@@ -13,7 +13,7 @@ from luckyhit.judge.cache_events.keyspace_log import SHARED, Group, KeyspaceLog,
 from luckyhit.judge.evidence import Evidence
 from luckyhit.judge.findings.run_finding import Facts, run_finding
 from luckyhit.judge.freshness.classify import late_reads
-from luckyhit.judge.stale.background import TOLD_BY, background_reads, bound_s
+from luckyhit.judge.stale.background import ANSWER_COLUMNS, background_reads, bound_s
 from luckyhit.judge.table.probe_frames import request_frame
 from luckyhit.records import REQUESTS, Arm, CountOf, RunFinding
 
@@ -27,7 +27,7 @@ FEWEST_OUTLIVED = 3
 SLACK_MS, SLACK_SHARE = 100.0, 0.1
 """A load that was under way may store an old value so long after the acknowledgement."""
 _PROBE = ["block", "key", "version"]
-_COLUMNS = ("cache", *TOLD_BY)
+_COLUMNS = ("cache", *ANSWER_COLUMNS)
 
 
 def deleted_after_acknowledgement(evidence: Evidence) -> RunFinding | None:

@@ -121,7 +121,7 @@ def kaplan_meier(
 
 
 def window_quantiles(
-    windows: pd.DataFrame, quantiles: Sequence[float] = (0.5, 0.95, 0.99)
+    windows: pd.DataFrame, levels: Sequence[float] = (0.5, 0.95, 0.99)
 ) -> dict[float, tuple[float, float] | None]:
     """Quantiles of the staleness window in ms, as (low, high): from the intervals' lower and upper ends.
 
@@ -130,15 +130,15 @@ def window_quantiles(
     """
     observed = ~windows["censored"].to_numpy(dtype=bool)
     upper = windows["high_ms"].where(observed, windows["low_ms"])
-    bounds: dict[float, tuple[float, float] | None] = {}
-    for quantile in quantiles:
-        ends = [_survival_quantile(times, observed, quantile) for times in (windows["low_ms"], upper)]
+    quantiles: dict[float, tuple[float, float] | None] = {}
+    for level in levels:
+        ends = [_survival_quantile(times, observed, level) for times in (windows["low_ms"], upper)]
         low, high = ends
-        bounds[quantile] = None if low is None or high is None else (low, high)
-    return bounds
+        quantiles[level] = None if low is None or high is None else (low, high)
+    return quantiles
 
 
-def _survival_quantile(times: pd.Series, observed: np.ndarray, quantile: float) -> float | None:
+def _survival_quantile(times: pd.Series, observed: np.ndarray, level: float) -> float | None:
     events, survival = kaplan_meier(times.to_numpy(dtype=float), observed)
-    reached = np.flatnonzero(survival <= 1 - quantile + 1e-12)
+    reached = np.flatnonzero(survival <= 1 - level + 1e-12)
     return float(events[reached[0]]) if len(reached) else None

@@ -121,7 +121,7 @@ def _guard(carried: Sequence[str], small: Sequence[str], unknown: Sequence[str],
         )
     few = f"can't be estimated from {blocks} blocks (plan.blocks, 4 at least; better 8)"
     if not small:
-        return Guard(id="no-carry-over", ok=True, detail=f"carry-over {few}")
+        return Guard(id="no-carry-over", ok=True, detail=few)
     rest = f"; for {', '.join(unknown)} it {few}" if unknown else ""
     detail = f"following the after arm adds nothing sure beyond the margins: {', '.join(small)}{rest}"
     return Guard(id="no-carry-over", ok=True, detail=detail)

@@ -99,7 +99,7 @@ def stationary_guard(comparison: Comparison, case: Case) -> Guard:
             clear[arm] = low > 0 or high < 0
     if not ramps:
         answers = [int(np.count_nonzero(np.isfinite(side.rows.hit))) for side in comparison.sides]
-        detail = "the hit ratio is not visible, so a ramp would not be either"
+        detail = "the hit ratio is not visible, so a ramp can't be seen"
         if any(answers):
             detail = f"too few answers showed a cache status to see a ramp: {answers[0]:,} before, "
             detail += f"{answers[1]:,} after"

@@ -31,10 +31,10 @@ from luckyhit.judge.guards.comparison_guards import (
 from luckyhit.judge.guards.negative_controls import controls_guard
 from luckyhit.judge.guards.probe_guards import probe_guard, writes_seen_guard
 from luckyhit.judge.guards.record_guards import (
-    Stretch,
+    BlockArm,
     accounting_guard,
+    block_arms_of,
     clock_guard,
-    stretches_of,
     warmed_up_guard,
 )
 from luckyhit.judge.guards.run_guards import blocks_guard, case_guard, difference_guard, records_guard, rollback_guard
@@ -92,8 +92,8 @@ class RunRecords:
         return self.record.entries("change")
 
     @cached_property
-    def stretches(self) -> Sequence[Stretch]:
-        return list(stretches_of(self.record.rows))
+    def block_arms(self) -> Sequence[BlockArm]:
+        return list(block_arms_of(self.record.rows))
 
     @cached_property
     def carry_over(self) -> tuple[Guard, list[Note]]:
@@ -161,19 +161,19 @@ ON_RECORDS: tuple[GuardRow[RunRecords], ...] = (
     GuardRow(
         "accounting-exact",
         "record",
-        lambda at: accounting_guard(at.record.rows, at.stretches, at.blocks),
+        lambda at: accounting_guard(at.record.rows, at.block_arms, at.blocks),
         remedy="Records are damaged or incomplete: measure again.",
     ),
     GuardRow(
         "clock-monotonic",
         "record",
-        lambda at: clock_guard(at.record.rows, at.stretches),
+        lambda at: clock_guard(at.record.rows, at.block_arms),
         remedy="Times come from more than one clock, or records are damaged: measure again.",
     ),
     GuardRow(
         "arms-warmed-up-alike",
         "record",
-        lambda at: warmed_up_guard(at.stretches, at.changed, at.case),
+        lambda at: warmed_up_guard(at.block_arms, at.changed, at.case),
         applies=lambda at: bool(at.changed),
         remedy="Measure again: an arm that was sent less starts from a colder cache.",
     ),

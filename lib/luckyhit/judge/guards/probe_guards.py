@@ -79,7 +79,11 @@ def writes_seen_guard(reads: pd.DataFrame, writes: pd.DataFrame, case: Case) -> 
     by_service = int(np.count_nonzero(versions.present & own_answer))
     after = f"after {acknowledged:,} acknowledged writes"
     if any(counts):
-        return _seen(f"{counts[0]:,} reads before and {counts[1]:,} after showed a version of the probe, {after}", "")
+        return _seen(
+            f"{counts[0]:,} reads before and {counts[1]:,} after showed a version of the probe ({acknowledged:,} "
+            "acknowledged writes)",
+            "",
+        )
     if not telling:
         return _seen(
             f"none of the {len(reads):,} reads {after} showed a version",

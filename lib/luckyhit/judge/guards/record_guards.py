@@ -45,49 +45,45 @@ def account(rows: RequestTable) -> Accounting:
 
 
 @dataclass(frozen=True)
-class Stretch:
+class BlockArm:
     """One arm of one block: the places of its rows, its slots, and the first and last instant at which one was due.
 
-    `twice`: slots that are there more than once; `gaps`: missing slots; `falls`: rows due before the slot ahead of
-    them; `warmup`: how many rows its warm-up has, the lowest and the highest slot among them.
+    `duplicated`: slots that are there more than once; `missing`: slots that are not; `out_of_order`: rows due before
+    the slot ahead of them; `warmup`: how many rows its warm-up has, the lowest and the highest slot among them.
     """
 
     block: int
     arm: int
     rows: np.ndarray
-    twice: int
-    gaps: int
-    falls: int
+    duplicated: int
+    missing: int
+    out_of_order: int
     begins_ns: float
     ends_ns: float
     warmup: tuple[int, int, int]
 
 
-def stretches_of(rows: RequestTable) -> Iterator[Stretch]:
+def block_arms_of(rows: RequestTable) -> Iterator[BlockArm]:
     """Each arm of each block, in this order."""
-    slot, due, measured = rows.slot, rows.due_ns, rows.measured
+    all_slots, all_due, measured = rows.slot, rows.due_ns, rows.measured
     for block, arm, indices in _by_block_and_arm(rows):
-        yield _stretch(block, arm, indices, slot[indices], due[indices], measured[indices])
+        slot, due = all_slots[indices], all_due[indices]
+        slots, warm = distinct_values(slot), slot[~measured[indices]]
+        in_order = due[by_slot(slot)]
+        yield BlockArm(
+            block,
+            arm,
+            indices,
+            duplicated=len(indices) - len(slots),
+            missing=int(slots[-1]) + 1 - int(np.count_nonzero(slots >= 0)),  # a block's schedule begins with slot 0
+            out_of_order=int(np.count_nonzero(in_order[1:] < in_order[:-1])),
+            begins_ns=float(due.min()),
+            ends_ns=float(due.max()),
+            warmup=(len(warm), int(warm.min(initial=0)), int(warm.max(initial=0))),
+        )
 
 
-def _stretch(
-    block: int, arm: int, indices: np.ndarray, slot: np.ndarray, due: np.ndarray, measured: np.ndarray
-) -> Stretch:
-    slots, warm = distinct_values(slot), slot[~measured]
-    return Stretch(
-        block,
-        arm,
-        indices,
-        twice=len(indices) - len(slots),
-        gaps=int(slots[-1]) + 1 - int(np.count_nonzero(slots >= 0)),  # the schedule of a block begins with slot 0
-        falls=_falls(slot, due),
-        begins_ns=float(due.min()),
-        ends_ns=float(due.max()),
-        warmup=(len(warm), int(warm.min(initial=0)), int(warm.max(initial=0))),
-    )
-
-
-def accounting_guard(rows: RequestTable, stretches: Sequence[Stretch], blocks: Sequence[NotedBlock]) -> Guard:
+def accounting_guard(rows: RequestTable, block_arms: Sequence[BlockArm], blocks: Sequence[NotedBlock]) -> Guard:
     total = account(rows)
     problems = []
     if not total.exact:
@@ -97,15 +93,15 @@ def accounting_guard(rows: RequestTable, stretches: Sequence[Stretch], blocks: S
     if unplaced:
         problems.append(f"{unplaced:,} rows have no valid arm, block or slot")
     noted = {block.block: block.accounting for block in blocks}
-    for stretch in stretches:
-        counted = noted.get(stretch.block, {}).get(ARMS[stretch.arm]) if stretch.arm >= 0 else None
-        if counted is not None and counted != account(rows.take(stretch.rows)):
-            where = f"block {stretch.block}, {ARMS[stretch.arm]}"
+    for one in block_arms:
+        counted = noted.get(one.block, {}).get(ARMS[one.arm]) if one.arm >= 0 else None
+        if counted is not None and counted != account(rows.take(one.rows)):
+            where = f"block {one.block}, {ARMS[one.arm]}"
             problems.append(f"{where}: the rows differ from what the engine counted, {counted.model_dump()}")
-    if twice := sum(stretch.twice for stretch in stretches):
-        problems.append(f"{twice:,} slots are there twice")
-    if gaps := sum(stretch.gaps for stretch in stretches):
-        problems.append(f"{gaps:,} slots of the schedule are missing")
+    if duplicated := sum(one.duplicated for one in block_arms):
+        problems.append(f"{duplicated:,} slots are there twice")
+    if missing := sum(one.missing for one in block_arms):
+        problems.append(f"{missing:,} slots of the schedule are missing")
     detail = (
         f"scheduled {total.scheduled:,} = completed {total.completed:,} + failed {total.failed:,} "
         f"+ timed out {total.timed_out:,} + dropped {total.dropped:,}"
@@ -117,13 +113,13 @@ def accounting_guard(rows: RequestTable, stretches: Sequence[Stretch], blocks: S
     )
 
 
-def clock_guard(rows: RequestTable, stretches: Sequence[Stretch]) -> Guard:
+def clock_guard(rows: RequestTable, block_arms: Sequence[BlockArm]) -> Guard:
     clock = rows.clock
     counts = {fault: int(np.count_nonzero(clock & (1 << bit))) for bit, fault in enumerate(FAULTS)}
-    late = sum(stretch.falls for stretch in stretches)
+    late = sum(one.out_of_order for one in block_arms)
     counts = {FAULTS[0]: counts.pop(FAULTS[0]), OUT_OF_ORDER: late, **counts}
     problems = [f"{count:,} rows: {fault}" for fault, count in counts.items() if count]
-    problems += _out_of_turn([stretch for stretch in stretches if stretch.block >= 0 and stretch.arm >= 0])
+    problems += _out_of_turn([one for one in block_arms if one.block >= 0 and one.arm >= 0])
     problems += [] if len(rows) else ["no request was recorded"]
     return Guard(
         id="clock-monotonic",
@@ -132,11 +128,11 @@ def clock_guard(rows: RequestTable, stretches: Sequence[Stretch]) -> Guard:
     )
 
 
-def _out_of_turn(stretches: Sequence[Stretch]) -> Iterator[str]:
+def _out_of_turn(block_arms: Sequence[BlockArm]) -> Iterator[str]:
     """Blocks come one after the other, and the arms of one block were measured at one time."""
     ended_ns, ahead = -np.inf, -1
-    for block, stretches_of_block in groupby(stretches, key=lambda stretch: stretch.block):
-        arms = list(stretches_of_block)
+    for block, arms_of_block in groupby(block_arms, key=lambda one: one.block):
+        arms = list(arms_of_block)
         begins, ends = [arm.begins_ns for arm in arms], [arm.ends_ns for arm in arms]
         if min(begins) < ended_ns:
             yield f"block {block} begins before block {ahead} ended"
@@ -146,20 +142,20 @@ def _out_of_turn(stretches: Sequence[Stretch]) -> Iterator[str]:
         ended_ns, ahead = max(ends), block
 
 
-def warmed_up_guard(stretches: Sequence[Stretch], blocks: Sequence[NotedBlock], case: Case | None) -> Guard:
+def warmed_up_guard(block_arms: Sequence[BlockArm], blocks: Sequence[NotedBlock], case: Case | None) -> Guard:
     """Whether both arms of each pair of blocks were sent the same warm-up: an arm that was sent less of it starts from
     a colder cache than the other."""
     pair_of: dict[int, tuple[str, int]] = {}
     for noted in blocks:
         in_turns = "pair", -1 if noted.pair is None else noted.pair
         pair_of[noted.block] = ("block", noted.block) if len(noted.arms) > 1 else in_turns
-    pairs: dict[tuple[str, int], dict[int, list[Stretch]]] = {}
-    for stretch in stretches:
-        if stretch.block in pair_of and stretch.arm >= 0:
-            pairs.setdefault(pair_of[stretch.block], {}).setdefault(stretch.arm, []).append(stretch)
+    pairs: dict[tuple[str, int], dict[int, list[BlockArm]]] = {}
+    for one in block_arms:
+        if one.block in pair_of and one.arm >= 0:
+            pairs.setdefault(pair_of[one.block], {}).setdefault(one.arm, []).append(one)
     problems, counts = [], []
     for pair in pairs.values():
-        warm = [sorted(stretch.warmup for stretch in pair.get(arm, [])) for arm in range(len(ARMS))]
+        warm = [sorted(one.warmup for one in pair.get(arm, [])) for arm in range(len(ARMS))]
         counts += [count for sent in warm for count, _, _ in sent]
         if all(warm) and warm[0] != warm[1]:
             block = pair[0][0].block
@@ -182,12 +178,6 @@ def warmed_up_guard(stretches: Sequence[Stretch], blocks: Sequence[NotedBlock], 
         ok=not problems,
         detail="; ".join(problems) or f"{detail} in each arm of each block, the same in both arms",
     )
-
-
-def _falls(slot: np.ndarray, due: np.ndarray) -> int:
-    """How many rows of one block and arm are due before the slot ahead of them."""
-    due = due[by_slot(slot)]
-    return int(np.count_nonzero(due[1:] < due[:-1]))
 
 
 def _by_block_and_arm(rows: RequestTable) -> Iterator[Group]:

@@ -153,7 +153,7 @@ def _too_short(case: Case, probe: ProbeUnits) -> ArgumentError:
 
 
 def _enough_probes(case: Case, probe: ProbeUnits, baseline: MeasuredBaseline | None) -> bool:
-    """For the goals on the probe; and of its own, whatever the workload tells, so that readers see something of it."""
+    """For the goals on the probe, and by the probe alone whatever the workload shows."""
     goals = [goal for goal in powers(case, probe, baseline) if kind_of(goal.name).probe]
     boundary, rate_fraction = boundary_of_look(case.plan.blocks, case)
     rule = IntervalRule(boundary, interval_error_rate(case) * rate_fraction, design_of(case).batches_are_units)

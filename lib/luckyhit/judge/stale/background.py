@@ -35,11 +35,11 @@ from luckyhit.records import REQUESTS
 if TYPE_CHECKING:
     from luckyhit.case import Case
 
-TOLD_BY = (
+ANSWER_COLUMNS = (
     *("arm", "block", "slot", "phase", "route", "key", "sent_ns", "done_ns", "status", "error", "version", "cache"),
 )
 """The columns of the requests behind reads and writes."""
-ANSWERS = pa.schema([REQUESTS.field(name) for name in TOLD_BY])
+ANSWER_SCHEMA = pa.schema([REQUESTS.field(name) for name in ANSWER_COLUMNS])
 COLUMNS = [
     *("arm", "block", "slot", "route", "key", "sent_ns", "seen_version", "outcome", "behind", "since_ack_ns"),
     *("write_slot", "since_write_ns", "cache"),
@@ -100,7 +100,7 @@ def _judged(frame: pd.DataFrame, family: Family, shared: bool) -> pd.DataFrame:
     reads = pd.DataFrame(
         {
             **{name: rows[name] for name in ("arm", "block", "slot", "route", "key", "sent_ns")},
-            "seen_version": history.seen.series(rows.index),
+            "seen_version": history.shown_version.series(rows.index),
             "outcome": pd.Series(outcome, index=rows.index, dtype="str"),
             "behind": behind.series(rows.index),
             "since_ack_ns": since_ack.series(rows.index),
@@ -137,7 +137,7 @@ class _History:
     lasting: np.ndarray  # scope and value
     sent: Numbers
     done: Numbers
-    seen: Numbers
+    shown_version: Numbers
     accepted: np.ndarray
     open: np.ndarray
     unnamed: np.ndarray  # accepted, of an unknown value
@@ -169,7 +169,7 @@ class _History:
             lasting=np.unique(scope * values + value, return_inverse=True)[1],
             sent=sent,
             done=done,
-            seen=version.among(reading & as_expected & sent.present & done.present),
+            shown_version=version.among(reading & as_expected & sent.present & done.present),
             accepted=named & full & answered,
             open=named & ~(full & answered),
             unnamed=plain & answered,
@@ -179,7 +179,7 @@ class _History:
     def outcomes(self) -> tuple[np.ndarray, Numbers, Numbers]:
         """By row: its outcome, how many newer writes were acknowledged, and how long before its send, in ns, the first
         of them was. Rows of writes are unknown."""
-        asked = np.flatnonzero(self.seen.present)
+        asked = np.flatnonzero(self.shown_version.present)
         sent, done = self.sent.value[asked], self.done.value[asked]
         group, pair = self.group[asked], self.pair[asked]
         accepted, begun = self.accepted, np.where(self.sent.present, self.sent.value, NEVER)
@@ -222,7 +222,7 @@ class _History:
         """Mask of the rows that show the same as a read sent before the first write of its key."""
         written = self.accepted | self.open | self.unnamed | self.wild
         first = _earliest(self.group[written], begun[written], self.group)
-        known = self.seen.present
+        known = self.shown_version.present
         return _earliest(self.pair[known], self.sent.value[known], self.pair) < first
 
     def repeated(self) -> np.ndarray:

@@ -48,7 +48,7 @@ def stale_units(probed: Probed, within_s: float) -> StaleShare:
 
 def stale_pairs(before: Probed, after: Probed, background: pd.DataFrame | None, within_s: float) -> StalePairs:
     """The units that both arms have. `background`: the workload's reads in the same blocks (see
-    `background.background_reads`), None where none tells a version."""
+    `background.background_reads`), None without versions."""
     routes = burst_routes(before, after)
     units = [probe_units(arm.classified, within_s, routes) for arm in (before, after)]
     probed = _stale_in_both(units[0], units[1], [*_PROBE, "mode", "route", "delay_ns"])
@@ -76,12 +76,12 @@ def probe_units(classified: pd.DataFrame, within_s: float, routes: list[str]) ->
     `burst_routes`."""
     since = whole_numbers(classified["since_ack_ns"])
     exposed = classified["prestate"].isin(list(EXPOSED)).to_numpy(dtype=bool)
-    behind = exposed & classified["after_ack"].to_numpy(dtype=bool) & since.present
-    past = behind & (since.value > round(within_s * 1e9))
+    acked = exposed & classified["after_ack"].to_numpy(dtype=bool) & since.present
+    past = acked & (since.value > round(within_s * 1e9))
     burst = _burst(classified)
     # An in-flight probe has the racing read beside its planned one.
     once = classified[past & ~burst].sort_values("delay_ns", kind="stable").drop_duplicates(_PROBE, keep="last")
-    polls = _turns(classified[behind & burst].assign(past=past[behind & burst]), routes)
+    polls = _turns(classified[acked & burst].assign(past=past[acked & burst]), routes)
     units = pd.concat([once, _first_past(polls).assign(delay_ns=0)])
     return units[[*_PROBE, "mode", "route", "delay_ns", "outcome"]]
 

@@ -67,7 +67,7 @@ class Sequential:
 
     def __init__(self, tuned_for: float = TUNED_FOR) -> None:
         if not tuned_for > 0:
-            raise ValueError(f"tuned_for has to be above 0, not {tuned_for}")
+            raise ValueError(f"tuned_for must be greater than 0 (got {tuned_for})")
         # The best mixture for n units: Howard, Ramdas, McAuliffe and Sekhon 2021, Annals of Statistics 49: 1055, in
         # the approximation of their proposition 3.
         doubled = 2 * np.log(1 / _TYPICAL_ERROR_RATE)

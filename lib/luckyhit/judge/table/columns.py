@@ -50,7 +50,7 @@ SMALL, ROOMY = 2**13, 2**29
 def rows_of(frame: pd.DataFrame) -> RequestTable:
     """The frame as arrays. Missing columns and invalid numbers become NaN or -1, which guards report."""
     rows = as_they_come(frame)
-    return RequestTable.of(in_order({name: rows.column(name) for name in COLUMNS}), rows.routes)
+    return RequestTable(in_order({name: rows.column(name) for name in COLUMNS}), rows.routes)
 
 
 def as_they_come(frame: pd.DataFrame) -> RequestTable:
@@ -62,7 +62,7 @@ def as_they_come(frame: pd.DataFrame) -> RequestTable:
     error[(error < 0) & frame["error"].notna().to_numpy(dtype=bool)] = OTHER_ERROR
     unexpected = np.flatnonzero(error == UNEXPECTED)
     error[unexpected] = _by_status(_number(frame["status"].iloc[unexpected]))
-    return RequestTable(
+    return RequestTable.of_times(
         arm=_codes(frame["arm"], ARMS),
         block=_whole(frame["block"]),
         slot=_whole(frame["slot"]),
@@ -114,7 +114,7 @@ def rows_of_parts(parts: Iterable[pa.Table], expected: int = 0) -> RequestTable:
         joined[name], routes = _same_codes(texts.pop(name))
     growing.clear()
     pa.default_memory_pool().release_unused()
-    return RequestTable.of(in_order(joined), routes)
+    return RequestTable(in_order(joined), routes)
 
 
 _TEXTS = ("key", "route")

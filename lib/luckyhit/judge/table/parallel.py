@@ -1,4 +1,4 @@
-"""Independent parts of the judging in two threads: numpy releases the interpreter, so a second core halves the time."""
+"""Independent parts of the judging in threads: numpy releases the interpreter, so a second core halves the time."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import TypeVar
 
 T = TypeVar("T")
 AT_ONCE = 2
-"""More would need more memory: each thread works on copies of columns."""
+"""More would need more memory, too: each works on copies of columns."""
 MANY = 500_000
-"""Rows. With fewer, threads cost more than they save, and hide the origin of a fault."""
+"""Rows: with fewer, threads cost more than they save."""
 
 
-class ParallelTasks(AbstractContextManager["ParallelTasks"]):
-    """Tasks in any order: `start` returns a function that waits for the task's result, or raises its error. With few
-    rows each task is done when it is started."""
+class Parallel(AbstractContextManager["Parallel"]):
+    """Work that may be done in any order: `start` returns a function that waits for its result, and raises what it
+    raised. With few rows each part is done at once."""
 
     def __init__(self, rows: int) -> None:
         self._pool = ThreadPoolExecutor(AT_ONCE) if rows > MANY else None
@@ -34,6 +34,3 @@ class ParallelTasks(AbstractContextManager["ParallelTasks"]):
     ) -> None:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
-
-
-__all__ = ["ParallelTasks"]

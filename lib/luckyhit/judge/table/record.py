@@ -9,7 +9,7 @@ import pandas as pd
 
 from luckyhit.case import Case
 from luckyhit.judge.freshness.probed import Probed
-from luckyhit.judge.stale.background import ANSWERS, background_reads
+from luckyhit.judge.stale.background import ANSWER_SCHEMA, background_reads
 from luckyhit.judge.table.probe_frames import probe_frame, request_frame
 from luckyhit.judge.table.samples import ARMS, RequestTable, among, rows_of
 from luckyhit.records import READS, WRITES
@@ -77,7 +77,7 @@ class Record:
         if answers is None or "version" not in answers.columns or not answers["version"].notna().any():
             return None
         if not self._background:
-            self._background.append(background_reads(request_frame(answers, ANSWERS), case))
+            self._background.append(background_reads(request_frame(answers, ANSWER_SCHEMA), case))
         reads = self._background[0]
         return reads[reads["block"].isin(self.numbers(stage))]
 

@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from luckyhit.judge.table.parallel import ParallelTasks
+from luckyhit.judge.table.parallel import Parallel
 from luckyhit.judge.table.rows import ARMS, NO_ROW, Column, SinceDue, members
 
 ROOM = 2
@@ -26,7 +26,7 @@ def in_order(columns: dict[str, Column]) -> dict[str, Column]:
     order = _order(*(columns[name] for name in ("measured", "arm", "block", "slot")))  # type: ignore[arg-type]
     if order is None:
         return columns
-    with ParallelTasks(len(order)) as work:
+    with Parallel(len(order)) as work:
         coming = {name: work.start(partial(_placed, columns, name, order)) for name in list(columns)}
         return {name: column() for name, column in coming.items()}
 

@@ -67,7 +67,7 @@ Column = np.ndarray | SinceDue
 
 
 class _Named:
-    """A column of Rows as an attribute."""
+    """A column of a RequestTable as an attribute."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
@@ -104,46 +104,30 @@ class RequestTable:
     key = _Named()
     route = _Named()
 
-    def __init__(
-        self,
-        *,
-        arm: np.ndarray,
-        block: np.ndarray,
-        slot: np.ndarray,
-        measured: np.ndarray,
-        due_ns: np.ndarray,
-        sent_ns: np.ndarray,
-        first_byte_ns: np.ndarray,
-        done_ns: np.ndarray,
-        error: np.ndarray,
-        cache: np.ndarray,
-        numbers: Mapping[str, np.ndarray],
-        key: np.ndarray,
-        route: np.ndarray,
-        routes: Sequence[str] = (),
-    ) -> None:
-        """`numbers`: by column of NUMBER_COLUMNS; those that are missing are not visible."""
+    def __init__(self, columns: dict[str, Column], routes: Sequence[str] = ()) -> None:
+        """`columns`: all of COLUMNS, as they are."""
         self.routes = tuple(routes)
+        self._columns, self._size = columns, len(columns["arm"])
         self._whole: RequestTable | None = None
         self._which: np.ndarray | slice | None = None
-        self._size = len(arm)
-        self._columns: dict[str, Column] = {
-            "arm": arm, "block": block, "slot": slot, "measured": measured, "due_ns": due_ns,
-            "done_ns": done_ns, "send_delay_ns": _after(due_ns, sent_ns),
-            "clock": clock_faults(due_ns, sent_ns, first_byte_ns, done_ns), "error": error, "cache": cache,
-            "key": key, "route": route,
-            **{name: numbers.get(name, np.full(len(arm), np.nan)) for name in NUMBER_COLUMNS},
-        }  # fmt: skip
 
     @classmethod
-    def of(cls, columns: dict[str, Column], routes: Sequence[str] = ()) -> RequestTable:
-        """Rows with these COLUMNS, as they are."""
-        rows = object.__new__(cls)
-        rows.routes = tuple(routes)
-        arm = columns["arm"]
-        assert isinstance(arm, np.ndarray)  # times only are kept as anything else
-        rows._whole, rows._which, rows._size, rows._columns = None, None, len(arm), columns
-        return rows
+    def of_times(
+        cls,
+        sent_ns: np.ndarray,
+        first_byte_ns: np.ndarray,
+        numbers: Mapping[str, np.ndarray],
+        routes: Sequence[str] = (),
+        **columns: np.ndarray,
+    ) -> RequestTable:
+        """From the other COLUMNS and what the rest is made of. `numbers`: by column of NUMBER_COLUMNS; missing ones are
+        not visible."""
+        due_ns, done_ns = columns["due_ns"], columns["done_ns"]
+        with np.errstate(invalid="ignore", over="ignore"):
+            delay_ns = (sent_ns - due_ns).astype(np.float32)
+        made = {"send_delay_ns": delay_ns, "clock": clock_faults(due_ns, sent_ns, first_byte_ns, done_ns)}
+        blank = np.full(len(due_ns), np.nan)
+        return cls({**columns, **made, **{name: numbers.get(name, blank) for name in NUMBER_COLUMNS}}, routes)
 
     def __len__(self) -> int:
         return self._size
@@ -175,11 +159,11 @@ class RequestTable:
 
     def with_columns(self, **columns: np.ndarray) -> RequestTable:
         """The same rows with some of COLUMNS replaced."""
-        return RequestTable.of({**{name: self.column(name) for name in COLUMNS}, **columns}, self.routes)
+        return RequestTable({**{name: self.column(name) for name in COLUMNS}, **columns}, self.routes)
 
     def _picked(self, which: np.ndarray | slice) -> RequestTable:
-        rows = object.__new__(RequestTable)
-        rows._whole, rows._columns, rows.routes = self, {}, self.routes
+        rows = RequestTable(self._columns, self.routes)
+        rows._whole = self
         if isinstance(which, slice):
             rows._which, rows._size = which, which.stop - which.start
         else:
@@ -274,7 +258,7 @@ def rows_together(*parts: RequestTable) -> RequestTable:
     first = parts[0]._whole
     if first is not None and len(wholes) == 1:
         return first._picked(np.concatenate([part._places for part in parts]))
-    return RequestTable.of(
+    return RequestTable(
         {name: np.concatenate([part.wide(name) for part in parts]) for name in COLUMNS}, parts[0].routes
     )
 
@@ -293,11 +277,6 @@ def places(mask: np.ndarray) -> np.ndarray:
     """Where a mask is true, in four bytes each where that is enough."""
     indices = np.flatnonzero(mask)
     return indices.astype(np.int32) if len(mask) < NO_ROW else indices
-
-
-def _after(due: np.ndarray, sent: np.ndarray) -> np.ndarray:
-    with np.errstate(invalid="ignore", over="ignore"):
-        return (sent - due).astype(np.float32)
 
 
 def clock_faults(due: np.ndarray, sent: np.ndarray, first: np.ndarray, done: np.ndarray) -> np.ndarray:

@@ -103,8 +103,8 @@ class CacheSource:
     one if `nearest_first`.
 
     `keeps`: what such a cache stores. `responses`: whole responses, outside the service, so that everything else in a
-    hit is of the moment when it was stored. `pages`: the same inside the service, so that this holds for the headers before
-    its own. None: unknown (a service may report any cache that it asks in this way).
+    hit is of the moment when it was stored. `pages`: the same inside the service, so that this holds for the headers
+    before its own. None: unknown (a service may report any cache that it asks in this way).
     `edge`: only a cache at the edge of the network sends it, at any place in the response. `same_as`: earlier headers
     in which the same layer reports the same. `only_hits`: sent with hits alone. `tells_stale`: it has a word of its own
     for responses past their lifetime.

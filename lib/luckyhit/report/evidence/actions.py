@@ -6,7 +6,7 @@ Details may be missing, or of another version. What is not known is a dash, neve
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -51,45 +51,40 @@ class ActionRow:
         return WORDS[self.state]
 
 
-def action_rows(recorded: Recorded, journal: JournalEvidence) -> list[ActionRow]:
-    """One row for each kind of step that the run took; none where it only observed."""
-    return list(_rows(recorded, journal))
-
-
-def _rows(recorded: Recorded, journal: JournalEvidence) -> Iterator[ActionRow]:
-    zone = clock_of(recorded.manifest)
-
-    def row(id: str, steps: Sequence[Step], times: str, done: str, back: str, state: State) -> ActionRow:
-        state = "open" if any(step.open for step in steps) else state
-        return ActionRow(id, times, span_text(list(steps), zone), _sentence(done), _sentence(back), state)
-
-    if steps := journal.named("start"):
-        yield row("start", steps, *_processes(steps, journal.named("apply")))
-    if steps := journal.named("worktree"):
-        yield row("worktree", steps, *_worktrees(steps))
-    if steps := journal.named("apply"):
-        yield row("apply", steps, *_change(steps))
-    if steps := journal.named("clear"):
-        yield row("clear", steps, *_keys(steps))
-        if backups := [step for step in steps if step.inverse.get("backup")]:
-            yield row("backup", backups, *_backups(backups, journal))
-    if steps := journal.named("notify"):
-        yield row("notify", steps, *_notify(steps))
-    if steps := journal.named("purge"):
-        yield row("purge", steps, *_purges(steps))
-    if probe := _probe(recorded, journal):
-        yield row("probe", journal.named("probe"), *probe)
-    if writes := _workload_writes(recorded):
-        yield ActionRow("workload", writes[0], DASH, writes[1], writes[2], "stays")
-    for name in list(dict.fromkeys(step.step for step in journal.steps if step.step not in ACTION_IDS))[:_MOST_UNKNOWN]:
-        steps = journal.named(name)
-        undone = sum(not step.open for step in steps)
-        done = f"This version does not know what a step “{name}” does"
-        yield row(name, steps, _times(len(steps)), done, f"{undone} of {len(steps)} are closed", "back")
-
-
 _Cells = tuple[str, str, str, State]
 """(how often, what was done, what became of it, its state once all steps are closed)."""
+
+
+def action_rows(recorded: Recorded, journal: JournalEvidence) -> list[ActionRow]:
+    """One row for each kind of step that the run took; none where it only observed."""
+    zone, clears = clock_of(recorded.manifest), journal.named("clear")
+    known: list[tuple[str, list[Step], Callable[[Sequence[Step]], _Cells]]] = [
+        ("start", journal.named("start"), lambda starts: _processes(starts, journal.named("apply"))),
+        ("worktree", journal.named("worktree"), _worktrees),
+        ("apply", journal.named("apply"), _change),
+        ("clear", clears, _keys),
+        ("backup", [step for step in clears if step.inverse.get("backup")], lambda steps: _backups(steps, journal)),
+        ("notify", journal.named("notify"), _notify),
+        ("purge", journal.named("purge"), _purges),
+    ]
+    entries = [(id, steps, describe(steps)) for id, steps, describe in known if steps]
+    if probe := _probe(recorded, journal):
+        entries.append(("probe", journal.named("probe"), probe))
+    if writes := _workload_writes(recorded):
+        entries.append(("workload", [], writes))
+    unknown = list(dict.fromkeys(step.step for step in journal.steps if step.step not in ACTION_IDS))[:_MOST_UNKNOWN]
+    entries += [(id, journal.named(id), _unknown(journal.named(id))) for id in unknown]
+    rows = []
+    for id, steps, (times, done, outcome, state) in entries:
+        state = "open" if any(step.open for step in steps) else state
+        rows.append(ActionRow(id, times, span_text(steps, zone), _sentence(done), _sentence(outcome), state))
+    return rows
+
+
+def _unknown(steps: Sequence[Step]) -> _Cells:
+    closed = sum(not step.open for step in steps)
+    done = f"This version does not know what a step “{steps[0].step}” does"
+    return _times(len(steps)), done, f"{closed} of {len(steps)} are closed", "back"
 
 
 def _processes(starts: Sequence[Step], applies: Sequence[Step]) -> _Cells:
@@ -211,8 +206,8 @@ def _probe(recorded: Recorded, journal: JournalEvidence) -> _Cells | None:
     return f"in {plural(blocks, 'block')}", done, text or "Nothing was noted", "back" if good else "open"
 
 
-def _workload_writes(recorded: Recorded) -> tuple[str, str, str] | None:
-    """(how often, what, what stays) of the requests of the workload that may write."""
+def _workload_writes(recorded: Recorded) -> _Cells | None:
+    """The requests of the workload that may write."""
     if recorded.case is None:
         return None
     writing = {route.name: route for route in recorded.case.workload.routes if route.method not in SAFE_METHODS}
@@ -225,7 +220,7 @@ def _workload_writes(recorded: Recorded) -> tuple[str, str, str] | None:
     stays = "What they wrote stays, like any user's writes"
     if recorded.case.target.start is not None:
         stays += "; the working directories of the run's own services are gone"
-    return f"{sum(counts.values()):,} requests", f"Scheduled: {listed(parts)}.", f"{stays}."
+    return f"{sum(counts.values()):,} requests", f"Scheduled: {listed(parts)}", stays, "stays"
 
 
 def _last_how(steps: Sequence[Step]) -> str:

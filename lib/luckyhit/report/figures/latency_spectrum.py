@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from luckyhit.records import LATENCIES, METRICS, Result, nearest_rank
+from luckyhit.records import LATENCIES, METRICS, Result
 from luckyhit.report import style
 from luckyhit.report.figures.verdict_words import labelled, with_verdicts
 from luckyhit.report.recorded import Recorded
@@ -43,26 +43,24 @@ def data(recorded: Recorded) -> dict[str, Spectrum]:
     for label, mask in recorded.arms.items():
         latency = recorded.latency_ms[mask]
         failed = int(np.count_nonzero(~np.isfinite(latency)))
-        latency = np.sort(latency[np.isfinite(latency)])
+        latency = latency[np.isfinite(latency)]
         if not len(latency):
             continue
         top = min(0.999, 1 - 1 / (len(latency) + 1))
         odds = np.linspace(_log_odds(max(0.01, 1 / (len(latency) + 1))), _log_odds(top), 160)
         quantiles = 1 / (1 + 10**-odds)
-        named = {q: quantile(latency, q) for q in NAMED if len(latency) * (1 - q) >= 1}
-        values = np.array([quantile(latency, q) for q in quantiles])
+        # The smallest latency with at least this share at or below it: one that happened.
+        values = np.quantile(latency, [*quantiles, *NAMED], method="inverted_cdf")
+        named = {q: float(values[len(quantiles) + n]) for n, q in enumerate(NAMED) if len(latency) * (1 - q) >= 1}
         certain = 1 - TAIL / len(latency)
-        by_label[label] = Spectrum(quantiles, np.maximum(values, 1e-4), certain, len(latency), failed, named)
+        by_label[label] = Spectrum(
+            quantiles, np.maximum(values[: len(quantiles)], 1e-4), certain, len(latency), failed, named
+        )
     return by_label
 
 
 def _log_odds(share: float) -> float:
     return float(np.log10(share / (1 - share)))
-
-
-def quantile(ordered: np.ndarray, q: float) -> float:
-    """The smallest value with at least this share at or below it: a latency that happened."""
-    return float(ordered[nearest_rank(q, len(ordered))])
 
 
 _TICKS = (0.01, 0.1, 0.5, 0.9, 0.99, 0.999)

@@ -11,11 +11,11 @@ from luckyhit.case.values.units import format_duration
 from luckyhit.judge.facade import level_of_values, values_of
 from luckyhit.records import LATENCIES, METRICS, OF_REQUESTS, GoalName, MetricName
 from luckyhit.report.figures.late_reads import facts_of_baseline
-from luckyhit.report.figures.latency_spectrum import NAMED, quantile
 from luckyhit.report.recorded import Recorded
 from luckyhit.text.numbers import DASH, percent, sentence_case
 from luckyhit.text.quantities import difference_text, value_text
 
+TAIL = 0.999
 LATENCIES_SHOWN = [name for name in LATENCIES if METRICS[name].baseline]
 
 
@@ -109,7 +109,7 @@ class PlainNumbers:
 def plain_numbers(recorded: Recorded, mask: np.ndarray) -> PlainNumbers:
     """Of the rows in `mask`. A quantile needs a request beyond it."""
     rows = recorded.rows.take(mask)
-    latency = np.sort(rows.latency_ms[np.isfinite(rows.latency_ms)])
+    latency = rows.latency_ms[np.isfinite(rows.latency_ms)]
     levels: dict[MetricName, float | None] = {}
     visible: dict[MetricName, int] = {}
     for name in OF_REQUESTS:
@@ -118,5 +118,6 @@ def plain_numbers(recorded: Recorded, mask: np.ndarray) -> PlainNumbers:
         visible[name] = len(values)
         enough = len(values) * (1 - (METRICS[name].quantile or 0.0)) >= 1
         levels[name] = level_of_values(name, values) if enough else None
-    tail_ms = quantile(latency, NAMED[-1]) if len(latency) * (1 - NAMED[-1]) >= 1 else None
+    enough = len(latency) * (1 - TAIL) >= 1
+    tail_ms = float(np.quantile(latency, TAIL, method="inverted_cdf")) if enough else None
     return PlainNumbers(len(rows), len(latency), levels, visible, tail_ms)

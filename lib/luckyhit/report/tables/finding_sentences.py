@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from luckyhit.judge.facade import NOT_LOOKED_FOR, in_doubt
 from luckyhit.records import CACHE_STATUSES, Arm, CountOf, Doubt, Result, RunFinding
+from luckyhit.report.figures.late_reads import seconds_text
 from luckyhit.report.tables.cache_event_table import signed_ms
 from luckyhit.text.numbers import listed, number, percent
 
@@ -233,8 +234,8 @@ def _cache_outlives_clear(finding: RunFinding) -> str:
 
 def _outlives_ttl(finding: RunFinding) -> str:
     arms = [arm for arm in ("before", "after") if finding.facts.get(f"{arm}_oldest_ms") is not None]
-    ttls = [_seconds(finding.facts[f"{arm}_ttl_ms"]) for arm in arms]
-    oldest = [f"{_seconds(finding.facts[f'{arm}_oldest_ms'])} {arm}" for arm in arms]
+    ttls = [_seconds(finding, f"{arm}_ttl_ms") for arm in arms]
+    oldest = [f"{_seconds(finding, f'{arm}_oldest_ms')} {arm}" for arm in arms]
     renewals = [f"{int(finding.facts[f'{arm}_renewals'] or 0):,} times {arm}" for arm in arms]
     text = in_both(finding, f"Old HITs beyond the time to live of {listed(list(dict.fromkeys(ttls)))}")
     return (
@@ -242,9 +243,8 @@ def _outlives_ttl(finding: RunFinding) -> str:
     )
 
 
-def _seconds(value_ms: float | int | str | bool | None) -> str:
-    value = float(value_ms or 0)
-    return f"{number(value)} ms" if value < 1000 else f"{number(value / 1000)} s"
+def _seconds(finding: RunFinding, name: str) -> str:
+    return seconds_text(float(finding.facts[name] or 0) / 1000)
 
 
 def _status(finding: RunFinding) -> str:

@@ -5,7 +5,6 @@ A dash stands for what was not visible in one arm; rows that are empty in all ar
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -31,7 +30,6 @@ _CACHE = {
     "bypass": "past the cache",
     "unknown": "no cache status",
 }
-_UNIT = re.compile(r"(?<=\d) (?=%|ms\b)")
 Cell = Callable[[FreshnessFacts], str | None]
 
 
@@ -53,8 +51,7 @@ def readers(recorded: Recorded) -> ReadersTable | None:
     for name, cell in _rows(recorded, [fact for _, fact in shown]):
         cells = [cell(fact) for _, fact in shown]
         if any(text is not None for text in cells):
-            # Numbers stay with their units on a narrow page.
-            rows.append((name, [DASH if text is None else _UNIT.sub("\u00a0", text) for text in cells]))
+            rows.append((name, [DASH if text is None else text for text in cells]))
     asked = requested_variants(recorded)
     if asked is not None:
         rows.append(("Requested as", [asked.text] * len(shown)))

@@ -130,17 +130,10 @@ def key_numbers(recorded: Recorded) -> list[MetricRow]:
             return (3 if metric.effect is not None else 4), place(name)
         if metric.want == "better" or metric.verdict == "HURT" or metric.limit == "broken":
             return 0, place(name)
-        return (1 if _moved(name, metric) else 2), place(name)
+        return (1 if got_worse(name, metric) else 2), place(name)
 
     names = sorted(result.metrics, key=rank)[:3]
     return [metric_row(name, result.metrics[name], result) for name in names if rank(name)[0] < 4]
-
-
-def _moved(name: GoalName, metric: Metric) -> bool:
-    """Whether it got worse for certain: a cost that a reader has to know of."""
-    if kind_of(name).higher_is_better:
-        return metric.high is not None and metric.high < 0
-    return metric.low is not None and metric.low > 0
 
 
 def naive_rows(result: Result) -> list[tuple[str, str, str]]:
