@@ -112,8 +112,9 @@ def keep_case(run: CaseRun, case: Case) -> None:
 
 @pytest.fixture
 def live(
-    make_case: Callable[..., Case], run: CaseRun, service: FlagService, server: Any, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., Stack]:
+    make_case: Callable[..., Case], run: CaseRun, service: FlagService, server: Any, journal: Journal,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[..., Stack]:  # fmt: skip
     """`live(change)`: a service and a cache that run already, as a stack that may be changed."""
     monkeypatch.setenv("SHOP_CACHE", f"redis://127.0.0.1:{server.port}/0")
     monkeypatch.setenv("SHOP_TOKEN", "s3cret-token")
@@ -124,7 +125,7 @@ def live(
         case = make_case(**{"change": change, "design": "crossover", "target": url, "cache": cache, **parts})
         keep_case(run, case)
         stack = Stack(case, "before", run.path / "work" / "before", project=run.path, allow_change=True)
-        stack.start()
+        start_stacks([stack], journal)
         return stack
 
     return make

@@ -131,7 +131,7 @@ def test_change_of_an_own_service_holds_and_is_undone(
         {"command": command, "env": {"CACHE": "{cache_url}"}}, change={"what": "w", "smallest": "s", **row.change}
     )
     prepare(stack)
-    for arm in ("before", "after"):
+    for arm in ("after", "before", "after"):
         reset_block({arm: stack}, stack.case, journal)  # type: ignore[dict-item]
         assert in_place(stack, journal) is (arm == "after")
         if arm == "after" or row.change["kind"] != "command":

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from luckyhit.case.model import Case
 from luckyhit.case_run import CaseRun
 from luckyhit.change.journal import Journal
 from luckyhit.change.lock import target_identities, target_lock
+from luckyhit.change.processes import myself
 from luckyhit.errors import TargetBusy
 
 URL_TARGET = {"url": "http://shop.test:8080"}
@@ -131,12 +132,14 @@ def test_an_unreadable_journal_counts_as_open(case: Case, run: CaseRun) -> None:
         pass
 
 
-def test_a_service_that_is_gone_does_not_count_as_open(make_case: Callable[..., Case], run: CaseRun) -> None:
+@pytest.mark.parametrize("lives", [False, True])
+def test_service_counts_as_open_while_it_lives(lives: bool, make_case: Callable[..., Case], run: CaseRun) -> None:
     start: dict[str, Any] = {"command": ["serve", "{cache_url}"], "port": 8123}
     case = make_case(target={"start": start}, design="crossover")
     journal = Journal(run.path / "journal.jsonl")
     step = journal.intend("start", {"target": ["port 8123"]}, {"kind": "end-processes"})
-    gone = {"pid": os.getpid(), "created": datetime(2001, 1, 1, tzinfo=UTC).timestamp(), "what": "service"}
-    journal.confirm(step, {"processes": [gone]})
-    with target_lock(case, run.path.parents[1]):
+    service = {**myself(), "what": "service"}
+    journal.confirm(step, {"processes": [service if lives else {**service, "created": service["created"] - 1000}]})
+    refused = pytest.raises(TargetBusy, match="port 8123") if lives else nullcontext()
+    with refused, target_lock(case, run.path.parents[1]):
         pass

@@ -62,22 +62,19 @@ def test_a_cache_inside_the_process_starts_anew_with_it(shelf) -> None:
     assert len(set(processes)) == len(processes) == 4
     assert [entry["start"] for entry in changed] == [{"before": 2, "after": 1}, {"before": 3, "after": 2}]
     assert all(entry["clear"] == {} for entry in manifest["blocks"])
-    assert (
-        guards(result)["same-cache-state-at-block-start"]["ok"]
-        and "2 blocks" in guards(result)["same-cache-state-at-block-start"]["detail"]
-    )
+    assert guards(result)["same-cache-state-at-block-start"]["ok"]
 
 
-def test_a_change_that_shows_nowhere_is_invalid_before_it_is_measured(shelf) -> None:
+def test_a_change_without_effect_is_invalid_unmeasured(shelf) -> None:
     code, result, manifest = shelf("SHELF_SIEZ", "0", "1000")
     assert (code, result["verdict"]) == (4, "INVALID"), result
     failed = guards(result)["declared-difference-only"]
-    assert not failed["ok"] and "SHELF_SIEZ" in failed["detail"] and "size = 0" in failed["detail"]
+    assert not failed["ok"] and "SHELF_SIEZ" in failed["detail"]
     assert {entry["stage"] for entry in manifest["blocks"]} == {"baseline"}
     assert manifest["rollback"]["confirmed"] and not manifest["changed"]
 
 
-def test_a_template_that_fits_nothing_ends_the_run_before_it_begins(shelf) -> None:
+def test_a_template_that_matches_nothing_stops_the_run(shelf) -> None:
     code, result, manifest = shelf("LIFE_MS", "900", "60000", REDIS | {"SHAPE": "conj:a:id=%d"}, ["conj:{x}"])
     assert code == 3 and result is None and manifest["blocks"] == []
     unmatched = UnmatchedKey(b"conj:a:id=1", "fewer-colons", "conj:{x}", colons=1)

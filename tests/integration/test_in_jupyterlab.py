@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from jupyterlab import Notebook, lab_in, notebook_in_browser
 
-pytestmark = [pytest.mark.browser, pytest.mark.measures, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
 
 @pytest.fixture
@@ -59,6 +59,7 @@ def test_a_mistake_a_parameter_and_a_baseline(lab, notebook) -> None:
     assert run["case"] == "short" and [block["stage"] for block in run["blocks"]] == ["baseline"]
 
 
+@pytest.mark.measures
 @pytest.mark.slow
 def test_from_the_baseline_to_a_question_of_ones_own(lab, notebook) -> None:
     """The case is named once; the other notebooks go on with the newest run. Measuring again is a new run."""
@@ -78,6 +79,7 @@ def test_from_the_baseline_to_a_question_of_ones_own(lab, notebook) -> None:
     assert list((folder / "reports").glob(f"*-short-{second['run']}.html"))
 
 
+@pytest.mark.measures
 @pytest.mark.slow
 def test_an_interrupted_change_is_rolled_back_in_the_kernel(lab, notebook) -> None:
     url, folder = lab

@@ -121,8 +121,8 @@ BATCHES: list[dict[str, dict[str, Any]]] = [
             "restore": True,
         }
         for name, leaks in (("refused", False), ("refused and committed", True))
-    }
-    | {
+    },
+    {
         "conditional": {"service": {"etags": True}, "spec": {"rate": "60/s", **WARM}, "seconds": 1.0},
         "two workers": {
             "service": {"workers": 2},

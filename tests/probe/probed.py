@@ -73,8 +73,8 @@ class Measured:
 
     @property
     def problems(self) -> set[str]:
-        """Ids of what went wrong or could not be seen."""
-        return {problem for problem, _ in self.probe.problems}
+        """Ids of what went wrong or could not be seen, but for requests that the end of the block cut off."""
+        return {problem for problem, sentence in self.probe.problems if "no answer (timeout)" not in sentence}
 
 
 def arm_for(url: str, spec: Freshness, *, originals: Mapping[str, int] | None = None, **other: Any) -> ProbeArm:

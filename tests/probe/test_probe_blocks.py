@@ -189,10 +189,10 @@ def test_new_connections_reach_each_worker() -> None:
     assert fresh["connection"].is_unique and not set(fresh["connection"]) & set(kept["connection"])
 
 
-def test_each_burst_ends_with_one_read_past_the_bound() -> None:
+def test_each_burst_has_a_read_past_the_bound() -> None:
     polls = block("bursts").classified
     past = polls.assign(past=polls["since_ack_ns"] > 50_000_000).groupby(["probe", "route"])["past"].sum()
-    assert len(past) >= 4 and past.min() == 1
+    assert len(past) >= 4 and past.min() >= 1
 
 
 def test_both_arms_get_the_same_probes() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 SCRIPT = """
 import sys
 from luckyhit.workflow import steps
@@ -20,5 +22,6 @@ else:
 """
 
 
+@pytest.mark.slow  # imports pandas, judge and report in a new interpreter
 def test_later_cells_find_their_imports_once_the_service_started() -> None:
     subprocess.run([sys.executable, "-c", SCRIPT], check=True, timeout=120)

@@ -3,8 +3,7 @@
 cases       `case(**parts)`: one whole case as a document
 service     `Service(answer, faults=…)`: one HTTP service
 caches      `cache()`: an empty Valkey on a free port
-recorded    `recorded_run()`: a run as measuring leaves it, made from a seed
-sick        services with one known fault each, to be started by hand: `python -m tests.world.sick`
+paged_service, sick   services with one known fault each; by hand: `python -m tests.world.sick`
 """
 
 from .cases import case

@@ -17,11 +17,9 @@ from .service import Reply, Request, Service
 
 
 class PagedService(Service):
-    """`told`: the cache status stands in a header. `text`: stands in each page."""
-
-    def __init__(self, *, forgets_page: bool = False, packed: bool = False, told: bool = True, text: str = "") -> None:
+    def __init__(self, *, forgets_page: bool = False, packed: bool = False, text: str = "") -> None:
         super().__init__()
-        self.forgets_page, self.packed, self.told, self.text = forgets_page, packed, told, text
+        self.forgets_page, self.packed, self.text = forgets_page, packed, text
         self.versions: dict[str, int] = {}
         self.entries: dict[tuple[str, ...], str] = {}
         self._reading = threading.Lock()
@@ -31,7 +29,7 @@ class PagedService(Service):
             self.write(request.path)
             return Reply(status=204)
         status, cache, text = self.read(request.path)
-        headers = {"X-Cache": cache} if self.told else {}
+        headers = {"X-Cache": cache}
         if self.packed:
             return Reply(gzip.compress(text.encode()), status, {**headers, "Content-Encoding": "gzip"})
         return Reply(text.encode(), status, headers)

@@ -35,12 +35,12 @@ def settings_of(stack: Stack, arm: Arm) -> Settings:
     return kind_of(stack).settings(arm)
 
 
-def start_stacks(stacks: Iterable[Stack], journal: Journal | None = None) -> None:
+def start_stacks(stacks: Iterable[Stack], journal: Journal) -> None:
     """Start all of `stacks` at the same time, with their processes in the journal, so that `luckyhit revert` finds them
     after a crash. Where one fails, all are stopped, and the first error is raised."""
 
     def start(stack: Stack) -> None:
-        if journal is None or not stack.owned:
+        if not stack.owned:
             stack.start()
             return
         step = journal.intend(START, _about(stack), {"kind": "end-processes"})

@@ -216,8 +216,8 @@ def freshness_curve(
 def stale_difference(
     before: StaleShare, after: StaleShare, error_rate: float = 0.05, boundary: Boundary | None = None
 ) -> Difference:
-    """The difference of two stale shares, after - before, by `proportions.proportion_difference`. An arm without reads gives
-    the effect NaN and the interval (-1, 1). `boundary`: of one look at a fixed number of reads by default."""
+    """The difference of two stale shares, after - before, by `proportions.proportion_difference`. An arm without reads
+    gives the effect NaN and the interval (-1, 1). `boundary`: of one look at a fixed number of reads by default."""
     counts = before.stale, before.reads, after.stale, after.reads
     return proportion_difference(*counts, boundary or FixedSample(), error_rate)
 

@@ -82,16 +82,16 @@ class LoadOptions:
                 )
         if not 0 <= self.warmup_s <= LONGEST_S:
             raise ArgumentError(
-                f"--warmup must not be negative or above {LONGEST_S:,.0f} (got {self.warmup_s:g})",
-                hint=f"0 to {LONGEST_S:,.0f} seconds.",
+                f"--warmup must be from 0 to {LONGEST_S:,.0f} (got {self.warmup_s:g})",
+                hint=f"Choose 0 to {LONGEST_S:,.0f} seconds.",
             )
         if not 0 <= self.closed <= MOST_CLOSED:
             raise ArgumentError(
                 f"--closed must be from 0 to {MOST_CLOSED} (got {self.closed})",
-                hint=f"0 for an open loop, or 1 to {MOST_CLOSED} connections.",
+                hint=f"Choose 0 for an open loop, or 1 to {MOST_CLOSED} connections.",
             )
         if self.http not in (None, "auto", "1.1", "2"):
-            raise ArgumentError(f"invalid --http: {self.http[:20]!r}", hint="auto, 1.1 or 2.")
+            raise ArgumentError(f"invalid --http: {self.http[:20]!r}", hint="Choose auto, 1.1 or 2.")
         for one, other in _APART:
             if self._given(one) and self._given(other):
                 raise ArgumentError(f"{_flag(one)} and {_flag(other)} can't be combined", hint="Leave one of them out.")
@@ -137,7 +137,7 @@ def stage_facts(text: str) -> dict[str, Any]:
     match = _STAGE.fullmatch(text.strip())
     try:
         if match is None:
-            raise ValueError("a stage")
+            raise ValueError("a rate, then `for` and a time")
         stage = {"lasts": match["time"], "rate": match["rate"]}
         parse_duration(match["time"]), parse_rate(match["rate"])
         if match["to"]:
@@ -145,8 +145,8 @@ def stage_facts(text: str) -> dict[str, Any]:
             stage["to"] = match["to"]
         return stage
     except ValueError as error:
-        hint = f"For example --stage '50/s for 10s' or --stage '50/s to 200/s for 20s' ({error})."
-        raise ArgumentError(f"invalid --stage: {text[:80]!r}", hint=hint) from None
+        example = "--stage '50/s for 10s' or --stage '50/s to 200/s for 20s'"
+        raise ArgumentError(f"invalid --stage: {text[:80]!r}", hint=f"For example {example} ({error}).") from None
 
 
 def key_facts(text: str) -> dict[str, Any]:
@@ -157,7 +157,8 @@ def key_facts(text: str) -> dict[str, Any]:
         first, last = int(match[1]), int(match[2])
         if first <= last:
             return {"first": first, "last": last}
-    raise ArgumentError(f"invalid --keys: {text[:60]!r}", hint="A range such as 1-1000, or @FILE with a key a line.")
+    hint = "Give a range such as 1-1000, or @FILE with one key a line."
+    raise ArgumentError(f"invalid --keys: {text[:60]!r}", hint=hint)
 
 
 def headers_of(lines: Sequence[str], from_env: Sequence[str], environ: Mapping[str, str]) -> dict[str, str]:
@@ -198,7 +199,7 @@ def text_or_file(text: str, option: str) -> str:
     path = Path(text[1:])
     try:
         if path.stat().st_size > LARGEST_BODY:
-            raise ArgumentError(f"{path} is larger than {LARGEST_BODY:,} bytes", hint=f"A smaller file for {option}.")
+            raise ArgumentError(f"{path} is larger than {LARGEST_BODY:,} bytes", hint=f"Give {option} a smaller file.")
         return path.read_bytes().decode("utf-8")
     except OSError as error:
         raise ArgumentError(
