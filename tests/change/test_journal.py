@@ -94,6 +94,7 @@ from pathlib import Path
 from luckyhit.change.journal import Journal, PortablePaths
 from luckyhit.errors import GuardError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+sys.dont_write_bytecode = True
 journal = Journal(Path(sys.argv[1]))
 journal.intend("one")
 size = journal.path.stat().st_size

@@ -149,7 +149,13 @@ def _stopped(main: psutil.Process) -> Iterator[psutil.Process]:
 def start(world: World, *words: str, steps: bool = False, light: bool = False) -> Victim:
     """Start the driver with these words. `steps`: it stops at every line that the journal gets; `light`: without load
     (see driver.py)."""
-    env = {**world.environ, **({"CRASH_STEPS": "1"} if steps else {}), **({"CRASH_LIGHT": "1"} if light else {})}
+    # A compiled module that is cut by a kill, or by a limit on the length of files, spoils the next import of it.
+    env = {
+        **world.environ,
+        "PYTHONDONTWRITEBYTECODE": "1",
+        **({"CRASH_STEPS": "1"} if steps else {}),
+        **({"CRASH_LIGHT": "1"} if light else {}),
+    }
     with (world.project / "driver.log").open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, str(DRIVER), str(world.project), *words],

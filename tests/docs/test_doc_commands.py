@@ -35,6 +35,10 @@ HERE: dict[tuple[str, str], dict[str, str]] = {
     (CHANGE, """grep '"event": "intent"' data/runs/CASE/RUN/journal.jsonl"""): {"CASE/RUN": "stale-price/*"},
     (CHANGE, """grep '"event": "undone"' data/runs/CASE/RUN/journal.jsonl"""): {"CASE/RUN": "stale-price/*"},
     (CHANGE, "luckyhit runs"): {},
+    **{
+        ("docs/visibility.md", f"luckyhit visibility {framework} > cache_visibility.py"): {" > cache_visibility.py": ""}
+        for framework in ("asgi", "wsgi", "django")
+    },
     ("docs/tutorial.md", "luckyhit judge latest"): {},
     (SCHEDULED, "luckyhit runs --prune --keep 60 --older-than 90d --dry-run"): {},
     (SCHEDULED, "luckyhit runs --prune --keep 60 --older-than 90d"): {},

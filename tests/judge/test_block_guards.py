@@ -213,7 +213,7 @@ def test_a_run_that_its_limits_stopped_says_so_before_all_else(stage: str) -> No
     run.blocks = run.blocks[: last + 1]
     run.blocks[last] |= {"stage": stage, "limits": {"error_rate": 0.05, "stopped": STOPPED}}
     run.requests = run.requests[run.requests["block"] <= last]
-    result = run.judge(a_case(GOALS, blocks=2), about=RunHeader(ended=STOPPED))
+    result = run.judge(a_case(GOALS, blocks=2), header=RunHeader(ended=STOPPED))
     assert result.verdict == "INVALID" and "within-the-targets-limits" in failed(result)
     assert STOPPED in result.reason
 
@@ -222,7 +222,7 @@ def test_a_run_that_its_limits_stopped_says_so_before_all_else(stage: str) -> No
 def test_a_run_that_failed_says_why(blocks: int, verdict: str) -> None:
     run = a_run(3, blocks=2, seconds=1.0)
     run.guards, run.blocks = [], run.blocks[:blocks]
-    result = run.judge(a_case(GOALS, blocks=2), about=RunHeader(ended="exit code 3"))
+    result = run.judge(a_case(GOALS, blocks=2), header=RunHeader(ended="exit code 3"))
     assert result.verdict == verdict and "exit code 3" in result.reason
 
 

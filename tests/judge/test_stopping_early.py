@@ -80,12 +80,12 @@ STALE_GOAL = {"want": "no-worse"}
 @pytest.mark.parametrize(
     ("goals", "plan", "probes", "stale", "stops"),
     [
-        ({}, {"stop_early": True}, 40, {}, True),
+        ({}, {"stop_early": True, "freshness": True}, 40, {}, True),
         # A probed run goes on until it knows something about old data, and a case without a probe does not.
-        ({}, {"stop_early": True}, 2, {}, False),
+        ({}, {"stop_early": True, "freshness": True}, 2, {}, False),
         ({}, {"stop_early": True, "freshness": False}, 2, {}, True),
         # A difference in old data that excludes 0 need not be known more closely.
-        ({}, {"stop_early": True}, 20, {"before": 0.5, "after": 0.0}, True),
+        ({}, {"stop_early": True, "freshness": True}, 20, {"before": 0.5, "after": 0.0}, True),
         # A goal on stale reads has to be decided itself.
         ({"stale_reads": STALE_GOAL | {"margin": "2 %"}}, {"stop_early": True}, 30, {}, False),
         ({"stale_reads": STALE_GOAL | {"margin": "15 %"}}, {"stop_early": True}, 30, {}, True),

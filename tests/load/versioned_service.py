@@ -116,7 +116,7 @@ class VersionedService:
             self.commit(key, new["price"], worker)
         return self.write_status
 
-    async def answer(self, method: str, path: str, body: bytes, worker: int) -> tuple[int, Any]:
+    async def response(self, method: str, path: str, body: bytes, worker: int) -> tuple[int, Any]:
         _, kind, key = path.split("/", 2)
         if method != "GET":
             return self.write(method, key, body, worker), {}
@@ -149,7 +149,7 @@ class VersionedService:
                     hit = key in cache
                     status, content = 200, {"data": [{self.field_name: cache.setdefault(key, self.stored(key))}]}
                 else:
-                    status, content = await self.answer(method, path, body, worker)
+                    status, content = await self.response(method, path, body, worker)
                 payload = json.dumps(content).encode()
                 etag = f'"{hashlib.sha256(payload).hexdigest()[:16]}"'
                 if self.etags and method == "GET" and headers.get("if-none-match") == etag:

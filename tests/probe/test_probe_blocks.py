@@ -18,7 +18,7 @@ from tier import one_of_many
 @pytest.mark.parametrize("window_s", [one_of_many(size, quick=size < 1) for size in (0.01, 0.1, 0.4, 1.0, 5.0)])
 def test_window_interval_holds_the_window_and_spans_two_polls(window_s: float) -> None:
     measured = block(f"window {window_s}")
-    windows = staleness_windows(measured.reads, measured.writes)
+    windows = staleness_windows(measured.classified, measured.writes)
     assert len(windows) >= 2 and not windows["censored"].any()
     for window in windows.itertuples():
         write = measured.writes[measured.writes["version"] == window.version].iloc[0]
@@ -51,12 +51,12 @@ def test_curve_is_stale_before_the_window_and_fresh_after() -> None:
 @pytest.mark.parametrize(("name", "stale"), [("healthy", 0.0), ("stuck", 1.0)])
 def test_share_of_late_stale_reads(name: str, stale: float) -> None:
     measured = block(name)
-    late = share_of(late_reads(measured.reads, measured.writes, within_s=0.05))
+    late = share_of(late_reads(measured.classified, within_s=0.05))
     assert late.share == stale and late.reads >= 5
     if not stale:
         assert set(measured.writes["prestate"]) == {"warm", "cold", "in-flight"} and measured.problems <= BUSY
     else:
-        assert staleness_windows(measured.reads, measured.writes)["censored"].all()
+        assert staleness_windows(measured.classified, measured.writes)["censored"].all()
 
 
 OUTCOMES = {
@@ -127,7 +127,7 @@ def test_a_write_inside_a_read_shows_the_stale_set_race() -> None:
 @pytest.mark.parametrize(("name", "stuck"), [("polled race", "in-flight"), ("polled absence", "absent")])
 def test_bursts_probe_the_prestates_that_can_be_stale(name: str, stuck: str) -> None:
     measured = block(name)
-    windows = worst_windows(staleness_windows(measured.reads, measured.writes))
+    windows = worst_windows(staleness_windows(measured.classified, measured.writes))
     censored = windows.groupby("prestate")["censored"].sum()
     assert censored[stuck] >= 1 and censored["warm"] == 0
 

@@ -122,6 +122,7 @@ from pathlib import Path
 from luckyhit.errors import ReportNotWritten
 from luckyhit.case_run import CaseRun
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+sys.dont_write_bytecode = True  # a compiled module would be cut as well, and spoil the next import of it
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
 run, folder = CaseRun(Path(sys.argv[2])), Path(sys.argv[3])
 try:

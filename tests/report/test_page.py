@@ -22,9 +22,9 @@ from luckyhit.errors import ReportNotWritten
 from luckyhit.judge.table.rows import RequestTable
 from luckyhit.judge.verdict import RULES
 from luckyhit.records import Verdict
-from luckyhit.report.figures.verdict_words import VERDICT_MEANINGS
 from luckyhit.report.page import render
 from luckyhit.report.recorded import recorded
+from luckyhit.text.messages import VERDICT_MEANINGS
 
 # A whole report
 
@@ -212,10 +212,12 @@ def files_of_at_most(size: int) -> Iterator[None]:
     """As on a full disk: no file of this process may grow beyond this."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    compiles, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # a compiled module would be cut as well
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
         yield
     finally:
+        sys.dont_write_bytecode = compiles
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         signal.signal(signal.SIGXFSZ, handler)
 

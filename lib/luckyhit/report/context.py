@@ -17,7 +17,6 @@ from luckyhit.report.evidence.journal_view import JournalEvidence, journal_lost,
 from luckyhit.report.evidence.repeat_run import commands, data_files
 from luckyhit.report.figures import timeline
 from luckyhit.report.figures.figure_rows import FIGURES, picture_of, shown_on_page
-from luckyhit.report.figures.verdict_words import VERDICT_MEANINGS
 from luckyhit.report.html_files import LONGEST_CASE_FILE, Long
 from luckyhit.report.recorded import Recorded
 from luckyhit.report.tables import (
@@ -38,6 +37,7 @@ from luckyhit.report.tables.finding_sentences import (
     unexpected_rows,
 )
 from luckyhit.run import Run
+from luckyhit.text.messages import VERDICT_MEANINGS
 from luckyhit.text.numbers import percent
 
 MOST_NOTES = 60

@@ -10,14 +10,6 @@ from luckyhit.text.numbers import number, plural, sentence
 from luckyhit.text.quantities import difference_text, interval_text, name_of
 from luckyhit.text.wording import text_of
 
-VERDICT_MEANINGS = {
-    "HELPED": "something got better, and nothing got worse than the case accepts",
-    "HURT": "something got worse than the case accepts",
-    "EQUIVALENT": "nothing got worse than the case accepts, and no improvement counts",
-    "INCONCLUSIVE": "these data can't tell yet whether the change helped or hurt",
-    "INVALID": "a guard failed, so no number here may be relied on",
-    "OBSERVED": "only the baseline was measured, nothing was changed",
-}
 INVALID = "A guard failed, so this shows what was recorded and says nothing about the change."
 
 
