@@ -14,7 +14,7 @@ from luckyhit.case.model import Goal
 from luckyhit.case_run import CaseRun
 from luckyhit.judge import decide
 from luckyhit.judge.evidence import Evidence, evidence_of
-from luckyhit.judge.findings import FINDERS, same_bytes_other_url
+from luckyhit.judge.findings import FINDERS
 from noted import manifest_with, noted
 from world.paged_service import PagedService
 
@@ -81,7 +81,7 @@ def measured(folder: Path, before: PagedService, after: PagedService) -> Evidenc
 def test_wrong_pages_of_a_real_service_are_found(tmp_path: Path) -> None:
     evidence = measured(tmp_path, PagedService(forgets_page=True), PagedService(packed=True))
     findings = {id: finding for id, find in FINDERS.items() if (finding := find(evidence)) is not None}
-    assert set(findings) <= {same_bytes_other_url.ID, "unexpected-answers", "arms-differ"}
+    assert set(findings) <= {"same-bytes-other-url", "unexpected-answers", "arms-differ"}
     wrong = findings["same-bytes-other-url"]
     assert wrong.before is not None and wrong.after is not None
     assert wrong.before.count >= 10 and wrong.after.count == 0 and wrong.facts["misses_wrong"] == 0
