@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from textwrap import indent
+from typing import Any
 
 import pytest
 from postgres_server import postgres, programs
@@ -32,14 +33,16 @@ lines = []
 app = CacheVisibility(handler, log=lines.append)
 scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []}
 
+answered = []
+
 async def sent(message):
-    pass
+    answered.extend(value.decode() for name, value in message.get("headers", ()) if name == b"X-DB-Calls")
 
 # The first request imports what it needs: it is watched from the second one on.
 for _ in range(2):
     asyncio.run(app(dict(scope), None, sent))
 line = json.loads(lines[-1])
-print(json.dumps([line["cache_hits"], line["cache_misses"], line["db_calls"]]))
+print(json.dumps([line["cache_hits"], line["cache_misses"], line["db_calls"], answered[-1:]]))
 """
 
 LIBRARIES = {
@@ -111,15 +114,15 @@ def cache_url() -> Iterator[str]:
         yield f"redis://127.0.0.1:{server.port}/0"
 
 
-def counted(lines: str, tmp_path: Path, **env: str) -> list[int]:
-    """Hits, misses and calls that the file counted in the second request that ran these lines."""
+def counted(lines: str, tmp_path: Path, *, whole: bool = False, **env: str) -> list[Any]:
+    """Hits, misses and calls that the file counted in the second request that ran these lines; `whole`: and the header."""
     (tmp_path / "cache_visibility.py").write_text(visibility_file("asgi"))
     told = {**os.environ, "DATABASE": str(tmp_path / "d.db"), "PYTHONWARNINGS": "ignore", **env}
     told["PYTHONPATH"] = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
     code = REQUEST.replace("LINES", indent(lines, "    "))
     done = subprocess.run([sys.executable, "-c", code], env=told, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return list(json.loads(done.stdout))
+    return list(json.loads(done.stdout))[: None if whole else 3]
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
@@ -163,3 +166,21 @@ def postgres_url() -> Iterator[str]:
         pytest.skip("PostgreSQL is not installed")
     with postgres(bin_dir) as url:
         yield url
+
+
+UNWATCHED = "import sys, types, sqlite3; sys.modules['pymongo'] = types.ModuleType('pymongo')\n"
+SELECT = "c = sqlite3.connect(FILE); c.execute('SELECT 1'); c.close()\n"
+
+
+@pytest.mark.parametrize(
+    ("lines", "calls", "header"),
+    [
+        (f"import sqlite3; {SELECT}", 1, ["1"]),
+        (UNWATCHED + SELECT, 1, []),
+        (f"{UNWATCHED}{SELECT}database_call(2)", 3, ["3"]),
+        ("pass", 0, []),
+    ],
+    ids=["watched", "another one beside it", "counted by hand", "none"],
+)
+def test_no_number_where_calls_may_be_missed(lines: str, calls: int, header: list[str], tmp_path: Path) -> None:
+    assert counted(lines, tmp_path, whole=True, REDIS_URL="") == [0, 0, calls, header]

@@ -15,11 +15,12 @@ _OWN = "_memver"
 class Counts:
     """What one request did: lookups that found something and that didn't, and calls of the database."""
 
-    __slots__ = ("db_calls", "hits", "misses", "prefixes")
+    __slots__ = ("by_hand", "db_calls", "hits", "misses", "prefixes")
 
     def __init__(self, prefixes: tuple[str, ...]) -> None:
         self.hits = self.misses = self.db_calls = 0
         self.prefixes = prefixes
+        self.by_hand = False
 
     def lookup(self, key: object, found: bool) -> None:
         """Count one lookup, unless its key is none of those that are watched, or is the library's own."""
@@ -52,9 +53,16 @@ def cache_lookup(found: bool, key: object = "") -> None:
 
 
 def database_call(number: int = 1) -> None:
-    """Count calls of a database that is not watched."""
+    """Count calls of a database that is not watched. Who does so is taken to count all of them."""
     if (counts := current.get()) is not None:
         counts.db_calls += number
+        counts.by_hand = True
+
+
+def count_statement() -> None:
+    """Count a call of a database that is watched."""
+    if (counts := current.get()) is not None:
+        counts.db_calls += 1
 
 
 def count_lookup(kind: type, name: str, default_at: int | None = 0) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 from luckyhit.visibility.counts import (
     count_lookup,
     count_lookups,
+    count_statement,
     current,
-    database_call,
     flagged,
     inside_cache,
     inside_database,
@@ -220,7 +220,7 @@ def _counted(original: Callable[..., Any]) -> Callable[..., Any]:
         async def statement(*args: Any, **more: Any) -> Any:
             if inside_database.get():
                 return await original(*args, **more)
-            database_call()
+            count_statement()
             with flagged(inside_database):
                 return await original(*args, **more)
 
@@ -230,7 +230,7 @@ def _counted(original: Callable[..., Any]) -> Callable[..., Any]:
         def statement(*args: Any, **more: Any) -> Any:
             if inside_database.get():
                 return original(*args, **more)
-            database_call()
+            count_statement()
             with flagged(inside_database):
                 return original(*args, **more)
 
@@ -309,7 +309,7 @@ def _watch_sqlalchemy() -> None:
     engine = importlib.import_module("sqlalchemy.engine").Engine
 
     def before(*_: Any) -> None:
-        database_call()
+        count_statement()
         inside_database.set(True)
 
     def after(*_: Any) -> None:

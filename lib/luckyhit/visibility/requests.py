@@ -56,7 +56,7 @@ class Requests:
         """The headers to add. What the service writes itself (`names`, in lower case) is left to it; no number of calls
         is told where a database may have been asked that nobody watches."""
         there = set(names)
-        calls = str(counts.db_calls) if counts.db_calls or databases_known() else None
+        calls = str(counts.db_calls) if counts.by_hand or databases_known() else None
         added = [("X-Cache", counts.status), ("X-DB-Calls", calls)]
         return [(name, value) for name, value in added if value is not None and name.lower() not in there]
 
