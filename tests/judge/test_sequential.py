@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from luckyhit.judge import FixedSample, Sequential
+from luckyhit.judge.stats import sequential
 from tier import one_of_many
 
 RATES = st.floats(1e-6, 0.05)
@@ -29,6 +32,22 @@ def test_a_smaller_error_rate_reaches_further(degrees: float, error_rate: float,
 def test_a_difference_of_the_declared_size_is_told_sooner(units: int, margin: float) -> None:
     """Whose standard error is such that it is about to be found."""
     assert Sequential(units).critical_value(units - 1, 0.01, margin) < Sequential(units).critical_value(units - 1, 0.01)
+
+
+@pytest.mark.parametrize("margin", [float("inf"), 3.0, 5.0, 8.0, 20.0])
+def test_a_dozen_units_set_bounds(margin: float) -> None:
+    assert Sequential().critical_value(11, 0.01 / 3, margin) < 10
+
+
+@pytest.mark.parametrize("margin", [float("inf"), 3.0, 5.0, 8.0])
+def test_bounds_of_many_units_hardly_widen_for_few(margin: float) -> None:
+    """Beside a mixture that is tuned for many units alone."""
+    with patch.object(sequential, "FEW_UNITS_WEIGHT", 1e-12):
+        alone = Sequential()
+    assert alone.critical_value(11, 0.01 / 3, margin) == float("inf")
+    for degrees in (30, 100, 300):
+        wider = Sequential().critical_value(degrees, 0.01 / 3, margin)
+        assert wider <= 1.03 * alone.critical_value(degrees, 0.01 / 3, margin)
 
 
 @pytest.mark.parametrize("degrees", [0, -1, float("nan")])
