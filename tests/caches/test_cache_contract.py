@@ -107,6 +107,7 @@ def test_a_value_written_after_the_look_is_not_lost(filled: Filled, tmp_path: Pa
 def test_capabilities_match_what_a_kind_has(filled: Filled) -> None:
     assert (filled.cache.settings is not None) == (Capability.SETTINGS in filled.cache.can)
     assert (filled.cache.events is not None) == (Capability.EVENTS in filled.cache.can)
+    assert (filled.cache.commands is not None) == (Capability.COMMANDS in filled.cache.can)
 
 
 def test_nothing_outside_the_scope_is_ever_touched(running: Filled, tmp_path: Path) -> None:

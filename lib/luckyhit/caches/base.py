@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from luckyhit.caches.backup import BackupEntry, BackupWriter
 from luckyhit.caches.key_shapes import LearnedShapes, Shape
@@ -39,6 +39,8 @@ class Capability(StrEnum):
     """Reports what happens to its keys when it happens."""
     SETTINGS = "settings"
     """Has settings that can be read, and changed while it runs."""
+    COMMANDS = "commands"
+    """A server of the run's own shows which commands it carries out."""
     PASSWORD = "password"
     """A server of the run's own asks for a password."""
 
@@ -224,6 +226,34 @@ class EventSource(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class KeyCommand:
+    """What one command did with its keys. `keys`: undecodable bytes as backslash escapes; `*` alone: all keys."""
+
+    verb: Literal["read", "stored", "deleted"]
+    keys: tuple[str, ...]
+    name: str
+    """The command's, in small letters."""
+
+
+class CommandWindow(Protocol):
+    """The commands that arrive from its opening on, those of all clients."""
+
+    def close(self) -> list[KeyCommand]:
+        """All commands that were carried out before this call, in order; those without a key are left out. Raises
+        CacheUnreachable, TargetError. May be called once."""
+
+
+class CommandSource(Protocol):
+    """The commands of one server of the run's own, and nobody else's: tracing a server costs it half its speed."""
+
+    def window(self) -> AbstractContextManager[CommandWindow]:
+        """Raises GuardError for a server that the run did not start."""
+
+    def empty(self) -> None:
+        """Delete all keys. Raises GuardError for a server that the run did not start."""
+
+
+@dataclass(frozen=True, slots=True)
 class ServerFacts:
     """Entries of the fingerprint, settings among them as `cache.config.*`. `run_id`: of the server's process, empty
     where it is not visible."""
@@ -246,9 +276,9 @@ class PermissionChecks(Protocol):
 
 
 class AnyCache(Protocol):
-    """One cache. `owned`: a server of the run's own, which `stop()` ends. `settings` and `events` are None where `can`
-    lacks them. `identity`: its name without secrets, equal for all spellings of its URL. `secrets`: the parts of its
-    URL that must not be shown."""
+    """One cache. `owned`: a server of the run's own, which `stop()` ends. `settings`, `events` and `commands` are None
+    where `can` lacks them. `identity`: its name without secrets, equal for all spellings of its URL. `secrets`: the
+    parts of its URL that must not be shown."""
 
     url: str
     url_env: str | None
@@ -260,6 +290,9 @@ class AnyCache(Protocol):
 
     @property
     def events(self) -> EventSource | None: ...
+
+    @property
+    def commands(self) -> CommandSource | None: ...
 
     @property
     def checks(self) -> PermissionChecks: ...

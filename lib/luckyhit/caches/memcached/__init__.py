@@ -34,6 +34,7 @@ class MemcachedCache:
     can: frozenset[Capability] = frozenset()
     settings = None
     events = None
+    commands = None
 
     def __init__(self, url: str, *, url_env: str | None = None, server: ServerProcess | None = None) -> None:
         self.url, self.url_env, self._server = url, url_env, server

@@ -24,6 +24,7 @@ from redis.sentinel import Sentinel
 
 from luckyhit.caches.base import Capability, OwnServer, ServerFacts, ServerProcess
 from luckyhit.caches.cache_urls import url_secrets
+from luckyhit.caches.redis.command_trace import RedisCommands
 from luckyhit.caches.redis.keyspace_events import RedisEvents
 from luckyhit.caches.redis.permissions import RedisChecks
 from luckyhit.caches.redis.redis_keys import RedisKeys
@@ -57,6 +58,7 @@ class RedisCache:
         self._server = server
         self.settings = RedisSettings(self)
         self.events = RedisEvents(self)
+        self.commands = RedisCommands(self)
         self.checks = RedisChecks(self)
 
     @property
