@@ -36,6 +36,7 @@ class Spans:
     """Reports two database calls for each request of the before arm, and nothing for others."""
 
     finished = False
+    unlogged = 0
 
     def header(self, slot: int, arm: int) -> bytes:
         return b"traceparent: 00-%032x-%016x-01" % (slot + 1, arm + 1)

@@ -14,6 +14,8 @@ from luckyhit.case.values.texts import (
     HeaderName,
     Interpreter,
     Line,
+    LogField,
+    LogPath,
     Name,
     PlainPath,
     StartText,
@@ -99,6 +101,34 @@ class Limits(Part):
         return {**limits, "window_s": self.window, "fewest": self.fewest} if limits else {}
 
 
+class LogLines(Part):
+    """The service's own structured log, for what its headers don't show: a JSON object or `name=value` pairs a line."""
+
+    file: LogPath = Field(
+        default="{workdir}/service.log",
+        description="The log: a path relative to the project, with `{workdir}` filled in. Default: what a service that "
+        "the run starts writes to its standard output and standard error.",
+    )
+    header: HeaderName = Field(
+        default="X-Request-Id", description="The request header in which each request gets an id of its own."
+    )
+    id: LogField = Field(default="request_id", description="The field with that id. Dots lead into nested objects.")
+    cache: LogField = Field(
+        default="cache", description="The field with the cache status: a usual word, or a truth value (hit or not)."
+    )
+    values: dict[str, Literal["hit", "miss", "stale", "bypass"]] = Field(
+        default_factory=dict, description="What the values of `cache` mean, if they are not the usual words."
+    )
+    cache_hits: LogField = Field(
+        default="cache_hits",
+        description="Where there is no status: the field with the number of lookups that found something.",
+    )
+    cache_misses: LogField = Field(
+        default="cache_misses", description="And the field with the number of lookups that did not."
+    )
+    db_calls: LogField = Field(default="db_calls", description="The field with the number of database calls.")
+
+
 class Target(Part):
     """The system under test: a service that the run starts, or one that is already running."""
 
@@ -152,6 +182,10 @@ class Target(Part):
         default=None,
         description="The metric in `Server-Timing` with the number of database calls (as `dur` or `desc`), if it is "
         "not a usual one.",
+    )
+    log: LogLines | None = Field(
+        default=None,
+        description="The service's own structured log, joined to the requests by their id. `{}`: with the usual names.",
     )
     http: Literal["auto", "1.1", "2"] = Field(
         default="auto",

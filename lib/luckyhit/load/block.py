@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from luckyhit.case import Case
@@ -53,6 +54,7 @@ def measure_block(
         originals={arm: dict(values) for arm, values in plan.originals.items()},
         start_values={arm: dict(values) for arm, values in plan.start_values.items()},
         databases=dict(plan.databases),
+        logs=dict(plan.logs),
         freshness=case.freshness if plan.probed else None,
     )
     show = None if on_progress is None else lambda event: on_progress(event["done"], config.total_s)
@@ -112,6 +114,7 @@ class BlockPlan:
     originals: Mapping[Arm, Mapping[str, int]] = field(default_factory=dict)
     start_values: Mapping[Arm, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     databases: Mapping[str, str] = field(default_factory=dict, repr=False)
+    logs: Mapping[Arm, Path] = field(default_factory=dict)
     probed: bool = True
 
 
@@ -124,8 +127,9 @@ class BlockReport:
     requests beside it (preflight, putting back), keys put back and not put back (by arm), problems. `start_ns`,
     `measure_ns`, `end_ns`: start, end of the warm-up and end, from the run's start. `digest` identifies the schedule;
     `retried`: requests sent again because their kept-alive connection was closed; `unchecked`: responses too large to
-    be checked; `examples`: see luckyhit.load.bodies.examples. `stopped`: the limit that was exceeded, in one sentence
-    with figures; what was not sent or answered by then is `dropped`, and the measured part ended before `end_ns`.
+    be checked; `unlogged`: requests without a line in the log of `target.log`; `examples`: see
+    luckyhit.load.bodies.examples. `stopped`: the limit that was exceeded, in one sentence with figures; what was not
+    sent or answered by then is `dropped`, and the measured part ended before `end_ns`.
     """
 
     accounting: dict[Arm, Accounting]
@@ -139,6 +143,7 @@ class BlockReport:
     digest: str = ""
     retried: int = 0
     unchecked: int = 0
+    unlogged: int = 0
     examples: list[dict[str, Any]] = field(default_factory=list)
     stopped: str | None = None
 

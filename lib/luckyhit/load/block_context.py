@@ -153,6 +153,11 @@ class BlockContext:
             await source.finish()
 
     @property
+    def unlogged(self) -> int:
+        """Requests on which no later source has reported."""
+        return sum(source.unlogged for source in self.later)
+
+    @property
     def retries(self) -> int:
         """Requests sent a second time, because a kept-alive connection was closed under the first."""
         return sum(client.retries for client in self.clients)

@@ -193,7 +193,7 @@ class Engine:
             timeout_s=workload.timeout,
             headers=config.headers,
             signals=self._signals,
-            later=later_sources(config.signals, config.block, tuple(config.targets)),
+            later=later_sources(config.signals, config.logs),
             expected=config.expected,
             directory=config.directory / "requests",
             limit=_descriptors(),
@@ -261,6 +261,7 @@ class Engine:
             "digest": context.schedule.digest,
             "retried": context.retries,
             "unchecked": context.responses.unchecked,
+            "unlogged": context.unlogged,
             "stopped": self._exceeded,
         }
 

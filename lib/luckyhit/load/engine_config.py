@@ -33,6 +33,7 @@ class EngineConfig(BaseModel):
         originals: by arm, the values of the probe's cold keys.
         start_values: by arm, the values that fill in `target.start.command`.
         databases: URLs, by the name of their variable.
+        logs: by arm, in order, the log of `signals.log`.
         purges: whether the case declares calls that purge its cache.
         limits: when the load is stopped; None: never.
         worker: the number of one process among those of the block, from 0.
@@ -63,6 +64,7 @@ class EngineConfig(BaseModel):
     start_values: dict[Arm, dict[str, Any]] = Field(default_factory=dict, repr=False)
     databases: dict[str, str] = Field(default_factory=dict, repr=False)
     worker_header: str | None = None
+    logs: dict[Arm, Path] = {}
     purges: bool = False
     worker: int = 0
     owner: int = 0

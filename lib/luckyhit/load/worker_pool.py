@@ -241,7 +241,7 @@ def merged(facts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
     whole["unexpected"] = next((fact["unexpected"] for fact in facts if fact["unexpected"]), None)
     whole["examples"] = merged_examples(*(fact.get("examples", []) for fact in facts))
-    for name in ("retried", "unchecked"):
+    for name in ("retried", "unchecked", "unlogged"):
         whole[name] = sum(fact[name] for fact in facts)
     engines = [fact["engine"] for fact in facts]
     worst = max(engines, key=lambda engine: (not engine["trustworthy"], engine["schedule_error_p99_ms"] or 0.0))

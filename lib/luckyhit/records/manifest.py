@@ -230,6 +230,7 @@ class NotedBlock(ManifestPart):
     digest: str = ""
     retried: Count | None = None
     unchecked: Count | None = None
+    unlogged: Count | None = None
     stopped: str | None = None
 
     def cleared(self, arm: Arm) -> ClearNotes:

@@ -22,7 +22,7 @@ from luckyhit.system.control import client_options
 from luckyhit.system.embedded import start_embedded
 from luckyhit.system.ports import HOST
 from luckyhit.system.service import Service
-from luckyhit.system.start_settings import Settings, own_python
+from luckyhit.system.start_settings import Settings, filled, own_python
 
 _ANSWER_WITHIN_S = 10.0
 
@@ -124,6 +124,14 @@ class Stack:
         if self._service is None or self._service.port is None:
             return {}
         return self._service.values(self._cache_url, self._service.port)
+
+    @property
+    def log_of_signals(self) -> Path | None:
+        """The file of `target.log`; None where the case names none."""
+        declared = self.case.target.log
+        if declared is None:
+            return None
+        return self.project / filled(declared.file, {"workdir": str(self.workdir)}, self.environ)
 
     @property
     def pid(self) -> int | None:

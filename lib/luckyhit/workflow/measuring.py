@@ -218,6 +218,7 @@ class Measuring:
             originals={arm: step.originals.get(stack.name, {}) for arm, stack in stacks.items()},
             start_values={arm: stack.start_values for arm, stack in stacks.items()} if case.freshness else {},
             databases=probe_databases(case),
+            logs={arm: stack.log_of_signals for arm, stack in stacks.items() if stack.log_of_signals is not None},
         )
 
 

@@ -100,6 +100,8 @@ _IN_WORDS = {
     "ShownVersion": "path into a JSON answer, such as `$.price`, or `{number}`",
     "Mode": "`once` or `burst`",
     "KeyTemplate": "key template, such as `product:{id}`",
+    "LogField": "name of a field, such as `db_calls`",
+    "LogPath": "path of a file",
     "JsonPath": "path into a JSON answer, such as `$.price`",
     "BaseUrl": "address, such as `http://localhost:8000`",
     "HttpStatus": "HTTP status",

@@ -16,14 +16,19 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
 def new_case(name: str, like: str = "") -> str:
     """A starting case; `like`: one of `luckyhit.case.examples`. Raises ArgumentError for an invalid name and for an
     unknown example."""
+    check_name(name)
+    text = example(like) if like else _TEMPLATE.replace("{KINDS}", _kinds()) + _DESIGN + _PLAN
+    # Only as a whole word: a variable may be called DATABASE_NAME.
+    return re.sub(r"(?<![A-Z_])NAME(?![A-Z_])", name, text)
+
+
+def check_name(name: str) -> None:
+    """Raises ArgumentError for a name that no case can have."""
     if not _NAME.fullmatch(name):
         raise ArgumentError(
             f"invalid case name {name[:80]!r}",
             hint="Use up to 60 lower-case letters, digits and hyphens, such as slow-basket.",
         )
-    text = example(like) if like else _TEMPLATE.replace("{KINDS}", _kinds()) + _DESIGN + _PLAN
-    # Only as a whole word: a variable may be called DATABASE_NAME.
-    return re.sub(r"(?<![A-Z_])NAME(?![A-Z_])", name, text)
 
 
 def _kinds() -> str:

@@ -169,6 +169,12 @@ PurgeHeader = Annotated[
     str, *_shaped(r"[\t -~]*", "a header's value: one line of ASCII"), _filled_with(*READ_NAMES, variables=False)
 ]
 KeyTemplate = Annotated[str, AfterValidator(_a_key_template), WithJsonSchema({"type": "string", "minLength": 1})]
+LogField = Annotated[str, *_shaped(r"[^\s.]+(?:\.[^\s.]+)*", "the name of a field, such as db_calls or http.cache")]
+LogPath = Annotated[
+    str,
+    *_shaped(r"\S[^\n]*", "the path of a file, such as logs/app.log or {workdir}/service.log"),
+    _filled_with("workdir"),
+]
 JsonPath = Annotated[
     str,
     *_shaped(

@@ -49,12 +49,12 @@ def read_log(workload: Workload, path: Path) -> tuple[pa.Table, list[str]]:
     """
     replay = workload.replay
     assert replay is not None
-    name = _format(path) if replay.format == "auto" else replay.format
+    name = form_of(path) if replay.format == "auto" else replay.format
     form, parse = FORMS[name], FORMS[name].reader()
     kept, left_out = _Kept(workload), _LeftOut()
     queries = 0
     total = 0
-    for number, text in _lines(path):
+    for number, text in log_lines(path):
         total += 1
         if total > MOST_LINES:
             raise ArgumentError(f"{path} has more than {MOST_LINES:,} lines", hint="Replay a part of it.")
@@ -224,7 +224,7 @@ def _pattern(route: Route) -> re.Pattern[str]:
     return re.compile("".join(parts))
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
+def log_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Lines that aren't empty, with their numbers, each cut at LONGEST_LINE; invalid UTF-8 becomes U+FFFD."""
     hint = "Let replay.file name an access log, relative to the project."
     if path.exists() and not path.is_file():  # reading from a pipe or a device might never end
@@ -251,12 +251,12 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
         raise ArgumentError(f"the log {path} can't be read: {reason}", hint=hint) from None
 
 
-def _format(path: Path) -> str:
+def form_of(path: Path) -> str:
     """The form that reads most of the first lines. Raises ArgumentError if none does, and names a known one."""
     counts: Counter[str] = Counter()
     unread = {name: form.reader() for name, form in FORMS.items()}
     refused: Counter[str] = Counter()
-    for _, text in islice(_lines(path), SAMPLE):
+    for _, text in islice(log_lines(path), SAMPLE):
         counts.update(name for name, parse in unread.items() if parse(text) is not None)
         refused.update(name for name, form in REFUSED.items() if form.mark.match(text))
     if counts:

@@ -2,7 +2,7 @@
 
 signal_table      which headers mean what: one row each · statuses: the cache events in one header
 chain             the caches on the way, by nearness · reader: everything that one response shows (response_signals)
-signal_sources    SIGNALS: where all this is read: one row a source
+signal_sources    SIGNALS: where all this is read: one row a source · log_source: the service's own log
 response_history  what only several responses of one URL show together
 """
 

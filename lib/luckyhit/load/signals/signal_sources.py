@@ -9,19 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from luckyhit.case.target import Target
+from luckyhit.case.target import LogLines, Target
+from luckyhit.load.signals.log_source import LogSource
 from luckyhit.load.signals.reader import SignalReader
 from luckyhit.load.signals.response_signals import Mark, ResponseSignals
-from luckyhit.records import CacheStatus
+from luckyhit.records import Arm, CacheStatus
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SignalId = Literal["headers"]
+SignalId = Literal["headers", "log"]
 
 
 class DeclaredSignals(BaseModel):
@@ -33,6 +35,7 @@ class DeclaredSignals(BaseModel):
     cache_values: dict[str, CacheStatus] = {}
     db_header: str | None = None
     db_metric: str | None = None
+    log: LogLines | None = None
 
 
 class ResponseSource(Protocol):
@@ -51,6 +54,10 @@ class LaterSource(Protocol):
     def waits(self, now_ns: int) -> bool:
         """Whether it may still report on rows, which are held back so long. `now_ns`: raw."""
 
+    @property
+    def unlogged(self) -> int:
+        """Requests that it has not reported on."""
+
     async def finish(self) -> None:
         """Every response has come: wait for the last reports, within the source's own time limit."""
 
@@ -62,17 +69,22 @@ class LaterSource(Protocol):
 @dataclass(frozen=True)
 class SignalKind:
     """`fields` of `target` declare it; `columns` of `records.REQUESTS` may be filled by it. `joins` makes a source for
-    a block (its number, its arms in order), or None if the case declares none."""
+    a block (the log of each arm, in order), or None if the case declares none."""
 
     fields: tuple[str, ...]
     columns: tuple[str, ...]
     reads: Callable[[DeclaredSignals], ResponseSource] | None = None
-    joins: Callable[[DeclaredSignals, int, Sequence[str]], LaterSource | None] | None = None
+    joins: Callable[[DeclaredSignals, Mapping[Arm, Path]], LaterSource | None] | None = None
 
 
 def headers_source(declared: DeclaredSignals) -> SignalReader:
     """The usual headers, and those that the case names."""
     return SignalReader(declared.cache_header, declared.cache_values, declared.db_header, declared.db_metric)
+
+
+def log_source(declared: DeclaredSignals, logs: Mapping[Arm, Path]) -> LogSource | None:
+    """The service's own log, where the case names one."""
+    return LogSource(declared.log, logs) if declared.log is not None else None
 
 
 SIGNALS: Mapping[SignalId, SignalKind] = {
@@ -81,6 +93,7 @@ SIGNALS: Mapping[SignalId, SignalKind] = {
         columns=("cache", "db_calls", "age_s", "layers"),
         reads=headers_source,
     ),
+    "log": SignalKind(fields=("log",), columns=("cache", "db_calls"), joins=log_source),
 }
 
 
@@ -89,9 +102,9 @@ def signals_of(target: Target) -> DeclaredSignals:
     return DeclaredSignals(**{name: getattr(target, name) for name in DeclaredSignals.model_fields})
 
 
-def later_sources(declared: DeclaredSignals, block: int, arms: Sequence[str]) -> tuple[LaterSource, ...]:
-    """The declared sources of one block that report later."""
-    made = [kind.joins(declared, block, arms) for kind in SIGNALS.values() if kind.joins is not None]
+def later_sources(declared: DeclaredSignals, logs: Mapping[Arm, Path]) -> tuple[LaterSource, ...]:
+    """The declared sources of one block that report later. `logs`: of each arm, in order."""
+    made = [kind.joins(declared, logs) for kind in SIGNALS.values() if kind.joins is not None]
     return tuple(source for source in made if source is not None)
 
 
@@ -100,7 +113,7 @@ def later_columns(declared: DeclaredSignals) -> set[str]:
     return {
         column
         for kind in SIGNALS.values()
-        if kind.joins is not None and kind.joins(declared, 0, ()) is not None
+        if kind.joins is not None and kind.joins(declared, {}) is not None
         for column in kind.columns
     }
 
