@@ -46,7 +46,7 @@ def test_it_has_a_policy_landmarks_and_labels(page_once) -> None:
     anchors = {link["href"][1:] for link in page_once.all("a") if link["href"].startswith("#")}
     labels = {section["aria-labelledby"] for section in page_once.all("section")}
     assert anchors | labels <= set(page_once.ids)
-    assert len(page_once.all("img")) == len(page_once.figures) == 9
+    assert len(page_once.all("img")) == len(page_once.figures) == 10
     assert all(len(picture["alt"]) > 40 and re.search(r"\d", picture["alt"]) for picture in page_once.all("img"))
     levels = [int(tag[1]) for tag, _ in page_once.tags if re.fullmatch(r"h[1-6]", tag)]
     assert levels[0] == 1 and all(after - before <= 1 for before, after in itertools.pairwise(levels))

@@ -25,6 +25,7 @@ from luckyhit.judge.freshness.windows import kaplan_meier, staleness_windows, wi
 from luckyhit.judge.power import Planning
 from luckyhit.judge.power.words import planning_rows
 from luckyhit.judge.reason import got_worse
+from luckyhit.judge.service_map import Edge, Node, NodeKind, ServiceMap, service_map
 from luckyhit.judge.stale.old_data import old_data_text
 from luckyhit.judge.stale.proportion_bounds import ProportionBounds, bounds_of_run, uncompared
 from luckyhit.judge.table.columns import JUDGED, rows_of_parts
@@ -46,10 +47,14 @@ __all__ = [
     "NO_ERROR",
     "RULES",
     "SHARED",
+    "Edge",
     "KeyspaceLog",
+    "Node",
+    "NodeKind",
     "Planning",
     "ProportionBounds",
     "RequestTable",
+    "ServiceMap",
     "believed_rows",
     "bounds_of_run",
     "by_key",
@@ -71,6 +76,7 @@ __all__ = [
     "range_text",
     "read_rows",
     "run_events",
+    "service_map",
     "staleness_windows",
     "uncompared",
     "values_of",

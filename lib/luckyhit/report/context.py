@@ -28,6 +28,7 @@ from luckyhit.report.tables import (
     metric_rows,
     observed,
     route_rows,
+    service_map_rows,
 )
 from luckyhit.report.tables.finding_sentences import (
     LAYER_HEADINGS,
@@ -117,6 +118,8 @@ def _measured(recorded: Recorded, attempt: _Attempts) -> dict[str, Any]:
         "routes": attempt("The routes", route_rows.route_table, result),
         "confidence": _confidence(recorded),
         "figures": _figures(recorded),
+        "service_map": _service_map(recorded),
+        "service_map_headings": service_map_rows.HEADINGS,
         "course": attempt("The course of the run", timeline.course_rows, recorded),
         "course_headings": timeline.HEADINGS,
         "last_of_freshness": "freshness-strip" if recorded.probed else "freshness",
@@ -220,6 +223,12 @@ class PageFigure:
     title: str
     sentence: str
     picture: Markup | None
+
+
+def _service_map(recorded: Recorded) -> list[tuple[str, str, str, str, str]]:
+    """No rows where the figure could not be made: records of any kind leave a page."""
+    numbers = recorded.aggregates.get("service-map")
+    return [] if numbers is None else service_map_rows.service_map_rows(numbers)
 
 
 def _figures(recorded: Recorded) -> list[PageFigure]:

@@ -10,7 +10,8 @@ import pandas as pd
 from luckyhit.judge.facade import Planning, planning_rows
 from luckyhit.report.evidence import actions, blocks, one_change
 from luckyhit.report.evidence import checklist as checks
-from luckyhit.report.tables import baseline_rows, contents, freshness_tables, metric_rows, observed
+from luckyhit.report.figures.figure_rows import FIGURES, numbers_of
+from luckyhit.report.tables import baseline_rows, contents, freshness_tables, metric_rows, observed, service_map_rows
 from luckyhit.scrub.characters import visible
 from luckyhit.text.messages import guard_title
 
@@ -69,6 +70,12 @@ def baseline(recorded: Recorded) -> Table:
 def not_seen(recorded: Recorded) -> str:
     """What was not visible, as sentences."""
     return " ".join(baseline_rows.not_seen(recorded)) or "Everything that this report looks at was visible."
+
+
+def service_map(recorded: Recorded) -> Table:
+    """What each route does with the cache: a row for each key that it reads, stores or deletes."""
+    rows = service_map_rows.service_map_rows(numbers_of(FIGURES["service-map"], recorded))
+    return Table(rows, columns=[heading.lower() for heading in service_map_rows.HEADINGS])
 
 
 def cleared(recorded: Recorded) -> Table:

@@ -68,6 +68,9 @@ class CellContents:
     def baseline(self, run: CaseRun, result: Result | None) -> pd.DataFrame:
         return notebook_tables.baseline(self.recorded(run, result))
 
+    def service_map(self, run: CaseRun, result: Result | None) -> pd.DataFrame:
+        return notebook_tables.service_map(self.recorded(run, result))
+
     def not_seen(self, run: CaseRun, result: Result | None) -> str:
         return notebook_tables.not_seen(self.recorded(run, result))
 

@@ -130,6 +130,10 @@ class Baseline(Workbook):
         """Response time, errors, cache status, database calls and freshness of the baseline, one row each."""
         return self._cells().baseline(self.run, self._result())
 
+    def service_map(self) -> pd.DataFrame:
+        """What each route does with the cache: a row for each key that it reads, stores or deletes."""
+        return self._cells().service_map(self.run, self._result())
+
     def not_seen(self) -> Markdown:
         """What could not be seen."""
         return _sentence(self._cells().not_seen(self.run, self._result()))

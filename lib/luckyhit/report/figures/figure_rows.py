@@ -18,6 +18,7 @@ from luckyhit.report.figures import (
     hit_ratio,
     latency_spectrum,
     latency_split,
+    service_map,
     staleness_windows,
     timeline,
 )
@@ -68,6 +69,7 @@ FIGURES: dict[str, FigureRow] = {
         FigureRow("latency-spectrum", "Latency by percentile", latency_spectrum),
         FigureRow("latency-split", "Latency of hits and of misses", latency_split),
         FigureRow("db-calls", "Database calls per request", db_calls),
+        FigureRow("service-map", "What the service does with its cache", service_map),
         FigureRow("timeline", "The run", timeline),
     )
 }

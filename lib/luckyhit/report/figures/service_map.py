@@ -1,0 +1,159 @@
+"""The map of reads, writes and keys: what each route does to the keys of the cache, before any change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from luckyhit.judge.facade import Edge, Node, NodeKind, ServiceMap, service_map
+from luckyhit.records import Result
+from luckyhit.report.figures.verdict_words import INVALID
+from luckyhit.report.recorded import Recorded
+from luckyhit.report.style import COLOURS, INK, SOFT, new_figure, styled
+from luckyhit.text.numbers import listed, plural
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MOST_ON_A_SIDE = 6
+"""Routes, and keys: more are one node."""
+LONGEST = 30
+GAP_WORDS = {
+    "events-off": "Keys not visible: no cache events were recorded",
+    "no-probe": "Keys not visible: the case has no freshness probe",
+    "write-not-watched": "What a write does to the keys was not visible",
+}
+PROBLEM_WORDS = {
+    "deletes-nothing": "{} deletes no key that the reads use",
+    "key-mismatch": "{} deletes another key than the reads use",
+}
+_EDGES: Mapping[str, tuple[str, Any, str]] = {
+    "stores": (COLOURS["after"], "-", "stores"),
+    "rewrites": (COLOURS["after"], (0, (4, 1.5)), "sets anew"),
+    "deletes": (COLOURS["before"], "-", "deletes"),
+    "keeps": (COLOURS["before"], (0, (1, 1.6)), "✗ keeps"),
+}
+"""Colour, dashes and words: each kind of edge is told apart by its words alone."""
+
+
+_KIND_WORDS: Mapping[NodeKind, str] = {"read": "read", "write": "write", "key": "key"}
+
+
+def data(recorded: Recorded) -> ServiceMap:
+    if recorded.case is None:
+        return ServiceMap()
+    frames = (*recorded.probe, recorded.probe_events)
+    # The service as it is: with the change in place, another write may delete another key.
+    reads, writes, events = (frame[(frame["arm"] == "before").to_numpy(dtype=bool)] for frame in frames)
+    return service_map(recorded.case, reads, writes, events)
+
+
+def draw(shown: ServiceMap) -> Figure:
+    """Routes on the left (reads above writes), keys on the right, an arrow for each thing that a route does."""
+    routes = _grouped([*shown.of_kind("read"), *shown.of_kind("write")], shown, "more routes")
+    keys = _grouped(shown.of_kind("key"), shown, "more keys")
+    unseen = [GAP_WORDS[gap] for gap in shown.gaps]
+    rows = max(len(routes), len(keys) + bool(unseen), 2)
+    with styled():
+        figure = new_figure(height=0.9 + 0.62 * rows)
+        axes = figure.add_subplot()
+        axes.set(xlim=(0, 10), ylim=(-rows + 0.35, 0.75))
+        axes.axis("off")
+        known = {edge.route for edge in shown.edges} | {edge.key for edge in shown.edges}
+        problems = {node for _, node in shown.problems}
+        at: dict[str, tuple[float, float]] = {}
+        for index, node in enumerate(routes):
+            at[node.id] = (3.6, -float(index))
+            bad = node.id in problems
+            _box(axes, 0.0, -index, 3.6, node, COLOURS["before"] if bad else INK, 1.8 if bad else 0.8, node.id in known)
+        for index, node in enumerate(keys):
+            at[node.id] = (6.4, -float(index))
+            _box(axes, 6.4, -index, 3.6, node, INK, 0.8, node.id in known)
+        lanes: dict[tuple[str, str], int] = {}
+        for edge in shown.edges:
+            start = at.get(edge.route, at.get(f"{edge.route.split(':')[0]}:more routes", at.get("read:more routes")))
+            end = at.get(edge.key, at.get("key:more keys"))
+            if start is not None and end is not None:
+                lane = lanes[edge.route, edge.key] = lanes.get((edge.route, edge.key), -1) + 1
+                _arrow(axes, start, end, edge, lane)
+        if unseen:
+            text = "\n".join(_wrapped(words) for words in unseen)
+            axes.text(8.2, -len(keys) - 0.05, text, ha="center", va="center", fontsize=7.5, color=SOFT, style="italic")
+    return figure
+
+
+def _grouped(nodes: Sequence[Node], shown: ServiceMap, rest: str) -> list[Node]:
+    """The nodes with a problem first, then those with an edge; more than MOST_ON_A_SIDE are one."""
+    if len(nodes) <= MOST_ON_A_SIDE:
+        return list(nodes)
+    in_use = {edge.route for edge in shown.edges} | {edge.key for edge in shown.edges}
+    faulty = {node for _, node in shown.problems}
+    faulty |= {edge.key for edge in shown.edges if edge.route in faulty}
+    ranked = sorted(nodes, key=lambda node: (node.id not in faulty, node.id not in in_use))
+    ranked = ranked[: max(MOST_ON_A_SIDE - 1, sum(node.id in faulty for node in nodes))]
+    kept = [node for node in nodes if node in ranked]
+    return [*kept, Node("key" if rest == "more keys" else "read", rest)]
+
+
+def _box(axes: Any, x: float, y: float, width: float, node: Node, colour: str, line: float, known: bool) -> None:
+    from matplotlib.patches import FancyBboxPatch
+
+    box = FancyBboxPatch(
+        (x, y - 0.27), width, 0.54, boxstyle="round,pad=0,rounding_size=0.12", linewidth=line, edgecolor=colour,
+        facecolor="#eef1f5" if node.kind == "key" else "white",
+    )  # fmt: skip
+    if not known:  # dashed and in words: without an arrow it would look as if it touched nothing
+        box.set_linestyle((0, (3, 2)))
+        axes.text(x + width / 2, y - 0.38, "not visible", ha="center", va="center", fontsize=7, color=SOFT)
+    axes.add_patch(box)
+    axes.text(x + width / 2, y, _short(node.label), ha="center", va="center", fontsize=7.2, color=INK, parse_math=False)
+
+
+def _arrow(axes: Any, start: tuple[float, float], end: tuple[float, float], edge: Edge, lane: int) -> None:
+    colour, dashes, words = _EDGES[edge.kind]
+    y0, y1 = start[1] - 0.14 * lane, end[1] - 0.14 * lane
+    axes.annotate(
+        "", xy=(end[0], y1), xytext=(start[0], y0),
+        arrowprops={"arrowstyle": "->", "color": colour, "linestyle": dashes, "linewidth": 1.5, "shrinkA": 1},
+    )  # fmt: skip
+    share = 0.3 + 0.35 * (lane % 2)
+    words += f" {edge.count:,} of {edge.of:,}" if edge.of else "?" if edge.source == "inferred" else ""
+    axes.text(
+        start[0] + (end[0] - start[0]) * share, y0 + (y1 - y0) * share, words, ha="center", va="center",
+        fontsize=7, color=colour, bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},
+    )  # fmt: skip
+
+
+def _short(text: str) -> str:
+    plain = "".join(sign if sign.isprintable() and ord(sign) < 0x2500 else "?" for sign in text)
+    return plain if len(plain) <= LONGEST else f"{plain[: LONGEST - 1]}…"
+
+
+def _wrapped(text: str) -> str:
+    import textwrap
+
+    return textwrap.fill(text, 30)
+
+
+def say(shown: ServiceMap, result: Result | None) -> str:
+    if not shown.nodes:
+        return "The case of this run can't be read, so there is no map."
+    sentences = [PROBLEM_WORDS[problem].format(node.split(":", 1)[1]) + "." for problem, node in shown.problems]
+    fates = [
+        f"{edge.route.split(':', 1)[1]} {_EDGES[edge.kind][2].removeprefix('✗ ')} {edge.key.removeprefix('key:')} "
+        f"for {edge.count:,} of {edge.of:,} watched writes"
+        for edge in shown.edges
+        if edge.of
+    ]
+    if fates:
+        sentences.append(f"By the cache's own events: {listed(fates)}.")
+    sentences += [f"{GAP_WORDS[gap]}." for gap in shown.gaps]
+    if any(edge.source == "inferred" for edge in shown.edges):
+        sentences.append("Which of the probed reads stores a key is inferred (?).")
+    sizes = listed([plural(len(shown.of_kind(kind)), words) for kind, words in _KIND_WORDS.items()])
+    text = " ".join([f"The map has {sizes}.", *sentences])
+    return f"{text} {INVALID}" if result is not None and result.verdict == "INVALID" else text
+
+
+def is_empty(shown: ServiceMap) -> bool:
+    return not shown.nodes
