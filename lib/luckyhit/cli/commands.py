@@ -95,12 +95,55 @@ def new(
     example: Annotated[
         str, typer.Option("--example", help=f"Start from an example for a framework: {_EXAMPLES}.")
     ] = "",
+    start: Annotated[
+        str,
+        typer.Option(
+            metavar="COMMAND",
+            help="Find out: start the service with this command and a cache of its own. Only such a service is written "
+            "to. `{port}`, `{cache_url}`, `{python}` and `{workdir}` are filled in.",
+        ),
+    ] = "",
+    url: Annotated[str, typer.Option(metavar="URL", help="Find out: read a running service, and never write.")] = "",
+    openapi: Annotated[
+        str, typer.Option(metavar="FILE|PATH", help="An OpenAPI document: a file, or its path at the service.")
+    ] = "",
+    har: Annotated[str, typer.Option(metavar="FILE", help="Requests recorded by a browser (HAR).")] = "",
+    log: Annotated[str, typer.Option(metavar="FILE", help="An access log: weights, keys and rate.")] = "",
+    host: Annotated[str, typer.Option(help="With --har: only requests to this host. Default: the most frequent.")] = "",
+    cwd: Annotated[
+        str, typer.Option(metavar="FOLDER", help="Working directory of --start; `{workdir}`: an empty one.")
+    ] = ".",
+    python: Annotated[str, typer.Option(metavar="PATH", help="The interpreter for `{python}` in --start.")] = "",
+    env: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="A variable for --start; may be repeated.")
+    ] = None,
+    header_env: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="HEADER=VARIABLE", help="A request header whose value is in an environment variable (a token)."
+        ),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the requests that would be sent.")] = False,
 ) -> None:
-    """Write a commented starting case to data/cases/NAME.yml. Outside a project, the working directory becomes one: it
-    gets the notebooks and data/cases. The last line is the case's path."""
+    """Write a commented case to data/cases/NAME.yml: a template to fill in, or with --start, --url, --openapi, --har or
+    --log a case that is found out from this evidence and then checked. Outside a project, the working directory becomes
+    one: it gets the notebooks and data/cases. The last line is the case's path."""
     from luckyhit.cli.tasks import new_tasks
 
-    new_tasks.new(name, example)
+    named = (start, url, openapi, har, log, host, python, env, header_env, dry_run, cwd != ".")
+    if not any(named):
+        new_tasks.new(name, example)
+        return
+    if example:
+        raise ArgumentError("--example can't be combined with evidence", hint="Leave out one of them.")
+    from luckyhit.cli.tasks import discover_tasks
+
+    sources = discover_tasks.Sources(
+        start, url, openapi, har, log, host, cwd, python, tuple(env or ()), tuple(header_env or ())
+    )
+    code = discover_tasks.new_from(name, sources, dry_run=dry_run)
+    if code:
+        raise typer.Exit(code)
 
 
 @app.command()

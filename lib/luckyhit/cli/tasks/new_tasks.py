@@ -16,13 +16,8 @@ _PACKAGE = Path(__file__).resolve().parents[2]
 def new(name: str, example: str) -> None:
     """Write the case, and print its path. Raises ArgumentError if it exists or can't be written."""
     text = new_case(name, example)
-    here = Path.cwd()
-    project = Project.around(here)
-    made: list[Path] = []
+    path = project_for(Path.cwd()).cases / f"{name}.yml"
     try:
-        if project is None:
-            project, made = _made(here)
-        path = project.cases / f"{name}.yml"
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError as error:
@@ -34,10 +29,26 @@ def new(name: str, example: str) -> None:
             f"{error.filename} can't be written: {error.strerror}",
             hint="Change into a folder that you can write to, or into an existing project.",
         ) from None
+    print(path)
+
+
+def project_for(here: Path) -> Project:
+    """The project around a folder; without one, the folder becomes one, which is said. Raises ArgumentError if it can't
+    be written."""
+    project = Project.around(here)
+    if project is not None:
+        return project
+    try:
+        project, made = _made(here)
+    except OSError as error:
+        raise ArgumentError(
+            f"{error.filename} can't be written: {error.strerror}",
+            hint="Change into a folder that you can write to, or into an existing project.",
+        ) from None
     if made:
         files = ", ".join(str(path.relative_to(here)) for path in made)
         print(f"made {here} a project: wrote {files}", file=sys.stderr)
-    print(path)
+    return project
 
 
 def _made(root: Path) -> tuple[Project, list[Path]]:

@@ -1,0 +1,186 @@
+"""`luckyhit new NAME --start ... | --url ... | --openapi ... | --har ... | --log ...`: a case from evidence."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from luckyhit.case.docs.template import check_name
+from luckyhit.cli.tasks.new_tasks import project_for
+from luckyhit.discover.case_text import CaseDraft, case_draft
+from luckyhit.discover.discovering import SourceFiles, StartRequest, discover, planned_requests
+from luckyhit.discover.evidence import Discovery
+from luckyhit.errors import ArgumentError, LuckyHitError
+from luckyhit.project import Project
+from luckyhit.records import Guard
+from luckyhit.workflow.checking import as_text, check_case
+
+INTERRUPTED = 130
+_VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
+_HEADER = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What the command line names. `env`, `header_env`: `NAME=value`, `HEADER=VARIABLE`."""
+
+    start: str = ""
+    url: str = ""
+    openapi: str = ""
+    har: str = ""
+    log: str = ""
+    host: str = ""
+    cwd: str = "."
+    python: str = ""
+    env: Sequence[str] = field(default_factory=tuple)
+    header_env: Sequence[str] = field(default_factory=tuple)
+
+    @property
+    def named(self) -> bool:
+        """Whether any source is named."""
+        return any((self.start, self.url, self.openapi, self.har, self.log))
+
+    def refuse_wrong(self) -> None:
+        """Raises ArgumentError for what doesn't go together."""
+        if self.start and self.url:
+            raise ArgumentError(
+                "--start and --url exclude each other",
+                hint="--start starts a service of our own, which may be written to; --url only reads a running one.",
+            )
+        if not self.named:
+            options = [
+                name
+                for name, value in (("--env", self.env), ("--host", self.host), ("--header-env", self.header_env))
+                if value
+            ]
+            raise ArgumentError(
+                f"{(options or ['--dry-run'])[0]} needs a source of evidence",
+                hint="Add --start 'COMMAND', --url URL, --openapi FILE, --har FILE or --log FILE.",
+            )
+        if self.openapi and not (self.start or self.url) and not Path(self.openapi).expanduser().is_file():
+            raise ArgumentError(
+                f"no such file: {self.openapi} (--openapi)",
+                hint="A path at the service needs --start or --url beside it.",
+            )
+        if self.env and not self.start:
+            raise ArgumentError("--env needs --start", hint="It sets a variable of the service that is started.")
+        if self.host and not self.har:
+            raise ArgumentError("--host needs --har", hint="It says which host's requests count.")
+
+
+def new_from(name: str, sources: Sources, *, dry_run: bool) -> int:
+    """Find out, write the case, check it. Returns the exit code: 0, or 130 where it was interrupted (the case is
+    written all the same, and marked). Raises ArgumentError, TargetError; the case is not written then."""
+    check_name(name)
+    sources.refuse_wrong()
+    start = _start_request(sources)
+    files = SourceFiles(
+        openapi=sources.openapi, har=_file(sources.har, "--har"), log=_file(sources.log, "--log"), host=sources.host
+    )
+    headers_env = dict(_pairs(sources.header_env, "--header-env", _HEADER, "X-Api-Key=API_KEY"))
+    unset = sorted({variable for variable in headers_env.values() if variable not in os.environ})
+    if unset:
+        raise ArgumentError(
+            f"the environment variable {unset[0]} is not set (--header-env)", hint=f"Set it: export {unset[0]}=..."
+        )
+    if dry_run:
+        for request in planned_requests(files, start, sources.url):
+            print(request)
+        return 0
+    project = project_for(Path.cwd())
+    path = project.cases / f"{name}.yml"
+    if path.exists():
+        raise ArgumentError(f"{path} already exists", hint="Choose another name, or remove that file.")
+    discovery = discover(
+        files, start, sources.url, project=project.root, headers_env=headers_env, environ=os.environ, progress=_progress
+    )
+    draft = case_draft(name, discovery)
+    _write(project, path, draft)
+    _summarise(discovery, draft)
+    if discovery.partial:
+        print(f"interrupted: {path.name} is partial", file=sys.stderr)
+        print(path)
+        return INTERRUPTED
+    _check(project, path)
+    print(path)
+    return 0
+
+
+def _start_request(sources: Sources) -> StartRequest | None:
+    if not sources.start:
+        return None
+    cwd = Path(sources.cwd).expanduser()
+    if not cwd.is_dir() and "{workdir}" not in sources.cwd:
+        raise ArgumentError(f"no such directory: {sources.cwd} (--cwd)", hint="Name the service's working directory.")
+    return StartRequest(
+        command=sources.start,
+        env=dict(_pairs(sources.env, "--env", _VARIABLE, "CACHE_TTL=60")),
+        cwd=sources.cwd,
+        python=sources.python or None,
+    )
+
+
+def _pairs(texts: Sequence[str], option: str, name: str, example: str) -> Iterator[tuple[str, str]]:
+    for text in texts:
+        left, equals, right = text.partition("=")
+        if not equals or not re.fullmatch(name, left):
+            raise ArgumentError(f"{option} expects NAME=VALUE (got {text!r})", hint=f"For example: {option} {example}")
+        if not right.isprintable():
+            raise ArgumentError(f"{option} {left}: a value of one line without control characters is expected")
+        yield left, right
+
+
+def _file(text: str, option: str) -> Path | None:
+    if not text:
+        return None
+    path = Path(text).expanduser()
+    if not path.is_file():
+        raise ArgumentError(f"no such file: {text} ({option})")
+    return path
+
+
+def _progress(sentence: str) -> None:
+    print(f"  {sentence}", file=sys.stderr, flush=True)
+
+
+def _write(project: Project, path: Path, draft: CaseDraft) -> None:
+    try:
+        for name, text in draft.files.items():
+            (project.cases / name).write_text(text, encoding="utf-8")
+        with path.open("x", encoding="utf-8") as file:
+            file.write(draft.text)
+    except OSError as error:
+        raise ArgumentError(f"{error.filename} can't be written: {error.strerror}") from None
+
+
+def _summarise(discovery: Discovery, draft: CaseDraft) -> None:
+    lines = [
+        f"{len(discovery.evidence.routes)} routes known, {len(discovery.reads)} reads and {len(discovery.writes)} "
+        f"writes answered; {discovery.requests_sent} requests sent",
+        f"to write by hand: {draft.todo} lines that say TODO",
+    ]
+    if draft.guesses:
+        lines.append(f"guesses, marked in the file: {', '.join(dict.fromkeys(draft.guesses))}")
+    lines += [f"not tried: {route}: {reason}" for route, reason in discovery.skipped[:10]]
+    lines += [
+        f"not found out: {sentence}" for sentence in dict.fromkeys((*discovery.unknown, *discovery.evidence.notes))
+    ]
+    for line in lines:
+        print(line, file=sys.stderr)
+
+
+def _check(project: Project, path: Path) -> None:
+    """Prints what `luckyhit check` finds. A problem there is told, and the file is kept."""
+    try:
+        guards: list[Guard] = check_case(project, path)
+    except LuckyHitError as error:
+        print(f"check: {error}", file=sys.stderr)
+        return
+    print(as_text(guards), file=sys.stderr)
+    failed = [guard for guard in guards if not guard.ok]
+    if not failed:
+        print(f"check is green; next: fill in the TODO lines, then `luckyhit run {path.stem}`", file=sys.stderr)

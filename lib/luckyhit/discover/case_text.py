@@ -1,0 +1,388 @@
+"""A complete, commented case from what was found out. Each value has a comment that says where it was seen."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from luckyhit.case.values.texts import SIMPLE_PATH
+from luckyhit.discover.chosen import CaseParts, chosen_from, other_value
+from luckyhit.discover.evidence import Discovery, KeyUse, ReadRoute, Setting
+from luckyhit.discover.yaml_text import comment, flow, in_quotes, listed_comment, quoted, route_name, with_text_replaced
+from luckyhit.load.signals.signal_table import CACHE_SOURCES
+
+_UNKNOWN_RATE = "50/s"
+
+
+@dataclass(frozen=True)
+class CaseDraft:
+    """The text of a case, and files that belong beside it: name → text. `guesses`: fields that nothing shows for
+    certain. `todo`: lines that a person has to write."""
+
+    text: str
+    files: dict[str, str] = field(default_factory=dict)
+    guesses: tuple[str, ...] = ()
+
+    @property
+    def todo(self) -> int:
+        return sum("TODO" in line.partition(": ")[2] for line in self.text.splitlines() if not line.startswith("#"))
+
+
+def case_draft(name: str, discovery: Discovery, key_folder: str = "data/cases") -> CaseDraft:
+    """`key_folder`: where a list of keys that are no numbers will be, relative to the project."""
+    chosen = chosen_from(discovery)
+    writer = _Writer(name, discovery, chosen, key_folder)
+    sections = (
+        writer.head, writer.people, writer.route, writer.expected, writer.why, writer.change, writer.cache,
+        writer.rollback, writer.target, writer.workload, writer.freshness, writer.goals, writer.end,
+    )  # fmt: skip
+    text = "\n".join("\n".join(lines) + "\n" for section in sections if (lines := list(section())))
+    return CaseDraft(text, writer.files, tuple(writer.guesses))
+
+
+class _Writer:
+    def __init__(self, name: str, discovery: Discovery, chosen: CaseParts, key_folder: str) -> None:
+        self.name, self.discovery, self.chosen = name, discovery, chosen
+        self.files: dict[str, str] = {}
+        self.guesses: list[str] = []
+        self._key_folder = key_folder
+        self._settings = [
+            setting
+            for setting in discovery.evidence.settings
+            if setting.about_cache and setting.kind != "url" and setting.name not in self._cache_names
+        ]
+        # A text that the code compares with another one switches something; a number can be changed as well.
+        self._settings.sort(key=lambda each: (other_value(each) is None, not each.choices))
+
+    @property
+    def _cache_names(self) -> tuple[str, ...]:
+        return self.discovery.launch.cache_env if self.discovery.launch is not None else ()
+
+    @property
+    def _changed(self) -> Setting | None:
+        """The setting that the case changes. Nothing says what a text may be changed to."""
+        if self.discovery.launch is None or not self._settings:
+            return None
+        first = self._settings[0]
+        return first if other_value(first) is not None else None
+
+    def _guess(self, place: str, why: str, indent: str = "") -> list[str]:
+        self.guesses.append(place)
+        return comment(f"guess: {why}", indent)
+
+    def head(self) -> Iterator[str]:
+        yield "# yaml-language-server: $schema=case.schema.json"
+        yield "#"
+        yield f"# Case {self.name}, found out by `luckyhit new`. Write what says TODO, look at what says guess, then:"
+        yield f"#   luckyhit check {self.name}   and   luckyhit run {self.name}"
+        yield "# docs/case-file.md describes every field. No secrets in here: name environment variables instead."
+        if self.discovery.partial:
+            yield "#"
+            yield "# PARTIAL: finding out was interrupted; what is missing was not looked at."
+
+    def people(self) -> Iterator[str]:
+        yield "# What is wrong, in one line, in the words of a user; and who is responsible for this case."
+        yield 'title: "TODO: what the user sees, and should not see"'
+        yield "owner:"
+        yield '  name: "TODO: a person or a team"'
+        yield '  contact: "TODO: an address or a channel"'
+
+    def route(self) -> Iterator[str]:
+        read = self.chosen.read
+        yield "# The route in question, its usual input, and the slow query or failing command as one would run it."
+        if read is None:
+            yield from self._guess("route", "no read route was seen to answer.")
+            yield "route: GET /"
+            yield 'input: "TODO: path, query and body, with usual values"'
+        else:
+            yield from comment(f"seen: {read.where or ', '.join(read.route.where)}")
+            yield f"route: {quoted(f'GET {read.path}')}"
+            yield f"input: {quoted(self._input(read))}"
+        yield 'suspect: "TODO: the query or command, and its output"'
+        yield 'noticed: "TODO: the page, the place on it, and after what"'
+
+    def _input(self, read: ReadRoute) -> str:
+        if not read.ids:
+            return "No parameter."
+        keys = self.chosen.keys
+        if keys.numbers is not None:
+            return f"A whole number from {keys.numbers[0]} to {keys.numbers[1]}."
+        return f"One of {len(read.ids):,} keys, such as {read.ids[0]}."[:500]
+
+    def expected(self) -> Iterator[str]:
+        read = self.chosen.read
+        yield "# What should happen when the cache works correctly, and what a correct response looks like."
+        yield "expected:"
+        yield '  result: "TODO: what the user should see instead"'
+        yield "  response:"
+        yield f"    status: {read.status if read is not None else 200}"
+        fields = [path for path in (read.fields if read is not None else ()) if re.fullmatch(SIMPLE_PATH, path)][:8]
+        if fields:
+            yield "    # seen in the answers"
+            yield f"    fields: {flow(fields)}"
+
+    def why(self) -> Iterator[str]:
+        yield "# Why it happens, as far as is known now; what goes wrong if the change is wrong; what is assumed."
+        yield 'hypothesis: "TODO: because ..."'
+        yield 'failure_mode: "TODO: if this is wrong, then ..."'
+        yield "assumptions:"
+        if any(read.route.weight is not None for read in self.discovery.reads):
+            yield "  - The mix of requests is that of the log this case was made from."
+        else:
+            yield '  - "TODO: the workload below is like the real one in ..."'
+
+    def change(self) -> Iterator[str]:
+        changed = self._changed
+        yield "# The one change."
+        if changed is None:
+            yield from self._guess(
+                "change", "no setting was found that could be changed; this compares the service with itself."
+            )
+            yield "change:"
+            yield "  kind: none"
+            yield "  what: The service is compared with itself"
+        else:
+            before = changed.default or ""
+            why = f"{changed.name} is a setting about the cache (seen: {changed.where}), default {before}."
+            yield from self._guess("change", why)
+            yield "change:"
+            yield "  kind: env"
+            yield f'  what: "TODO: what {changed.name} changes"'
+            yield f"  name: {changed.name}"
+            yield f"  before: {in_quotes(before)}"
+            yield f"  after: {in_quotes(other_value(changed))}"
+            yield "  smallest: One variable, no code."
+        if changed is not None and len(changed.choices) > 2:
+            yield from comment(f"it is compared with: {', '.join(changed.choices[:8])}")
+        others = [setting for setting in self._settings if setting is not changed]
+        if others:
+            yield "# Other settings that could be changed instead:"
+            for setting in others[:12]:
+                shown = "no default" if setting.default is None else f"default {setting.default}"
+                values = f"; compared with {', '.join(setting.choices[:6])}" if setting.choices else ""
+                yield from comment(f"  name: {setting.name}   ({shown}{values}; seen: {setting.where})")
+
+    def cache(self) -> Iterator[str]:
+        discovery = self.discovery
+        if discovery.launch is None:
+            yield "# The keys that may be cleared; other keys are never touched. Nothing says where the cache is:"
+            yield "# name the variable that holds its URL (url_env: CACHE_URL), and its keys."
+            yield from self._guess("cache.clear", "the cache was not looked into.")
+            yield "cache:"
+            yield '  clear: ["TODO:{id}"]'
+            return
+        if discovery.cache_kind == "none" or not discovery.launch.cache_env:
+            yield "# No cache server was seen in use: the service is restarted before each block."
+            return
+        templates = list(dict.fromkeys(self._template(use) for use in self.chosen.keys_in_use))
+        yield "# The keys that may be cleared; other keys are never touched."
+        yield "cache:"
+        if discovery.cache_kind == "memcached":
+            yield "  server: memcached"
+        if templates:
+            hashed = [use for use in self.chosen.keys_in_use if use.hashed]
+            yield "  # seen: the cache's own commands while one request ran alone"
+            if hashed:
+                yield from comment("A part of these keys looks like a hash: {hash} stands for it.", "  ")
+            if any(use.guess for use in self.chosen.keys_in_use):
+                yield from self._guess("cache.clear", "a template that one id alone supports.", "  ")
+            yield "  clear:"
+            yield from (f"    - {in_quotes(template)}" for template in templates)
+        yield "  # The cache server is the run's own."
+        yield "  dedicated: true"
+
+    def _template(self, use: KeyUse) -> str:
+        return re.sub(r"\*+", "{hash}", use.template)
+
+    def rollback(self) -> Iterator[str]:
+        changed = self._changed
+        yield "# How to roll back, in words that another engineer can follow, and how to notice that it is necessary."
+        yield "rollback:"
+        if changed is not None:
+            yield f"  note: {quoted(f'Set {changed.name} back to {changed.default} and restart the service.')}"
+        else:
+            yield '  note: "Nothing is changed."'
+        yield '  notice: "TODO: which number, on which dashboard, above which value, for how long"'
+
+    def target(self) -> Iterator[str]:
+        discovery, launch = self.discovery, self.discovery.launch
+        yield "# The service."
+        yield "target:"
+        if launch is None:
+            yield f"  url: {in_quotes(discovery.url or 'http://127.0.0.1:8000')}"
+        else:
+            yield "  start:"
+            if launch.python is not None:
+                yield f"    python: {quoted(launch.python)}"
+            for topic in ("port", "cache", "ready"):
+                if topic in launch.where:
+                    yield from comment(f"{topic}: {launch.where[topic]}", "    ")
+            yield f"    command: {flow(launch.command)}"
+            env = dict(launch.env)
+            if self._changed is not None and self._changed.name not in env:
+                env[self._changed.name] = self._changed.default or ""
+            if env:
+                yield "    env:"
+                yield from (f"      {name}: {in_quotes(value)}" for name, value in env.items())
+            if launch.pass_env:
+                yield f"    pass_env: {flow(launch.pass_env)}"
+            yield f"    cwd: {quoted(launch.cwd)}"
+            yield f"    ready: {quoted(launch.ready)}"
+            if launch.port is not None:
+                yield f"    port: {launch.port}"
+            yield "    ready_within: 30s"
+        if discovery.config_path is not None:
+            yield f"  # seen: GET {discovery.config_path} answers with settings in effect"
+            yield f"  config: {quoted(discovery.config_path)}"
+        yield from self._cache_header()
+        if discovery.headers_env:
+            yield f"  headers_env: {{{', '.join(f'{in_quotes(k)}: {v}' for k, v in discovery.headers_env.items())}}}"
+
+    def _cache_header(self) -> Iterator[str]:
+        """The header of the cache status, where its name is not a usual one."""
+        shown = self.chosen.read.cache_header if self.chosen.read is not None else ""
+        name, _, value = shown.partition(":")
+        if not name or any(name.strip().lower() == source.name for source in CACHE_SOURCES):
+            return
+        yield from self._guess("target.cache_header", f"seen: {shown}", "  ")
+        yield f"  cache_header: {quoted(name.strip())}"
+        if value.strip().lower() in ("true", "false", "1", "0", "yes", "no"):
+            yes, no = {"t": ("True", "False"), "f": ("True", "False"), "y": ("yes", "no"), "n": ("yes", "no")}.get(
+                value.strip().lower()[0], ("1", "0")
+            )
+            yield f"  cache_values: {{{in_quotes(yes)}: hit, {in_quotes(no)}: miss}}"
+
+    def workload(self) -> Iterator[str]:
+        chosen, rate = self.chosen, self.discovery.evidence.rate
+        yield "# The requests, generated from the seed, the same for both arms."
+        yield "workload:"
+        yield "  seed: 1"
+        if rate is None:
+            yield from self._guess("workload.rate", "no log was given.", "  ")
+        yield f"  rate: {f'{min(max(rate, 1), 200):g}/s' if rate is not None else _UNKNOWN_RATE}"
+        yield "  routes:"
+        names: set[str] = set()
+        for read in self._workload_reads:
+            yield f"    - name: {route_name(read.route.name or read.path, names)}"
+            yield f"      path: {quoted(chosen.keyed(read.path))}"
+            yield from self._weight(read.route.weight, 8 if read is chosen.read else 1)
+            yield from self._keys("      ", bool(read.ids))
+            if read is not chosen.read:
+                fields = [field for field in read.fields if re.fullmatch(SIMPLE_PATH, field)][:8]
+                yield f"      response: {{status: {read.status}, fields: {flow(fields)}}}"
+            path = chosen.version_of(read)
+            if path and self._written and re.fullmatch(SIMPLE_PATH, path):
+                yield f"      version: {quoted(path)}"
+        if not self._workload_reads:
+            yield "    - {name: home, path: /}"
+        write = chosen.write
+        if write is not None and self.discovery.started and not self._written:
+            yield "    # No write here: there are so few keys that the probe writes to all of them."
+        elif write is not None and self._written:
+            yield f"    - name: {route_name(write.route.name or 'write', names)}"
+            yield f"      method: {write.route.method}"
+            yield f"      path: {quoted(chosen.keyed(write.path))}"
+            yield from self._weight(write.route.weight, 1)
+            yield from self._keys("      ", True)
+            yield f"      body: {in_quotes(with_text_replaced(write.body, '{version}', '{number}'))}"
+            yield '      version: "{number}"'
+            yield f"      response: {{status: {flow(write.statuses)}}}"
+
+    @property
+    def _written(self) -> bool:
+        """Whether the workload writes: not where the probe needs all keys."""
+        return self.chosen.write is not None and self.discovery.started and not self.chosen.keys.shared
+
+    @property
+    def _workload_reads(self) -> list[ReadRoute]:
+        """Without health checks, which tell nothing about the cache."""
+        launch = self.discovery.launch
+        left_out = {self.discovery.config_path, launch.ready if launch is not None else None}
+        return [read for read in self.chosen.reads if read.path not in left_out or read is self.chosen.read]
+
+    def _weight(self, seen: float | None, usual: int) -> Iterator[str]:
+        if seen is not None:
+            yield "      # seen: the log"
+        elif not any(read.route.weight is not None for read in self.discovery.reads):
+            yield from self._guess("workload.routes.weight", "no log was given.", "      ")
+        yield f"      weight: {max(round(100 * seen, 3), 0.001) if seen is not None else usual}"
+
+    def _keys(self, indent: str, needed: bool) -> Iterator[str]:
+        if not needed:
+            return
+        numbers = self.chosen.keys.workload
+        if numbers is not None:
+            yield f"{indent}keys: {{first: {numbers[0]}, last: {numbers[1]}, popularity: zipf}}"
+            return
+        file = f"{self.name}.keys.txt"
+        self.files[file] = "".join(f"{key}\n" for key in self.chosen.keys.texts)
+        yield f"{indent}keys: {{file: {quoted(f'{self._key_folder}/{file}')}, popularity: zipf}}"
+
+    def freshness(self) -> Iterator[str]:
+        chosen, write = self.chosen, self.chosen.write
+        if write is None or not chosen.shown or chosen.keys.probe is None:
+            yield "# No probe for old data: " + (
+                "nothing is written to a service that is only observed."
+                if not self.discovery.started
+                else "no write was found whose value a read shows for a numbered key."
+            )
+            return
+        first, last = chosen.keys.probe
+        yield "# The probe for old data writes increasing numbers and measures when readers see them."
+        yield from comment(f"seen: {write.where or 'a number written to a service of our own'}")
+        yield "freshness:"
+        yield "  write:"
+        yield f"    method: {write.route.method}"
+        yield f"    path: {quoted(chosen.keyed(write.path))}"
+        yield f"    body: {in_quotes(write.body)}"
+        yield f"    status: {flow(write.statuses)}"
+        yield "  reads:"
+        names: set[str] = set()
+        # A list may not have every key of the probe on its page.
+        shown = [(read, shows) for read, shows in chosen.shown if read.ids] or list(chosen.shown)
+        for read, shows in shown:
+            if shows.guess:
+                yield from self._guess("freshness.reads", "seen once only.", "    ")
+            yield f"    - name: {route_name(read.route.name or read.path, names)}"
+            yield f"      path: {quoted(chosen.keyed(read.path))}"
+            yield f"      version: {in_quotes(shows.json_path)}"
+        for read, shows in chosen.shown:
+            if (read, shows) not in shown:
+                place = f"{chosen.keyed(read.path)} shows it too, at {shows.json_path}"
+                yield from comment(f"{place}: add it if it shows all of these keys.", "    ")
+        shared = ", shared: true" if chosen.keys.shared else ""
+        yield f"  keys: {{first: {first}, last: {last}{shared}}}"
+        yield from self._guess("freshness.within", "how old an answer may be is for the owner to say.", "  ")
+        yield "  within: 100ms"
+        yield "  horizon: 2s"
+
+    def goals(self) -> Iterator[str]:
+        read, probed = self.chosen.read, self.chosen.write is not None and bool(self.chosen.shown)
+        probed = probed and self.chosen.keys.probe is not None
+        yield "# What has to improve (better), and what must not get worse by more than the margin (no-worse)."
+        yield "goals:"
+        if probed:
+            yield "  stale_reads: {want: no-worse, margin: 5 %}"
+        if read is not None and read.cache_header:
+            yield "  hit_ratio: {want: better, margin: 5 %}"
+        yield "  latency_p50_ms: {want: no-worse, margin: 3ms}"
+        yield "  error_rate: {want: no-worse, margin: 1 %}"
+        yield ""
+        launch = self.discovery.launch
+        if launch is not None and launch.port is not None:
+            yield "# Its port is fixed: one arm runs at a time."
+            yield "design: crossover"
+        else:
+            yield "design: before-after" if launch is None else "design: side-by-side"
+        yield ""
+        yield "# As long as the goals need, at most two minutes of load; `luckyhit check` says what it can decide."
+        yield "plan: auto"
+
+    def end(self) -> Iterator[str]:
+        discovery = self.discovery
+        yield from listed_comment(
+            "Could not be found out:", tuple(dict.fromkeys((*discovery.unknown, *discovery.evidence.notes)))
+        )
+        skipped = [f"{route}: {reason}" for route, reason in discovery.skipped]
+        yield from listed_comment("Not tried:", skipped)

@@ -1,0 +1,124 @@
+"""What of a discovery goes into the case: the read and the write, and which keys each has."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from luckyhit.discover.evidence import Discovery, KeyUse, ReadRoute, Setting, Shows, WriteRoute
+
+MOST_READS = 5
+MOST_WORKLOAD_KEYS = 500
+FEWEST_APART = 20
+"""With fewer keys the probe and the workload share them."""
+
+
+@dataclass(frozen=True)
+class CaseKeys:
+    """`numbers`: first and last, where all ids are consecutive whole numbers; `workload` and `probe`: their parts,
+    `shared` where they are the same. `texts`: ids that are not."""
+
+    numbers: tuple[int, int] | None = None
+    workload: tuple[int, int] | None = None
+    probe: tuple[int, int] | None = None
+    shared: bool = False
+    texts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class CaseParts:
+    """`read`: the route in question. `reads`: all of the workload, it first. `shown`: the reads that show what `write`
+    wrote."""
+
+    read: ReadRoute | None
+    reads: tuple[ReadRoute, ...] = ()
+    write: WriteRoute | None = None
+    shown: tuple[tuple[ReadRoute, Shows], ...] = ()
+    keys: CaseKeys = field(default_factory=CaseKeys)
+    keys_in_use: tuple[KeyUse, ...] = ()
+
+    def keyed(self, path: str) -> str:
+        """A path with `{key}` for its one parameter; `{version}` stays."""
+        return re.sub(r"\{(?!version\})[^}]*\}", "{key}", path)
+
+    def version_of(self, read: ReadRoute) -> str:
+        return next((shows.json_path for shown, shows in self.shown if shown.path == read.path), "")
+
+
+def chosen_from(discovery: Discovery) -> CaseParts:
+    """A read whose value a write changes and a cache keeps comes first."""
+    best: tuple[tuple[int, ...], WriteRoute | None, ReadRoute] | None = None
+    for read in discovery.reads:
+        writes: list[WriteRoute | None] = [write for write in discovery.writes if _shows(write, read) is not None]
+        for write in writes or [None]:
+            shows = _shows(write, read) if write is not None else None
+            score = (
+                int(shows is not None),
+                int(bool(read.ids)),
+                int(bool(read.keys)),
+                int(read.hits is True) + int(bool(read.cache_header)),
+                int(write is not None and write.route.method in ("PUT", "PATCH")),
+                int(shows is not None and not shows.guess),
+                -read.path.count("/"),
+            )
+            if best is None or score > best[0]:
+                best = score, write, read
+    if best is None:
+        return CaseParts(None)
+    _, write, read = best
+    alike = [each for each in discovery.reads if each is not read and _same_ids(each, read)]
+    if any(each.route.weight is not None for each in discovery.reads):
+        alike.sort(key=lambda each: -(each.route.weight or 0.0))
+    reads = (read, *alike)[:MOST_READS]
+    shown = []
+    if write is not None:
+        for each in (read, *(other for other in discovery.reads if other is not read)):
+            shows = _shows(write, each)
+            if shows is not None and (each.ids or "{" not in each.path) and _same_ids(each, read):
+                shown.append((each, shows))
+    uses = [use for each in reads for use in each.keys]
+    uses += list(write.keys) if write is not None else []
+    return CaseParts(read, reads, write, tuple(shown[:MOST_READS]), _keys(read), tuple(dict.fromkeys(uses)))
+
+
+def _shows(write: WriteRoute | None, read: ReadRoute) -> Shows | None:
+    return next((shows for shows in write.shows if shows.read == read.path), None) if write is not None else None
+
+
+def _same_ids(one: ReadRoute, other: ReadRoute) -> bool:
+    """Whether one key range serves both: the same ids, or no id at all."""
+    return not one.ids or set(one.ids) == set(other.ids)
+
+
+def _keys(read: ReadRoute) -> CaseKeys:
+    try:
+        numbers = sorted(int(each) for each in read.ids if re.fullmatch(r"\d{1,15}", each))
+    except ValueError:
+        numbers = []
+    if not read.ids or len(numbers) != len(read.ids):
+        return CaseKeys(texts=read.ids)
+    first, last = numbers[0], numbers[-1]
+    if last - first + 1 != len(set(numbers)):
+        return CaseKeys(texts=read.ids)
+    if len(numbers) < 2 * FEWEST_APART:
+        return CaseKeys((first, last), (first, last), (first, last), shared=True)
+    middle = min(first + len(numbers) // 2, first + MOST_WORKLOAD_KEYS)
+    return CaseKeys((first, last), (first, middle - 1), (middle, last))
+
+
+def other_value(setting: Setting) -> str | None:
+    """What it may be changed to; None where nothing tells."""
+    if setting.default is None:
+        return None
+    others = [choice for choice in setting.choices if choice != setting.default]
+    if setting.choices:
+        return others[0] if others else None
+    if setting.kind == "number":
+        number = float(setting.default)
+        doubled = number * 2 if number else 1.0
+        return str(int(doubled)) if doubled == int(doubled) else f"{doubled:g}"
+    if setting.kind == "boolean":
+        pairs = {"true": "false", "yes": "no", "on": "off"}
+        pairs |= {off: on for on, off in pairs.items()}
+        return pairs.get(setting.default.lower())
+    return None

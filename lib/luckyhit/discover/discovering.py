@@ -1,0 +1,200 @@
+"""From what the user names to a Discovery: read the sources, start the service, ask it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import httpx
+import psutil
+
+from luckyhit.case.target import Target
+from luckyhit.discover.asking import NO_SUCH_PATH, Asker
+from luckyhit.discover.evidence import Discovery, ReadRoute, ServiceEvidence
+from luckyhit.discover.explore import explore
+from luckyhit.discover.exploring.attempts import path_for
+from luckyhit.discover.launch import READY_PATHS, Launched, StartRequest
+from luckyhit.discover.merge import merged
+from luckyhit.discover.sources import access_log, framework_routes, har, openapi
+from luckyhit.discover.sources.framework_routes import FrameworkRoutes
+from luckyhit.errors import ServiceNotReady
+
+_WITHIN_S = 10.0
+
+
+@dataclass(frozen=True)
+class SourceFiles:
+    """Files with evidence. `openapi`: a file, or a path that the service answers; `host`: whose requests count."""
+
+    openapi: str = ""
+    har: Path | None = None
+    log: Path | None = None
+    host: str = ""
+
+    @property
+    def document(self) -> Path | None:
+        """The OpenAPI document, where it is a file."""
+        path = Path(self.openapi).expanduser()
+        return path if self.openapi and path.is_file() else None
+
+    def evidence(self) -> list[ServiceEvidence]:
+        """Of the files alone. Raises ArgumentError."""
+        sources = [openapi.from_file(self.document)] if self.document is not None else []
+        if self.har is not None:
+            sources.append(har.from_file(self.har, self.host))
+        if self.log is not None:
+            sources.append(access_log.from_file(self.log))
+        return sources
+
+    @property
+    def place(self) -> str:
+        return "" if self.document is not None else self.openapi
+
+
+def discover(
+    files: SourceFiles,
+    start: StartRequest | None,
+    url: str,
+    *,
+    project: Path,
+    headers_env: Mapping[str, str],
+    environ: Mapping[str, str] = os.environ,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Discovery:
+    """All that can be found out. Writes go only to a service that `start` starts here. Raises ArgumentError and
+    TargetError. An interruption gives a partial Discovery once the service answered."""
+    sources = files.evidence()
+    headers = {name: environ[variable] for name, variable in headers_env.items()}
+    if start is not None:
+        return _started(files, sources, start, project, headers, headers_env, environ, progress)
+    if url:
+        target = Target(url=url)
+        with _client(str(target.url), headers) as client:
+            progress(f"reading {target.url}; nothing is written")
+            asker = Asker(client, may_write=False)
+            if not asker.get(NO_SUCH_PATH).status:
+                raise ServiceNotReady(
+                    f"nothing answers at {target.url} (--url)",
+                    hint="Check that the service runs, and that the URL is right as seen from this machine.",
+                )
+            document = openapi.from_service(client, files.place)
+            known = merged([*sources, *([document] if document is not None else [])])
+            explored = explore(known, asker, cache=None, fields={}, may_write=False, progress=progress)
+        return replace(explored.discovery(known), url=url, headers_env=dict(headers_env))
+    return _from_files(merged(sources))
+
+
+def _from_files(known: ServiceEvidence) -> Discovery:
+    """Nobody was asked: what a log or an archive shows, as guesses."""
+    reads = []
+    for route in known.routes:
+        varying = [each for each in route.parameters if each.place == "path"]
+        if route.method == "GET" and len(varying) <= 1 and not route.risk:
+            ids = varying[0].examples if varying else ()
+            reads.append(ReadRoute(route, route.path, ids, where=", ".join(route.where)))
+    unknown = ("No service was asked: with --start or --url, answers, keys and writes are found out.",)
+    return Discovery(known, reads=tuple(reads), unknown=unknown)
+
+
+def _started(
+    files: SourceFiles,
+    sources: Sequence[ServiceEvidence],
+    start: StartRequest,
+    project: Path,
+    headers: Mapping[str, str],
+    headers_env: Mapping[str, str],
+    environ: Mapping[str, str],
+    progress: Callable[[str], None],
+) -> Discovery:
+    with Launched(start, environ=environ, progress=progress) as launched, _client(launched.base_url, headers) as client:
+        progress(f"it answers on port {launched.port}; reading its routes")
+        table = _route_table(launched)
+        document = openapi.from_service(client, files.place)
+        known = merged(
+            [
+                *sources,
+                *([document] if document is not None else []),
+                table.evidence,
+                ServiceEvidence(settings=tuple(launched.settings)),
+            ]
+        )
+        explored = explore(
+            known,
+            Asker(client, may_write=True),
+            cache=launched.cache,
+            fields=table.fields,
+            may_write=True,
+            alive=lambda: launched.alive,
+            progress=progress,
+        )
+        launch, unknown = launched.found(project, _answering_path(explored.reads))
+        unknown += _ended(launched)
+        discovery = explored.discovery(known)
+        kind = discovery.cache_kind if launched.cache_in_use() else "none"
+    return replace(
+        discovery,
+        launch=launch,
+        cache_kind=kind,
+        headers_env=dict(headers_env),
+        unknown=(*discovery.unknown, *unknown),
+    )
+
+
+def _answering_path(reads: Sequence[ReadRoute]) -> str:
+    """A path that answered 200, one without a parameter before others; empty without one."""
+    paths = [path_for(read, read.ids[0]) if read.ids else read.path for read in reads]
+    return min(paths, key=lambda path: (path not in {read.path for read in reads}, paths.index(path)), default="")
+
+
+def _ended(launched: Launched) -> list[str]:
+    if launched.alive:
+        return []
+    last = " · ".join(line.strip() for line in launched.log_tail(2))
+    return [f"What the service does further: it ended while it was asked. Its last log lines: {last[:300]}"]
+
+
+def _route_table(launched: Launched) -> FrameworkRoutes:
+    """Asked from the process that listens: its interpreter, arguments, directory and environment work."""
+    with suppress(psutil.Error, OSError):
+        for process in (launched.listener, *launched.listener.parents()):
+            command = process.cmdline()
+            folder, env = Path(process.cwd()), process.environ()
+            named = framework_routes.application_of(command) or framework_routes.usual_application(command, folder)
+            if named or {"DJANGO_SETTINGS_MODULE", "FLASK_APP"} & env.keys():
+                return framework_routes.ask(_interpreter(process), command, folder, env)
+    return FrameworkRoutes(ServiceEvidence(notes=("The route table was not read: the command names no application.",)))
+
+
+def _interpreter(process: psutil.Process) -> str:
+    """The path that it was started by, since a link's path names its environment."""
+    first = process.cmdline()[0]
+    return first if os.sep in first and Path(first).is_file() else process.exe()
+
+
+def _client(base_url: str, headers: Mapping[str, str]) -> httpx.Client:
+    return httpx.Client(base_url=base_url, headers=dict(headers), timeout=_WITHIN_S, trust_env=False)
+
+
+def planned_requests(files: SourceFiles, start: StartRequest | None, url: str) -> list[str]:
+    """What would be sent, one line each, without sending or starting anything."""
+    known = merged(files.evidence())
+    if start is None and not url:
+        return ["no request: only files are read"]
+    lines = [f"GET {path}   (is it ready)" for path in READY_PATHS] if start is not None else []
+    places = (files.place,) if files.place else openapi.USUAL_PLACES
+    if files.document is None:
+        lines += [f"GET {path}   (an OpenAPI document)" for path in places]
+    lines.append(f"GET {NO_SUCH_PATH}   (does it answer 200 to anything)")
+    for route in known.routes:
+        if route.method == "GET" and not route.risk:
+            lines.append(f"GET {route.path}   (several ids, each twice)")
+        elif route.method in ("PUT", "PATCH", "POST") and start is not None and not route.risk:
+            lines.append(f"{route.method} {route.path}   (to the service that is started here)")
+        else:
+            lines.append(f"not sent: {route.method} {route.path}   ({route.risk or 'nothing is written to --url'})")
+    if start is not None:
+        lines.append("and the same for each route that the service's OpenAPI document or route table has")
+    return lines

@@ -1,0 +1,261 @@
+"""GET routes: with which ids they answer, what their headers tell, and which cache keys they touch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import urlencode
+
+from luckyhit.caches.base import AnyCache
+from luckyhit.discover.asking import NO_SUCH_PATH, Answer, Asker, NotJson
+from luckyhit.discover.evidence import ReadRoute, ServiceEvidence, ServiceRoute
+from luckyhit.discover.exploring.ids import candidates, filled_path, numbers_answered, parameter_names, shape_of, spread
+from luckyhit.discover.exploring.json_places import bounded_leaves, fields_of
+from luckyhit.discover.exploring.key_templates import Touched, Verb, key_templates
+from luckyhit.load.signals import SignalReader, offered
+from luckyhit.load.signals.signal_table import CALL_HEADERS
+
+_MOST_ATTEMPTS = 8
+"""Values of one parameter that may fail."""
+_ENOUGH, _MOST_TEXTS = 3, 20
+
+
+@dataclass
+class Exploring:
+    """What is known so far, and how to find out more. `over`: why no further route is begun; empty
+    before that. `documents`: JSON answers by
+    path. `cache`: a server of our own, or None."""
+
+    asker: Asker
+    cache: AnyCache | None
+    tell: Callable[[str], None]
+    over: Callable[[], str]
+    documents: dict[str, Any] = field(default_factory=dict)
+    reads: list[ReadRoute] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    answers_all: bytes | None = None
+    """The body for an impossible path, where that is answered with 200."""
+    ids: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """By the shape of the path up to a parameter."""
+    key_uses: dict[str, list[Touched]] = field(default_factory=dict)
+    """By the `path` of a read."""
+
+    def add_keys(self, read: ReadRoute, path: str, key: str) -> None:
+        """Read a path once more, and see its keys: those with a time or a version in them are others after a write."""
+        name = next(iter(parameter_names(read.path)), "")
+        uses = self.touched(lambda: self.asker.get(path))
+        self.key_uses.setdefault(read.path, []).append(Touched({name: key} if name else {}, uses))
+
+    def with_all_keys(self) -> tuple[ReadRoute, ...]:
+        """The reads, each with the templates of all keys that it touched."""
+        return tuple(
+            replace(read, keys=key_templates(self.key_uses[read.path])) if self.key_uses.get(read.path) else read
+            for read in self.reads
+        )
+
+    def skip(self, route: ServiceRoute, reason: str) -> None:
+        self.skipped.append((f"{route.method} {route.path}", reason))
+
+    def empty_cache(self) -> None:
+        """Does nothing where there is no cache of our own."""
+        if self.cache is not None and self.cache.commands is not None:
+            self.cache.commands.empty()
+
+    def touched(self, do: Callable[[], object]) -> frozenset[tuple[Verb, str]]:
+        """The keys that our own cache was asked for meanwhile."""
+        if self.cache is None or self.cache.commands is None:
+            do()
+            return frozenset()
+        with self.cache.commands.window() as window:
+            do()
+            commands = window.close()
+        return frozenset((command.verb, key) for command in commands for key in command.keys)
+
+
+def find_reads(evidence: ServiceEvidence, state: Exploring) -> None:
+    """Ask all GET routes; fills in `state.reads`, `documents`, `skipped`."""
+    probe = state.asker.get(NO_SUCH_PATH)
+    if probe.status == 200:
+        state.answers_all = probe.body
+        state.unknown.append(
+            "Which routes exist: the service answers 200 to a path that cannot exist, too. Routes with that same "
+            "answer were left out; check the others."
+        )
+    routes = [route for route in evidence.routes if route.method == "GET"]
+    for route in sorted(routes, key=lambda route: (len(parameter_names(route.path)), route.path)):
+        if reason := state.over():
+            state.skip(route, reason)
+        elif route.risk:
+            state.skip(route, route.risk)
+        else:
+            state.tell(f"reading {route.path}")
+            read = _read(route, state)
+            if read is not None:
+                state.reads.append(read)
+
+
+def _read(route: ServiceRoute, state: Exploring) -> ReadRoute | None:
+    names = parameter_names(route.path)
+    query = _query(route)
+    if not names:
+        path = route.path + query
+        answer = state.asker.get(path)
+        if not _accepted(route, answer, state):
+            return None
+        return _described(ReadRoute(route, path, where="asked: it answered 200"), [path], state)
+    fixed = _fixed(route, names[:-1], names[-1], query, state)
+    if fixed is None:
+        return None
+    path = filled_path(route.path, fixed) + query
+    ids = _ids(route, path, names[-1], state)
+    if not ids:
+        return None
+    sample = [filled_path(path, {names[-1]: value}) for value in spread(ids)]
+    return _described(ReadRoute(route, path, ids, where=f"asked: {len(ids)} ids, samples answered 200"), sample, state)
+
+
+def _ids(route: ServiceRoute, path: str, name: str, state: Exploring) -> tuple[str, ...]:
+    answered: list[str] = []
+
+    def answers_ok(value: str) -> bool:
+        answer = state.asker.get(filled_path(path, {name: value}))
+        if answer.status != 200 or answer.body == state.answers_all:
+            return False
+        state.documents.setdefault(filled_path(path, {name: value}), answer.document)
+        return True
+
+    before = shape_of(path.partition("{" + name + "}")[0])
+    known = state.ids.get(before, ())
+    if known and all(map(answers_ok, spread(known))):
+        return known
+    last = Answer(0)
+    for attempt, value in enumerate(candidates(route, name, state.documents)):
+        last = state.asker.get(filled_path(path, {name: value}))
+        if last.status == 200 and last.body != state.answers_all:
+            state.documents.setdefault(filled_path(path, {name: value}), last.document)
+            answered.append(value)
+        # Of numbers a few are enough: the others are between them.
+        enough = len(answered) >= _ENOUGH and value.isdigit()
+        if enough or len(answered) >= _MOST_TEXTS or last.status in (401, 403):
+            break
+        if attempt + 1 - len(answered) >= _MOST_ATTEMPTS:
+            break
+    if not answered:
+        _accepted(route, last, state)
+        return ()
+    ids = numbers_answered(answers_ok, answered)
+    state.ids.setdefault(before, ids)
+    return ids
+
+
+def _fixed(route: ServiceRoute, names: Sequence[str], last: str, query: str, state: Exploring) -> dict[str, str] | None:
+    """A value for each parameter but the last one, with which some value of that answers."""
+    if not names:
+        return {}
+    options = [state.ids.get(shape_of(route.path.partition("{" + name + "}")[0]), ())[:2] for name in names]
+    options = [
+        tuple(own) or tuple(candidates(route, name, state.documents)[:2])
+        for own, name in zip(options, names, strict=True)
+    ]
+    choices = (
+        [dict(zip(names, (own[min(number, len(own) - 1)] for own in options), strict=True)) for number in (0, 1)]
+        if all(options)
+        else []
+    )
+    last_answer = Answer(0)
+    for fixed in choices:
+        for value in candidates(route, last, state.documents)[:_ENOUGH]:
+            last_answer = state.asker.get(filled_path(route.path, {**fixed, last: value}) + query)
+            if last_answer.status == 200:
+                return fixed
+    _accepted(route, last_answer, state)
+    return None
+
+
+def _accepted(route: ServiceRoute, answer: Answer, state: Exploring) -> bool:
+    """Whether the answer is one of the route's own. If not, the reason is kept."""
+    if answer.status == 200 and answer.body != state.answers_all:
+        return True
+    if answer.status in (401, 403):
+        state.unknown.append(
+            f"What GET {route.path} answers: it wants credentials ({answer.status}). Put them into an environment "
+            "variable and name it: --header-env Authorization=VARIABLE."
+        )
+    reason = "the same answer as an impossible path" if answer.status == 200 else f"it answered {answer.status}"
+    state.skip(route, reason if answer.status else "no answer came")
+    return False
+
+
+def _query(route: ServiceRoute) -> str:
+    """The query that the route needs."""
+    needed = {}
+    for parameter in route.parameters:
+        if parameter.place == "query" and parameter.required:
+            values = (*parameter.examples, *parameter.choices)
+            default = "1" if parameter.kind in ("integer", "number") else "true" if parameter.kind == "boolean" else "a"
+            needed[parameter.name] = values[0] if values else default
+    return "?" + urlencode(needed) if needed else ""
+
+
+def _described(read: ReadRoute, paths: Sequence[str], state: Exploring) -> ReadRoute:
+    """With fields, headers, hits and keys, from two requests for each of a few paths."""
+    touched: list[Touched] = []
+    signals = SignalReader()
+    first, second = Answer(0), Answer(0)
+    name = next(iter(parameter_names(read.path)), "")
+    for path, value in zip(paths, spread(read.ids) if name else [""], strict=True):
+        pair: list[Answer] = []
+        state.empty_cache()
+        uses = state.touched(lambda path=path, pair=pair: pair.extend((state.asker.get(path), state.asker.get(path))))  # type: ignore[misc]
+        if pair[0].status == pair[1].status == 200:
+            first, second = pair
+            touched.append(Touched({name: value} if name else {}, uses))
+            if first.document is not NotJson:
+                state.documents.setdefault(path, first.document)
+    state.key_uses[read.path] = touched
+    status = signals.read(second.headers).cache
+    return replace(
+        read,
+        fields=fields_of(first.document) if first.document is not NotJson else (),
+        cache_header=_cache_header(signals, first, second),
+        db_header=_db_header(signals, first),
+        hits=None if status == "unknown" else status in ("hit", "stale"),
+        keys=key_templates(touched) if touched else (),
+    )
+
+
+def _cache_header(signals: SignalReader, *answers: Answer) -> str:
+    """The header that shows the cache status, as `name: value`; the later answer's, which should be a hit."""
+    for answer in reversed(answers):
+        layers = signals.read(answer.headers).layers
+        name = layers.split("=")[0] if layers else ""
+        if name and answer.header(name):
+            return f"{name}: {answer.header(name)[:100]}"
+        if own := offered(answer.headers):
+            return f"{own[0][0]}: {own[0][1]}"
+    return ""
+
+
+def _db_header(signals: SignalReader, answer: Answer) -> str:
+    if signals.read(answer.headers).db_calls is None:
+        return ""
+    for header in (*(name.decode() for name in CALL_HEADERS), "server-timing"):
+        if answer.header(header):
+            return f"{header}: {answer.header(header)[:100]}"
+    return ""
+
+
+def config_path_of(evidence: ServiceEvidence, state: Exploring) -> str | None:
+    """The parameterless read whose answer names the most settings."""
+    names = {setting.name.lower() for setting in evidence.settings}
+    best = (0, "")
+    for read in state.reads:
+        if "{" in read.path:
+            continue
+        fields = {str(steps[-1]) for steps, _ in bounded_leaves(state.documents.get(read.path)) if steps}
+        count = sum(name.lower() in names or ("_" in name and name.isupper()) for name in fields)
+        if count:
+            best = max(best, (count, read.path))
+    return best[1] or None

@@ -1,0 +1,157 @@
+"""The route tables of Django, Flask, Starlette and FastAPI, asked from the service's own interpreter."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any, Literal
+
+from luckyhit.discover.evidence import Parameter, ServiceEvidence, ServiceRoute
+from luckyhit.discover.merge import merged
+from luckyhit.discover.risk import risk_of
+from luckyhit.discover.sources import openapi
+from luckyhit.discover.sources.route_script import MARK
+from luckyhit.discover.sources.settings import settings_of
+from luckyhit.errors import ArgumentError
+
+SCRIPT = Path(__file__).with_name("route_script.py")
+_WITHIN_S = 20.0
+_MODULE = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*")
+_APPLICATION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(?:\(\))?")
+_BRACES = re.compile(r"<(?:(?P<converter>[^:<>]+):)?(?P<name>\w+)>|\{(?P<plain>\w+)(?::(?P<kind>\w+))?\}")
+_NAMED_GROUP = re.compile(r"\(\?P<(\w+)>((?:[^()\\]|\\.|\([^()]*\))*)\)")
+_KINDS: dict[str, Literal["integer", "number", "string"]] = {"IntConverter": "integer", "IntegerConverter": "integer"}
+_KINDS |= {"int": "integer", "FloatConverter": "number", "float": "number"}
+_FIELD = re.compile(r"""(?:\[|\bget\(|\bpop\()\s*["']([A-Za-z_]\w{0,40})["']""")
+
+
+@dataclass(frozen=True)
+class FrameworkRoutes:
+    """What the interpreter of a service printed. `fields`: by (method, path), names that the view reads from a
+    mapping: candidates for fields of a body."""
+
+    evidence: ServiceEvidence
+    framework: str = ""
+    fields: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    files: tuple[Path, ...] = ()
+
+
+def application_of(command: Sequence[str]) -> str:
+    """`module:attribute` of a server's command line (uvicorn, gunicorn, hypercorn, granian, flask), or the path of a
+    manage.py; empty where none is named. A module alone, as `flask --app NAME` takes it, gets the usual attribute."""
+    for flag in ("--app", "-A"):
+        if flag in command[:-1]:
+            named = command[list(command).index(flag) + 1].removesuffix(".py").replace("/", ".")
+            return named if ":" in named else f"{named}:app"
+    for part in command:
+        if _APPLICATION.fullmatch(part):
+            return f"{part}()" if "--factory" in command and not part.endswith("()") else part
+    programs = [Path(part).name for part in command]
+    if "gunicorn" in programs:
+        after = programs.index("gunicorn") + 1
+        for before, part in zip(command[after - 1 :], command[after:], strict=False):
+            if _MODULE.fullmatch(part) and (not before.startswith("-") or "=" in before):
+                return f"{part}:application"
+    return next((part for part in command if Path(part).name == "manage.py"), "")
+
+
+def usual_application(command: Sequence[str], cwd: Path) -> str:
+    """What `flask run` takes where no application is named: app.py or wsgi.py in its directory; else empty."""
+    if "flask" not in [Path(part).name for part in command]:
+        return ""
+    return next((f"{name}:app" for name in ("wsgi", "app") if (cwd / f"{name}.py").is_file()), "")
+
+
+def ask(python: str, command: Sequence[str], cwd: Path, env: Mapping[str, str]) -> FrameworkRoutes:
+    """Ask the interpreter `python` in the directory and environment of the running service. What fails is a note: the
+    other sources may know enough."""
+    named = application_of(command) or application_of(("flask", "--app", env.get("FLASK_APP", "")))
+    named = (usual_application(command, cwd) if named == ":app" else named) or ""
+    if not named and not env.get("DJANGO_SETTINGS_MODULE", ""):
+        return FrameworkRoutes(
+            ServiceEvidence(notes=("The start command names no application, so its route table was not read.",))
+        )
+    try:
+        output = _output_of([python, str(SCRIPT), named], cwd, {**env, "PYTHONDONTWRITEBYTECODE": "1"})
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return FrameworkRoutes(ServiceEvidence(notes=(f"The route table could not be read: {type(error).__name__}.",)))
+    line = next((line for line in reversed(output.splitlines()) if line.startswith(MARK)), "")
+    try:
+        printed = json.loads(line.removeprefix(MARK))
+    except ValueError:
+        return FrameworkRoutes(
+            ServiceEvidence(notes=("The route table could not be read: the interpreter ended early.",))
+        )
+    return _table(printed)
+
+
+def _output_of(command: Sequence[str], cwd: Path, env: Mapping[str, str]) -> str:
+    """What it printed; all that it started is ended with it. Raises OSError, TimeoutExpired."""
+    with TemporaryFile() as output:
+        process = subprocess.Popen(
+            command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )  # fmt: skip
+        try:
+            process.wait(_WITHIN_S)
+        finally:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        output.seek(0)
+        return output.read().decode("utf-8", "replace")
+
+
+def _table(printed: Mapping[str, Any]) -> FrameworkRoutes:
+    files = tuple(Path(file) for file in printed["files"])
+    notes = [f"The route table is incomplete: {printed['problem']}."] if printed["problem"] else []
+    routes, fields = [], {}
+    for row in printed["routes"]:
+        path, parameters = path_of(row["path"], row["converters"])
+        for method in row["methods"]:
+            if method not in ("GET", "PUT", "POST", "PATCH", "DELETE") or not path:
+                continue
+            where = f"route table ({printed['framework']}): {method} {path}"
+            routes.append(
+                ServiceRoute(
+                    method, path, parameters, name=row["name"], risk=risk_of(method, path, row["name"]), where=(where,)
+                )
+            )
+            fields[method, path] = tuple(dict.fromkeys(_FIELD.findall(row["source"])))
+    evidence = ServiceEvidence(tuple(routes), tuple(settings_of(files)), notes=tuple(notes))
+    if printed["openapi"] is not None:
+        try:
+            evidence = merged([openapi.routes_of(printed["openapi"], "the application's OpenAPI"), evidence])
+        except ArgumentError as error:
+            evidence = replace(evidence, notes=(*evidence.notes, error.message))
+    return FrameworkRoutes(evidence, printed["framework"], fields, files)
+
+
+def path_of(text: str, converters: Mapping[str, str]) -> tuple[str, tuple[Parameter, ...]]:
+    """A path with `{name}`, from `<int:name>`, `{name:int}` or a regular expression; empty for one that can't be
+    written so."""
+    parameters: list[Parameter] = []
+
+    def braces(match: re.Match[str]) -> str:
+        name = match["name"] or match["plain"]
+        kind = converters.get(name) or match["converter"] or match["kind"] or ""
+        parameters.append(Parameter(name, "path", _KINDS.get(kind, "string")))
+        return "{" + name + "}"
+
+    def group(match: re.Match[str]) -> str:
+        digits = match[2] in (r"\d+", "[0-9]+")
+        parameters.append(Parameter(match[1], "path", "integer" if digits else "string"))
+        return "{" + match[1] + "}"
+
+    path = _NAMED_GROUP.sub(group, text) if "(?P<" in text else _BRACES.sub(braces, text)
+    path = re.sub(r"\\([-./_])", r"\1", path.replace("^", "").replace("$", "").replace(r"\Z", ""))
+    path = re.sub(r"/{2,}", "/", path).replace("/?", "/")
+    return ("", ()) if re.search(r"[\\()\[\]*+|<>]", path) else (path, tuple(parameters))

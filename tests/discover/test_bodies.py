@@ -1,0 +1,75 @@
+"""Bodies from schemas and validation errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from luckyhit.discover.exploring.bodies import corrected, first_bodies, number_places, placed, sample_of
+from luckyhit.discover.exploring.json_places import fields_of, place_of
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"detail": [{"loc": ["body", "price"], "type": "missing", "msg": "Field required"}]},
+        {"price": ["This field is required."]},
+        {"error": "price is required"},
+        {"errors": {"price": ["Missing data for required field."]}},
+        {"message": "missing field 'price'"},
+    ],
+)
+def test_a_missing_field_is_added(document: Any) -> None:
+    assert corrected({}, document, 7) == {"price": 7}
+
+
+def test_an_unwanted_field_goes() -> None:
+    document = {"detail": [{"loc": ["body", "id"], "type": "extra_forbidden", "msg": "Extra inputs are not permitted"}]}
+    assert corrected({"id": 1, "price": 2}, document, 7) == {"price": 2}
+
+
+def test_a_sample_fits_a_nested_schema() -> None:
+    item = {"type": "object", "properties": {"id": {"type": "integer"}, "price": {"type": "integer", "minimum": 5}}}
+    schema = {
+        "type": "object",
+        "properties": {"prices": {"type": "array", "items": item}, "kind": {"enum": ["a", "b"]}},
+    }
+    assert sample_of(schema) == {"prices": [{"id": 1, "price": 6}], "kind": "a"}
+
+
+def test_versions_come_before_amounts_and_ids_never() -> None:
+    body = {"id": 4, "other": 1, "price": 2, "version": 3, "label": "x"}
+    assert number_places(body) == [("version",), ("price",), ("other",)]
+
+
+@given(json_values)
+def test_any_schema_gives_a_sample(schema: Any) -> None:
+    sample_of(schema)
+
+
+@given(st.dictionaries(st.text(max_size=8), json_values, max_size=4), json_values)
+def test_any_error_leaves_a_body(body: dict[str, Any], document: Any) -> None:
+    before = repr(body)
+    assert isinstance(corrected(body, document, 7), dict)
+    assert repr(body) == before
+
+
+@given(json_values, json_values)
+def test_any_evidence_gives_bodies(example: Any, answer: Any) -> None:
+    for body in first_bodies(None, example, answer, ("price",), "stock"):
+        for place in number_places(body):
+            assert place_of(placed(body, place, 1_700_003), 1_700_003) is not None
+
+
+@given(json_values)
+def test_fields_have_paths(document: Any) -> None:
+    assert all(path.startswith("$") for path in fields_of(document))

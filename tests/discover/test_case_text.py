@@ -1,0 +1,184 @@
+"""The case that is written from a discovery: valid, complete, with the values that were found out."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from luckyhit.case import Case, load_case
+from luckyhit.discover.case_text import CaseDraft, case_draft
+from luckyhit.discover.evidence import (
+    Discovery,
+    KeyUse,
+    Launch,
+    Parameter,
+    ReadRoute,
+    ServiceEvidence,
+    ServiceRoute,
+    Setting,
+    Shows,
+    WriteRoute,
+)
+from tier import examples
+
+ITEM = "/items/{item_id}"
+GET = ServiceRoute("GET", ITEM, (Parameter("item_id", "path", "integer"),), name="read item", where=("route table",))
+PUT = replace(GET, method="PUT", name="write item")
+IDS = tuple(str(number) for number in range(1, 501))
+READ = ReadRoute(
+    GET,
+    ITEM,
+    IDS,
+    fields=("$.id", "$.price"),
+    cache_header="X-Cache: MISS",
+    hits=True,
+    keys=(KeyUse("item:{item_id}", "read"),),
+)
+WRITE = WriteRoute(
+    PUT, ITEM, {"price": "{version}"}, (200, 204), (Shows(ITEM, "$.price"),), (KeyUse("item:{item_id}", "deleted"),)
+)
+LAUNCH = Launch(
+    ("{python}", "shop.py"),
+    env={"PORT": "{port}", "REDIS_URL": "{cache_url}"},
+    ready="/health",
+    cache_env=("REDIS_URL",),
+)
+TTL = Setting("CACHE_TTL_S", "60", "number", "shop.py:3", about_cache=True)
+SCOPE = Setting("CACHE_SCOPE", "page", "text", "shop.py:4", ("page", "user"), about_cache=True)
+FOUND = Discovery(ServiceEvidence((GET, PUT), (TTL,)), LAUNCH, reads=(READ,), writes=(WRITE,), cache_kind="redis")
+
+
+def loaded(discovery: Discovery, folder: Path) -> tuple[Case, CaseDraft]:
+    """The case as it is read back."""
+    cases = folder / "data" / "cases"
+    cases.mkdir(parents=True, exist_ok=True)
+    draft = case_draft("found", discovery)
+    for name, text in draft.files.items():
+        (cases / name).write_text(text)
+    (cases / "found.yml").write_text(draft.text)
+    return load_case(cases / "found.yml"), draft
+
+
+def test_what_was_found_out_is_in_the_case(tmp_path: Path) -> None:
+    case, draft = loaded(FOUND, tmp_path)
+    assert case.route == f"GET {ITEM}" and case.expected.response.fields == ["$.id", "$.price"]
+    assert case.target.start is not None and case.target.start.command == ["{python}", "shop.py"]
+    assert case.target.start.env == {"PORT": "{port}", "REDIS_URL": "{cache_url}", "CACHE_TTL_S": "60"}
+    assert case.cache.clear == ["item:{item_id}"] and case.cache.dedicated
+    assert case.freshness is not None and case.freshness.write.body == {"price": "{version}"}
+    assert [(read.path, read.version) for read in case.freshness.reads] == [("/items/{key}", "$.price")]
+    keys = case.workload.routes[0].keys
+    assert keys is not None and keys.last is not None and keys.last < case.freshness.keys.first
+    assert case.freshness.keys.last == 500
+    assert {"stale_reads", "hit_ratio"} <= set(case.goals)
+    assert draft.todo <= 12
+
+
+@pytest.mark.parametrize(
+    ("known", "change"),
+    [
+        ((TTL,), ("env", "CACHE_TTL_S", "60", "120")),
+        ((TTL, SCOPE), ("env", "CACHE_SCOPE", "page", "user")),
+        ((Setting("CACHE_ON", "true", "boolean", about_cache=True),), ("env", "CACHE_ON", "true", "false")),
+        ((Setting("CACHE_NAME", "shop", "text", about_cache=True),), ("none",)),
+        ((Setting("CACHE_TTL", None, "text", about_cache=True),), ("none",)),
+        ((Setting("DB_POOL", "5", "number"),), ("none",)),
+        ((), ("none",)),
+    ],
+)
+def test_the_change_is_a_setting_with_another_value(
+    known: tuple[Setting, ...], change: tuple[str, ...], tmp_path: Path
+) -> None:
+    case, draft = loaded(replace(FOUND, evidence=ServiceEvidence((GET, PUT), known)), tmp_path)
+    shown = [getattr(case.change, name, None) for name in ("kind", "name", "before", "after")]
+    assert tuple(value for value in shown if value is not None) == change
+    assert "change" in draft.guesses
+
+
+def test_a_service_that_is_only_read_gets_no_write(tmp_path: Path) -> None:
+    observed = replace(FOUND, launch=None, url="https://shop.example.com", writes=())
+    case, _ = loaded(observed, tmp_path)
+    assert case.target.url is not None and case.freshness is None
+    assert {route.method for route in case.workload.routes} == {"GET"}
+
+
+def test_keys_that_are_no_numbers_go_to_a_file(tmp_path: Path) -> None:
+    names = ("red-chair", "blue-table", "lamp")
+    case, draft = loaded(replace(FOUND, reads=(replace(READ, ids=names),)), tmp_path)
+    assert list(draft.files.values()) == ["red-chair\nblue-table\nlamp\n"]
+    keys = case.workload.routes[0].keys
+    assert keys is not None and keys.file == "data/cases/found.keys.txt"
+    assert case.freshness is None
+
+
+def test_few_keys_are_shared_with_the_probe(tmp_path: Path) -> None:
+    case, _ = loaded(replace(FOUND, reads=(replace(READ, ids=IDS[:9]),)), tmp_path)
+    assert case.freshness is not None and case.freshness.keys.shared
+    assert (case.freshness.keys.first, case.freshness.keys.last) == (1, 9)
+
+
+def test_a_hashed_part_of_a_key_is_a_placeholder(tmp_path: Path) -> None:
+    uses = (KeyUse("page:{item_id}:*", "stored", hashed=True),)
+    case, _ = loaded(replace(FOUND, reads=(replace(READ, keys=uses),), writes=()), tmp_path)
+    assert case.cache.clear == ["page:{item_id}:{hash}"]
+
+
+def test_without_a_cache_nothing_is_cleared(tmp_path: Path) -> None:
+    case, _ = loaded(
+        replace(FOUND, cache_kind="none", launch=replace(LAUNCH, env={"PORT": "{port}"}, cache_env=())), tmp_path
+    )
+    assert case.cache.clear == []
+
+
+def test_nothing_found_out_is_still_a_valid_case(tmp_path: Path) -> None:
+    case, draft = loaded(Discovery(ServiceEvidence(), partial=True), tmp_path)
+    assert case.change.kind == "none" and "route" in draft.guesses
+    assert re.search(r"^# PARTIAL", draft.text, re.MULTILINE)
+
+
+def test_weights_and_rate_are_those_of_the_log(tmp_path: Path) -> None:
+    read, write = replace(READ, route=replace(GET, weight=0.93)), replace(WRITE, route=replace(PUT, weight=0.07))
+    evidence = ServiceEvidence((GET, PUT), (TTL,), rate=12.5)
+    case, draft = loaded(replace(FOUND, evidence=evidence, reads=(read,), writes=(write,)), tmp_path)
+    assert case.workload.rate == 12.5
+    assert [route.weight for route in case.workload.routes] == [93.0, 7.0]
+    assert not {"workload.rate", "workload.routes.weight"} & set(draft.guesses)
+
+
+TEXTS = st.text(st.characters(blacklist_categories=("Cs",)), max_size=40)
+PATHS = st.from_regex(r"/[a-z0-9._~-]{1,20}(/[a-z0-9._~-]{1,10}){0,2}", fullmatch=True)
+BODIES = st.dictionaries(
+    st.from_regex(r"[a-z_]{1,8}", fullmatch=True), st.integers(-(2**53), 2**53) | st.booleans(), max_size=3
+)
+
+
+@settings(max_examples=examples(60), deadline=None)
+@given(
+    name=TEXTS, where=TEXTS, value=TEXTS, path=PATHS, note=TEXTS, body=BODIES,
+    ids=st.lists(st.from_regex(r"[A-Za-z0-9_-]{1,12}", fullmatch=True), min_size=1, max_size=5, unique=True),
+)  # fmt: skip
+def test_any_texts_give_a_case_that_loads(
+    name: str, where: str, value: str, path: str, note: str, body: dict[str, Any], ids: list[str], tmp_path_factory: Any
+) -> None:
+    route = ServiceRoute("GET", path + "/{id}", (Parameter("id"),), name=name, where=(where,))
+    env = {**LAUNCH.env, "SHOP_TEXT": "".join(each for each in value if each.isprintable() and each not in "{}$")}
+    discovery = replace(
+        FOUND,
+        evidence=ServiceEvidence((route,), notes=(note,)),
+        launch=replace(LAUNCH, env=env, where={"port": where}),
+        reads=(ReadRoute(route, path + "/{id}", tuple(ids), where=where),),
+        writes=(
+            replace(WRITE, path=path + "/{id}", body={**body, "n": "{version}"}, shows=(Shows(path + "/{id}", "$.n"),)),
+        ),
+        unknown=(note,),
+        skipped=((name, where),),
+    )
+    case, _ = loaded(discovery, tmp_path_factory.mktemp("any"))
+    assert case.route == f"GET {path}/{{id}}"
+    assert case.target.start is not None and case.target.start.env["SHOP_TEXT"] == env["SHOP_TEXT"]

@@ -1,0 +1,169 @@
+"""What a service does is found out by asking it, and never more than it may be asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from luckyhit.caches import AnyCache
+from luckyhit.discover.asking import Asker
+from luckyhit.discover.evidence import Body, Parameter, ServiceEvidence, ServiceRoute, Setting, WriteRoute
+from luckyhit.discover.explore import Explored, explore
+from luckyhit.errors import GuardError
+from luckyhit.system.embedded import start_embedded
+from world import Service
+from world.shop import Shop
+
+ID = Parameter("id", kind="integer")
+READS = (ServiceRoute("GET", "/health"), ServiceRoute("GET", "/items"), ServiceRoute("GET", "/items/{id}", (ID,)))
+PUT = ServiceRoute("PUT", "/items/{id}", (ID,))
+EVIDENCE = ServiceEvidence(routes=(*READS, PUT), settings=(Setting("CACHE_TTL"),))
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AnyCache]:
+    cache = start_embedded(Path(tmp_path_factory.mktemp("cache")), with_password=False)
+    yield cache
+    cache.stop()
+
+
+def asked(
+    service: Service, evidence: ServiceEvidence, *, cache: AnyCache | None = None, may_write: bool = True
+) -> Explored:
+    with httpx.Client(base_url=service.url, trust_env=False) as client:
+        asker = Asker(client, may_write=may_write)
+        return explore(evidence, asker, cache=cache, fields={}, may_write=may_write)
+
+
+def keys(uses: Sequence[Any]) -> set[tuple[str, str]]:
+    return {(use.verb, use.template) for use in uses}
+
+
+def by_path(writes: Sequence[WriteRoute]) -> dict[str, WriteRoute]:
+    return {write.route.path: write for write in writes}
+
+
+def test_reads_have_ids_fields_signals_and_keys(own: AnyCache) -> None:
+    with Shop(own.url) as shop:
+        explored = asked(shop, EVIDENCE, cache=own)
+    read = next(read for read in explored.reads if read.path == "/items/{id}")
+    assert read.ids == tuple(map(str, range(1, 41)))
+    assert "$.stock" in read.fields
+    assert (read.cache_header, read.hits, read.db_header) == ("x-cache: HIT", True, "x-db-calls: 1")
+    assert keys(read.keys) == {("read", "item:{id}"), ("stored", "item:{id}")}
+    assert (explored.config_path, explored.cache_kind, explored.partial) == ("/health", "redis", False)
+
+
+def test_a_write_is_found_by_what_its_errors_say(own: AnyCache) -> None:
+    with Shop(own.url) as shop:
+        explored = asked(shop, EVIDENCE, cache=own)
+    (write,) = explored.writes
+    assert write.body["stock"] == "{version}"
+    assert isinstance(write.body["label"], str)
+    shown = {shows.read: (shows.json_path, shows.stale_s) for shows in write.shows}
+    assert shown == {"/items/{id}": ("$.stock", None), "/items": ("$.items[?@.id == {key}].stock", None)}
+    assert keys(write.keys) == {("deleted", "item:{id}"), ("deleted", "items")}
+
+
+def test_an_old_value_is_told_from_one_never_shown(own: AnyCache) -> None:
+    with Shop(own.url, stale=True) as shop:
+        explored = asked(shop, EVIDENCE, cache=own)
+    (write,) = explored.writes
+    assert {shows.read for shows in write.shows} == {"/items/{id}", "/items"}
+    assert all(shows.stale_s is not None and shows.stale_s > 0 for shows in write.shows)
+    assert write.keys == ()
+
+
+def test_digests_in_keys_are_named_as_such(own: AnyCache) -> None:
+    with Shop(own.url, hashed=True) as shop:
+        explored = asked(shop, ServiceEvidence(routes=(READS[2],)), cache=own)
+    assert {(use.template, use.hashed) for use in explored.reads[0].keys} == {("*", True)}
+
+
+def test_a_text_field_takes_a_number(own: AnyCache) -> None:
+    body = Body(schema={"type": "object", "properties": {"note": {"type": "string"}}})
+    with Shop(own.url) as shop:
+        explored = asked(
+            shop, ServiceEvidence(routes=(*READS, ServiceRoute("PATCH", "/items/{id}/note", (ID,), body))), cache=own
+        )
+    (write,) = explored.writes
+    assert write.body == {"note": "0{version}"}
+    assert ("/items/{id}", "$.note") in {(shows.read, shows.json_path) for shows in write.shows}
+
+
+def test_a_number_in_the_query_is_tried() -> None:
+    amount = Parameter("amount", "query", "integer")
+    with Shop() as shop:
+        explored = asked(
+            shop, ServiceEvidence(routes=(*READS, ServiceRoute("POST", "/items/{id}/amount", (ID, amount))))
+        )
+    (write,) = explored.writes
+    assert write.path == "/items/{id}/amount?amount={version}"
+    assert {shows.json_path for shows in write.shows} >= {"$.amount"}
+
+
+def test_nothing_is_written_where_it_may_not_be() -> None:
+    with Shop() as shop:
+        explored = asked(shop, EVIDENCE, may_write=False)
+        assert set(shop.methods) == {"GET"}
+        with httpx.Client(base_url=shop.url) as client, pytest.raises(GuardError):
+            Asker(client, may_write=False).send("PUT", "/items/1", {})
+    assert [route for route, _ in explored.skipped] == ["PUT /items/{id}"]
+    assert explored.reads
+    assert explored.cache_kind == "unknown"
+
+
+def test_risky_routes_and_deletions_are_not_tried() -> None:
+    risky = (
+        ServiceRoute("POST", "/items/{id}/amount", (ID,), risk="moves money"),
+        ServiceRoute("DELETE", "/items/{id}", (ID,)),
+    )
+    with Shop() as shop:
+        explored = asked(shop, ServiceEvidence(routes=(*READS, *risky)))
+        assert set(shop.methods) == {"GET"}
+    assert {route for route, _ in explored.skipped} == {"POST /items/{id}/amount", "DELETE /items/{id}"}
+
+
+def test_credentials_are_asked_for() -> None:
+    with Shop(token="secret") as shop:
+        explored = asked(shop, EVIDENCE)
+    assert explored.reads == ()
+    assert any("--header-env" in sentence for sentence in explored.unknown)
+
+
+def test_a_service_that_answers_anything_is_told() -> None:
+    routes = (*READS, ServiceRoute("GET", "/nothing"), ServiceRoute("GET", "/orders/{id}", (ID,)))
+    with Shop(anything=True) as shop:
+        explored = asked(shop, ServiceEvidence(routes=routes))
+    assert {read.path for read in explored.reads} == {"/health", "/items", "/items/{id}"}
+    assert any("cannot exist" in sentence for sentence in explored.unknown)
+
+
+def test_without_cache_use_the_kind_is_none(own: AnyCache) -> None:
+    with Shop() as shop:
+        assert asked(shop, ServiceEvidence(routes=READS), cache=own).cache_kind == "none"
+
+
+def test_ctrl_c_leaves_what_is_known() -> None:
+    with Shop() as shop, httpx.Client(base_url=shop.url, trust_env=False) as client:
+
+        def interrupt(sentence: str) -> None:
+            if "{id}" in sentence:
+                raise KeyboardInterrupt
+
+        asker = Asker(client, may_write=True)
+        explored = explore(EVIDENCE, asker, cache=None, fields={}, may_write=True, progress=interrupt)
+    assert explored.partial
+    assert {read.path for read in explored.reads} == {"/health", "/items"}
+    assert explored.requests_sent == len(shop.requests)
+
+
+def test_when_time_is_up_no_route_is_begun() -> None:
+    with Shop() as shop, httpx.Client(base_url=shop.url, trust_env=False) as client:
+        asker = Asker(client, may_write=True)
+        explored = explore(EVIDENCE, asker, cache=None, fields={}, may_write=True, deadline_s=0)
+    assert len(explored.skipped) == len(EVIDENCE.routes)

@@ -1,0 +1,121 @@
+"""Routes asked from a service's own interpreter, and why a route is not tried."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from luckyhit.discover.risk import risk_of
+from luckyhit.discover.sources import framework_routes
+from luckyhit.discover.sources.framework_routes import FrameworkRoutes, application_of
+
+FLASK = """
+import os, threading, time
+from flask import Flask, request
+print("noise"); os.write(1, b"more noise")
+threading.Thread(target=time.sleep, args=(600,)).start()
+def create_app():
+    app = Flask(__name__)
+    @app.get("/items/<int:item_id>")
+    def item(item_id): return {}
+    @app.put("/items/<int:item_id>")
+    def put_item(item_id): return {"price": request.json["price"]}
+    @app.post("/items/<int:item_id>/refund")
+    def refund(item_id): return {}
+    return app
+"""
+FASTAPI = """
+from fastapi import FastAPI
+app = FastAPI()
+@app.get("/items/{item_id}")
+def item(item_id: int, currency: str = "EUR") -> dict: return {}
+"""
+URLS = """
+from django.http import JsonResponse
+from django.urls import path, re_path
+from django.views.decorators.http import require_http_methods
+@require_http_methods(["GET", "PUT"])
+def item(request, pk): return JsonResponse({})
+def year(request, year): return JsonResponse({})
+urlpatterns = [path("items/<int:pk>/", item), re_path(r"^years/(?P<year>[0-9]+)/$", year)]
+"""
+MANAGE = 'import os\nos.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop_settings")\n'
+
+
+def ask(folder: Path, source: str, *command: str, **env: str) -> FrameworkRoutes:
+    (folder / "shop.py").write_text(source)
+    return framework_routes.ask(sys.executable, command, folder, {"PATH": os.environ["PATH"], **env})
+
+
+def shown(table: FrameworkRoutes) -> set[tuple[str, str]]:
+    return {(route.method, route.path) for route in table.evidence.routes}
+
+
+def test_flask_factory_that_prints_and_never_ends(tmp_path: Path) -> None:
+    table = ask(tmp_path, FLASK, "flask", "--app", "shop", "run")
+    assert {("GET", "/items/{item_id}"), ("PUT", "/items/{item_id}")} <= shown(table)
+    assert table.fields["PUT", "/items/{item_id}"] == ("price",)
+    by_path = {(route.method, route.path): route for route in table.evidence.routes}
+    assert by_path["GET", "/items/{item_id}"].parameters[0].kind == "integer"
+    assert by_path["POST", "/items/{item_id}/refund"].risk
+
+
+def test_fastapi_routes_have_their_query(tmp_path: Path) -> None:
+    table = ask(tmp_path, FASTAPI, "uvicorn", "shop:app", "--port", "1")
+    assert table.framework == "fastapi"
+    (route,) = table.evidence.routes
+    assert [(each.name, each.place, each.required) for each in route.parameters] == [
+        ("item_id", "path", True),
+        ("currency", "query", False),
+    ]
+
+
+def test_django_settings_are_named_by_manage_py(tmp_path: Path) -> None:
+    (tmp_path / "shop_settings.py").write_text('SECRET_KEY = "x"\nROOT_URLCONF = "shop"\n')
+    (tmp_path / "manage.py").write_text(MANAGE)
+    table = ask(tmp_path, URLS, "python", "manage.py", "runserver", "--noreload")
+    assert table.framework == "django"
+    assert {("GET", "/items/{pk}/"), ("PUT", "/items/{pk}/"), ("GET", "/years/{year}/")} <= shown(table)
+
+
+@pytest.mark.parametrize(
+    "source", ["import missing_module", "raise SystemExit(3)", "import settings", "import os; os._exit(1)"]
+)
+def test_service_that_can_not_be_imported_is_a_note(tmp_path: Path, source: str) -> None:
+    table = ask(tmp_path, source, "uvicorn", "shop:app")
+    assert not table.evidence.routes and table.evidence.notes
+
+
+@pytest.mark.parametrize(
+    ("command", "application"),
+    [
+        ("uvicorn pkg.mod:app --port 1", "pkg.mod:app"),
+        ("uvicorn --factory pkg.mod:make", "pkg.mod:make()"),
+        ("python /venv/bin/gunicorn shop.wsgi --bind 127.0.0.1:1", "shop.wsgi:application"),
+        ("gunicorn -w 2 --worker-class gthread shop.wsgi", "shop.wsgi:application"),
+        ("granian --interface asgi mod:app", "mod:app"),
+        ("flask --app shop run", "shop:app"),
+        ("python manage.py runserver", "manage.py"),
+        ("python server.py", ""),
+    ],
+)
+def test_application_is_named_by_the_command(command: str, application: str) -> None:
+    assert application_of(command.split()) == application
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "risky"),
+    [
+        ("DELETE", "/items/{id}", True), ("PUT", "/payments/{id}", True), ("PUT", "/displays/{id}", False),
+        ("GET", "/email-templates/{id}", False), ("POST", "/sendEmail", True), ("GET", "/logout", True),
+        ("GET", "/delete-x", True), ("GET", "/unsubscribe", True), ("POST", "/orders", True),
+        ("PUT", "/orders/{id}", False), ("PUT", "/items/{payment}", False), ("POST", "/admin/items", True),
+        ("GET", "/checkout/{id}", False), ("PATCH", "/users/{id}/password", True), ("PUT", "/repayable", False),
+    ],
+)  # fmt: skip
+def test_risk_is_read_from_whole_words(method: str, path: str, risky: bool) -> None:
+    assert bool(risk_of(method, path)) == risky
+    assert not risk_of("GET", "/items/{id}", "read_item", "What remains after you delete or flush others")

@@ -1,0 +1,49 @@
+"""Settings that a service reads from its environment, from its source code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from luckyhit.discover.evidence import Setting
+from luckyhit.discover.sources.settings import settings_of, source_files
+
+
+def read(folder: Path, source: str, name: str = "service.py") -> dict[str, Setting]:
+    (folder / name).write_text(source)
+    return {setting.name: setting for setting in settings_of(source_files(folder))}
+
+
+@pytest.mark.parametrize(
+    ("source", "default"),
+    [
+        ('import os\nx = os.environ["CACHE_TTL"]', None),
+        ('import os\nx = int(os.environ.get("CACHE_TTL", "60"))', "60"),
+        ('from os import getenv\nx = getenv("CACHE_TTL", 60)', "60"),
+        ('x = env.int("CACHE_TTL", default=60)', "60"),
+        ('x = config("CACHE_TTL", cast=int, default=60)', "60"),
+        ('class S(BaseSettings):\n  model_config = SettingsConfigDict(env_prefix="cache_")\n  ttl: int = 60', "60"),
+        ('class S(BaseSettings):\n  ttl: int = Field(60, alias="CACHE_TTL")', "60"),
+    ],
+)
+def test_name_and_default_are_read(tmp_path: Path, source: str, default: str | None) -> None:
+    setting = read(tmp_path, source)["CACHE_TTL"]
+    assert setting.default == default and setting.about_cache
+    assert setting.where.startswith("service.py:")
+    assert setting.kind == ("number" if default else "text")
+
+
+def test_shell_defaults_are_read(tmp_path: Path) -> None:
+    setting = read(tmp_path, 'exec x --ttl "${STALE_S:-30}" # ${NOT_THIS}\n', "run.sh")
+    assert setting["STALE_S"].default == "30" and "NOT_THIS" not in setting
+
+
+def test_installed_packages_broken_and_large_files_are_skipped(tmp_path: Path) -> None:
+    for folder in ("node_modules", "my-env"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.py").write_text('import os\nos.environ["CACHE_OTHER"]')
+    (tmp_path / "my-env" / "pyvenv.cfg").touch()
+    (tmp_path / "broken.py").write_text("def (:")
+    (tmp_path / "large.py").write_text('import os\nos.environ["CACHE_LARGE"]\n' + "#" * 1_100_000)
+    assert set(read(tmp_path, 'import os\nos.environ["SET"] = "1"\nos.environ["A_NAME"]')) == {"A_NAME"}
