@@ -136,6 +136,26 @@ def test_without_a_cache_nothing_is_cleared(tmp_path: Path) -> None:
     assert case.cache.clear == []
 
 
+def test_a_place_by_id_is_for_the_probe_alone(tmp_path: Path) -> None:
+    place = "$.results[?@.id == {key}].price"
+    case, _ = loaded(replace(FOUND, writes=(replace(WRITE, shows=(Shows(ITEM, place),)),)), tmp_path)
+    assert case.freshness is not None and case.freshness.reads[0].version == place
+    assert {route.version for route in case.workload.routes} == {None}
+
+
+@pytest.mark.parametrize("kind", ["redis", "none", "unknown"])
+def test_a_cache_without_known_keys_is_to_be_filled_in(kind: Any, tmp_path: Path) -> None:
+    unknown = replace(FOUND, cache_kind=kind, reads=(replace(READ, keys=()),), writes=(replace(WRITE, keys=()),))
+    case, draft = loaded(unknown, tmp_path)
+    assert case.cache.clear == ["TODO:{id}"] and "cache.clear" in draft.guesses
+
+
+def test_any_character_of_a_body_comes_back(tmp_path: Path) -> None:
+    body = {"price": "{version}", "name": "\U0001f355 \u00fc \u65e5"}
+    case, _ = loaded(replace(FOUND, writes=(replace(WRITE, body=body),)), tmp_path)
+    assert case.freshness is not None and case.freshness.write.body == body
+
+
 def test_nothing_found_out_is_still_a_valid_case(tmp_path: Path) -> None:
     case, draft = loaded(Discovery(ServiceEvidence(), partial=True), tmp_path)
     assert case.change.kind == "none" and "route" in draft.guesses

@@ -172,7 +172,7 @@ class _Writer:
             yield "cache:"
             yield '  clear: ["TODO:{id}"]'
             return
-        if discovery.cache_kind == "none" or not discovery.launch.cache_env:
+        if not discovery.launch.cache_env:
             yield "# No cache server was seen in use: the service is restarted before each block."
             return
         templates = list(dict.fromkeys(self._template(use) for use in self.chosen.keys_in_use))
@@ -189,6 +189,9 @@ class _Writer:
                 yield from self._guess("cache.clear", "a template that one id alone supports.", "  ")
             yield "  clear:"
             yield from (f"    - {in_quotes(template)}" for template in templates)
+        else:
+            yield from self._guess("cache.clear", "the service connected to it, and no key was seen.", "  ")
+            yield '  clear: ["TODO:{id}"]'
         yield "  # The cache server is the run's own."
         yield "  dedicated: true"
 
@@ -263,6 +266,7 @@ class _Writer:
         yield f"  rate: {f'{min(max(rate, 1), 200):g}/s' if rate is not None else _UNKNOWN_RATE}"
         yield "  routes:"
         names: set[str] = set()
+        versioned = self._versioned_reads
         for read in self._workload_reads:
             yield f"    - name: {route_name(read.route.name or read.path, names)}"
             yield f"      path: {quoted(chosen.keyed(read.path))}"
@@ -271,9 +275,8 @@ class _Writer:
             if read is not chosen.read:
                 fields = [field for field in read.fields if re.fullmatch(SIMPLE_PATH, field)][:8]
                 yield f"      response: {{status: {read.status}, fields: {flow(fields)}}}"
-            path = chosen.version_of(read)
-            if path and self._written and re.fullmatch(SIMPLE_PATH, path):
-                yield f"      version: {quoted(path)}"
+            if read in versioned:
+                yield f"      version: {quoted(chosen.version_of(read))}"
         if not self._workload_reads:
             yield "    - {name: home, path: /}"
         write = chosen.write
@@ -286,13 +289,22 @@ class _Writer:
             yield from self._weight(write.route.weight, 1)
             yield from self._keys("      ", True)
             yield f"      body: {in_quotes(with_text_replaced(write.body, '{version}', '{number}'))}"
-            yield '      version: "{number}"'
+            if versioned:
+                yield '      version: "{number}"'
             yield f"      response: {{status: {flow(write.statuses)}}}"
 
     @property
     def _written(self) -> bool:
         """Whether the workload writes: not where the probe needs all keys."""
         return self.chosen.write is not None and self.discovery.started and not self.chosen.keys.shared
+
+    @property
+    def _versioned_reads(self) -> list[ReadRoute]:
+        """The reads of the workload that show what its write wrote, by key. The load engine reads simple paths only."""
+        write, version = self.chosen.write, self.chosen.version_of
+        if write is None or not self._written or "{key}" not in self.chosen.keyed(write.path) + in_quotes(write.body):
+            return []
+        return [each for each in self._workload_reads if each.ids and re.fullmatch(SIMPLE_PATH, version(each))]
 
     @property
     def _workload_reads(self) -> list[ReadRoute]:

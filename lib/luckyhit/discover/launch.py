@@ -277,11 +277,12 @@ class Launched:
             unknown.append(
                 "When the service is ready: no path answered 200. Write one that does into target.start.ready."
             )
+        passed = tuple(name for name, value in env.items() if value == f"${{{name}}}")
         launch = Launch(
             command=tuple(command),
             python=self.request.python,
-            env=env,
-            pass_env=self.pass_env,
+            env={name: value for name, value in env.items() if name not in passed},
+            pass_env=(*self.pass_env, *passed),
             cwd=self._cwd_for(project),
             ready=path or "/",
             port=fixed,

@@ -17,6 +17,7 @@ from luckyhit.discover.evidence import Discovery
 from luckyhit.errors import ArgumentError, LuckyHitError
 from luckyhit.project import Project
 from luckyhit.records import Guard
+from luckyhit.scrub.secrets import find_secret, is_literal, is_secret_name
 from luckyhit.workflow.checking import as_text, check_case
 
 INTERRUPTED = 130
@@ -66,8 +67,10 @@ class Sources:
                 f"no such file: {self.openapi} (--openapi)",
                 hint="A path at the service needs --start or --url beside it.",
             )
-        if self.env and not self.start:
-            raise ArgumentError("--env needs --start", hint="It sets a variable of the service that is started.")
+        of_start = {"--env": self.env, "--python": self.python, "--cwd": self.cwd != "."}
+        option = next((name for name, given in of_start.items() if given), "")
+        if option and not self.start:
+            raise ArgumentError(f"{option} needs --start", hint="It says how the service is started.")
         if self.host and not self.har:
             raise ArgumentError("--host needs --har", hint="It says which host's requests count.")
 
@@ -93,8 +96,9 @@ def new_from(name: str, sources: Sources, *, dry_run: bool) -> int:
         return 0
     project = project_for(Path.cwd())
     path = project.cases / f"{name}.yml"
-    if path.exists():
-        raise ArgumentError(f"{path} already exists", hint="Choose another name, or remove that file.")
+    for taken in (path, project.cases / f"{name}.keys.txt"):
+        if taken.exists():
+            raise ArgumentError(f"{taken} already exists", hint="Choose another name, or remove that file.")
     discovery = discover(
         files, start, sources.url, project=project.root, headers_env=headers_env, environ=os.environ, progress=_progress
     )
@@ -116,9 +120,16 @@ def _start_request(sources: Sources) -> StartRequest | None:
     cwd = Path(sources.cwd).expanduser()
     if not cwd.is_dir() and "{workdir}" not in sources.cwd:
         raise ArgumentError(f"no such directory: {sources.cwd} (--cwd)", hint="Name the service's working directory.")
+    env = dict(_pairs(sources.env, "--env", _VARIABLE, "CACHE_TTL=60"))
+    for variable, value in env.items():
+        if (is_secret_name(variable) and is_literal(value)) or find_secret(value):
+            raise ArgumentError(
+                f"--env {variable} has a secret in clear, which a case may not contain",
+                hint=f"export {variable}=..., and give --env '{variable}=${{{variable}}}'",
+            )
     return StartRequest(
         command=sources.start,
-        env=dict(_pairs(sources.env, "--env", _VARIABLE, "CACHE_TTL=60")),
+        env=env,
         cwd=sources.cwd,
         python=sources.python or None,
     )
