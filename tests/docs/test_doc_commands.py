@@ -105,6 +105,17 @@ BY_OTHERS: dict[tuple[str, str], str] = {
 }
 NOT_RUN: dict[tuple[str, str], str] = {
     (README, "make test"): "it is what runs this test",
+    **{
+        ("docs/discover.md", f"luckyhit new slow-orders {options}"): (
+            "it names a service of the reader's; tests/discover/test_new_command.py gives it for the demo's"
+        )
+        for options in (
+            "--start 'uvicorn shop.app:app --port {port}'",
+            "--start 'gunicorn shop.wsgi' --env 'SECRET_KEY=${SECRET_KEY}' --log access.log",
+            "--url https://staging.example.com --openapi /api/openapi.json --header-env Authorization=API_TOKEN",
+            "--har checkout.har",
+        )
+    },
     **{("CONTRIBUTING.md", f"make {part}"): ".ci/run gives it" for part in ("setup", "check", "test")},
     (README, "conda env create -f environment.yml && conda activate luckyhit"): (
         "it needs conda and its channels; tests/test_dependencies.py holds the file against the lock file"

@@ -53,7 +53,7 @@ def test_a_mistake_a_parameter_and_a_baseline(lab, notebook) -> None:
     assert bars.count() == 0, "a bar that is done is gone"
     images = notebook.page.locator(".jp-OutputArea img")
     alts = [image.get_attribute("alt") or "" for image in images.all()]
-    assert len(alts) == 5 and all(len(alt) > 20 for alt in alts)
+    assert len(alts) == 6 and all(len(alt) > 20 for alt in alts)
     assert all(image.evaluate("image => image.naturalWidth") > 400 for image in images.all())
     (run,) = runs_of(folder)
     assert run["case"] == "short" and [block["stage"] for block in run["blocks"]] == ["baseline"]

@@ -42,7 +42,8 @@ def test_the_worst_worker_decides_about_trust() -> None:
             "detail": f"late {late_ms}", "loop_lag_ms": late_ms, "cpu_share": 0.5,
         }  # fmt: skip
         return {
-            "accounting": {"before": counts}, "unexpected": unexpected, "retried": 2, "unchecked": 0, "engine": engine,
+            "accounting": {"before": counts}, "unexpected": unexpected, "retried": 2, "unchecked": 0, "unlogged": 0,
+            "engine": engine,
         }  # fmt: skip
 
     whole = merged([facts(0.2, True, None), facts(30.0, False, "a 500"), facts(None, True, "a 404")])

@@ -1,4 +1,4 @@
-"""Where values are in a JSON document, as paths (RFC 9535)."""
+"""Where values are in a JSON document, as JSON paths."""
 
 from __future__ import annotations
 
