@@ -162,6 +162,12 @@ def test_nothing_found_out_is_still_a_valid_case(tmp_path: Path) -> None:
     assert re.search(r"^# PARTIAL", draft.text, re.MULTILINE)
 
 
+def test_a_fixed_port_lets_one_arm_run_at_a_time(tmp_path: Path) -> None:
+    case, _ = loaded(replace(FOUND, launch=replace(LAUNCH, port=8000, env={"REDIS_URL": "{cache_url}"})), tmp_path)
+    assert case.target.start is not None and case.target.start.port == 8000
+    assert case.design == "crossover"
+
+
 def test_weights_and_rate_are_those_of_the_log(tmp_path: Path) -> None:
     read, write = replace(READ, route=replace(GET, weight=0.93)), replace(WRITE, route=replace(PUT, weight=0.07))
     evidence = ServiceEvidence((GET, PUT), (TTL,), rate=12.5)

@@ -32,8 +32,8 @@ def shown(events: list[Row], *, also: str | None = None) -> ServiceMap:
     return service_map(parse_case(json.dumps(document)), *frames([read], writes), event_frame([*events, *marks]))
 
 
-def edges(of: ServiceMap) -> set[tuple[str, str, str, str]]:
-    return {(edge.route, edge.kind, edge.key, edge.source) for edge in of.edges}
+def edges(watched: ServiceMap) -> set[tuple[str, str, str, str]]:
+    return {(edge.route, edge.kind, edge.key, edge.source) for edge in watched.edges}
 
 
 def test_a_write_that_keeps_the_entry_deletes_nothing() -> None:

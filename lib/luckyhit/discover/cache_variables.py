@@ -64,5 +64,5 @@ def cache_variables(settings: Iterable[Setting], given: Mapping[str, str]) -> li
             pair = (name, name.removesuffix(ending) + other)
             if name.endswith(ending) and set(words_of(name)) & _SERVERS and pair[1] in names and pair not in pairs:
                 pairs.append(pair)
-    found = [CacheVariable((name,), "url") for name in urls if name not in given]
-    return found + [CacheVariable(pair, "host and port") for pair in pairs if not set(pair) & set(given)]
+    by_url = [CacheVariable((name,), "url") for name in urls if name not in given]
+    return by_url + [CacheVariable(pair, "host and port") for pair in pairs if not set(pair) & set(given)]

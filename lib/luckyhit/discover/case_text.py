@@ -53,7 +53,7 @@ class _Writer:
             if setting.about_cache and setting.kind != "url" and setting.name not in self._cache_names
         ]
         # A text that the code compares with another one switches something; a number can be changed as well.
-        self._settings.sort(key=lambda each: (other_value(each) is None, not each.choices))
+        self._settings.sort(key=lambda candidate: (other_value(candidate) is None, not candidate.choices))
 
     @property
     def _cache_names(self) -> tuple[str, ...]:
@@ -178,8 +178,6 @@ class _Writer:
         templates = list(dict.fromkeys(self._template(use) for use in self.chosen.keys_in_use))
         yield "# The keys that may be cleared; other keys are never touched."
         yield "cache:"
-        if discovery.cache_kind == "memcached":
-            yield "  server: memcached"
         if templates:
             hashed = [use for use in self.chosen.keys_in_use if use.hashed]
             yield "  # seen: the cache's own commands while one request ran alone"
@@ -239,6 +237,8 @@ class _Writer:
             yield f"  # seen: GET {discovery.config_path} answers with settings in effect"
             yield f"  config: {quoted(discovery.config_path)}"
         yield from self._cache_header()
+        if self.chosen.read is not None and self.chosen.read.db_header:
+            yield from comment(f"database calls of a request: seen in {self.chosen.read.db_header}", "  ")
         if discovery.headers_env:
             yield f"  headers_env: {{{', '.join(f'{in_quotes(k)}: {v}' for k, v in discovery.headers_env.items())}}}"
 
@@ -304,7 +304,7 @@ class _Writer:
         write, version = self.chosen.write, self.chosen.version_of
         if write is None or not self._written or "{key}" not in self.chosen.keyed(write.path) + in_quotes(write.body):
             return []
-        return [each for each in self._workload_reads if each.ids and re.fullmatch(SIMPLE_PATH, version(each))]
+        return [read for read in self._workload_reads if read.ids and re.fullmatch(SIMPLE_PATH, version(read))]
 
     @property
     def _workload_reads(self) -> list[ReadRoute]:
@@ -313,12 +313,12 @@ class _Writer:
         left_out = {self.discovery.config_path, launch.ready if launch is not None else None}
         return [read for read in self.chosen.reads if read.path not in left_out or read is self.chosen.read]
 
-    def _weight(self, seen: float | None, usual: int) -> Iterator[str]:
-        if seen is not None:
+    def _weight(self, proportion: float | None, usual: int) -> Iterator[str]:
+        if proportion is not None:
             yield "      # seen: the log"
         elif not any(read.route.weight is not None for read in self.discovery.reads):
             yield from self._guess("workload.routes.weight", "no log was given.", "      ")
-        yield f"      weight: {max(round(100 * seen, 3), 0.001) if seen is not None else usual}"
+        yield f"      weight: {max(round(100 * proportion, 3), 0.001) if proportion is not None else usual}"
 
     def _keys(self, indent: str, needed: bool) -> Iterator[str]:
         if not needed:

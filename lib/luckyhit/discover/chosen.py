@@ -66,17 +66,17 @@ def chosen_from(discovery: Discovery) -> CaseParts:
     if best is None:
         return CaseParts(None)
     _, write, read = best
-    alike = [each for each in discovery.reads if each is not read and _same_ids(each, read)]
-    if any(each.route.weight is not None for each in discovery.reads):
-        alike.sort(key=lambda each: -(each.route.weight or 0.0))
+    alike = [candidate for candidate in discovery.reads if candidate is not read and _same_ids(candidate, read)]
+    if any(candidate.route.weight is not None for candidate in discovery.reads):
+        alike.sort(key=lambda candidate: -(candidate.route.weight or 0.0))
     reads = (read, *alike)[:MOST_READS]
     shown = []
     if write is not None:
-        for each in (read, *(other for other in discovery.reads if other is not read)):
-            shows = _shows(write, each)
-            if shows is not None and (each.ids or "{" not in each.path) and _same_ids(each, read):
-                shown.append((each, shows))
-    uses = [use for each in reads for use in each.keys]
+        for candidate in (read, *(other for other in discovery.reads if other is not read)):
+            shows = _shows(write, candidate)
+            if shows is not None and (candidate.ids or "{" not in candidate.path) and _same_ids(candidate, read):
+                shown.append((candidate, shows))
+    uses = [use for candidate in reads for use in candidate.keys]
     uses += list(write.keys) if write is not None else []
     return CaseParts(read, reads, write, tuple(shown[:MOST_READS]), _keys(read), tuple(dict.fromkeys(uses)))
 
@@ -91,10 +91,7 @@ def _same_ids(one: ReadRoute, other: ReadRoute) -> bool:
 
 
 def _keys(read: ReadRoute) -> CaseKeys:
-    try:
-        numbers = sorted(int(each) for each in read.ids if re.fullmatch(r"\d{1,15}", each))
-    except ValueError:
-        numbers = []
+    numbers = sorted(int(text) for text in read.ids if re.fullmatch(r"[0-9]{1,15}", text))
     if not read.ids or len(numbers) != len(read.ids):
         return CaseKeys(texts=read.ids)
     first, last = numbers[0], numbers[-1]

@@ -91,7 +91,7 @@ def _from_files(known: ServiceEvidence) -> Discovery:
     """Nobody was asked: what a log or an archive shows, as guesses."""
     reads = []
     for route in known.routes:
-        varying = [each for each in route.parameters if each.place == "path"]
+        varying = [parameter for parameter in route.parameters if parameter.place == "path"]
         if route.method == "GET" and len(varying) <= 1 and not route.risk:
             ids = varying[0].examples if varying else ()
             reads.append(ReadRoute(route, route.path, ids, where=", ".join(route.where)))

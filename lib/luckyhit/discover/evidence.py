@@ -167,7 +167,7 @@ class Discovery:
     writes: tuple[WriteRoute, ...] = ()
     config_path: str | None = None
     """A route that answers with settings in effect."""
-    cache_kind: Literal["redis", "memcached", "none", "unknown"] = "unknown"
+    cache_kind: Literal["redis", "none", "unknown"] = "unknown"
     skipped: tuple[tuple[str, str], ...] = ()
     """Routes that were not tried, each with the reason."""
     unknown: tuple[str, ...] = ()

@@ -17,7 +17,7 @@ from luckyhit.discover.exploring.reads import Exploring, config_path_of, find_re
 from luckyhit.discover.exploring.writes import WriteFinder
 
 TIME_UP, ENDED = "the time was up", "the service had ended"
-CacheKindName = Literal["redis", "memcached", "none", "unknown"]
+CacheKindName = Literal["redis", "none", "unknown"]
 
 
 @dataclass
@@ -106,4 +106,4 @@ def _kind(state: Exploring, own: AnyCache | None) -> CacheKindName:
         return "unknown"
     if not any(read.keys for read in state.reads):
         return "none" if state.reads else "unknown"
-    return "memcached" if own.kind == "memcached" else "redis"
+    return "redis"

@@ -17,7 +17,7 @@ from typing import Self
 import httpx
 import psutil
 
-from luckyhit.caches.base import AnyCache
+from luckyhit.caches import AnyCache, placeholders
 from luckyhit.discover.cache_variables import PORT_NAMES, CacheVariable, cache_variables
 from luckyhit.discover.evidence import Launch, Setting
 from luckyhit.discover.relay import Relay
@@ -80,7 +80,7 @@ class Launched:
         self._open = ExitStack()
         self._relays: list[tuple[CacheVariable, Relay]] = []
         self._ports: dict[str, int] = {}
-        self._left_behind: frozenset[str] = frozenset()
+        self._files_before: frozenset[str] = frozenset()
 
     def __enter__(self) -> Self:
         try:
@@ -106,7 +106,7 @@ class Launched:
         self._open.callback(self.cache.stop)
         env, values = self._environment(arguments)
         command = [self._filled(argument, values) for argument in arguments]
-        self._left_behind = frozenset() if in_workdir else frozenset(_names_in(self.cwd))
+        self._files_before = frozenset() if in_workdir else frozenset(_names_in(self.cwd))
         self._progress(f"starting the service: {self.request.command[:100]}")
         self.log = self.workdir / "service.log"
         self._process = SupervisedProcess(command, cwd=self.cwd, env=env, log=self.log)
@@ -128,16 +128,12 @@ class Launched:
 
     def _environment(self, arguments: list[str]) -> tuple[dict[str, str], dict[str, object]]:
         host, port = ports.HOST, ports.free_port()
+        address = placeholders(self.cache.url)
         self._open.callback(ports.release, port)
-        address = self.cache.url.rpartition("@")[2].rpartition("//")[2]
-        cache_port = int(re.findall(r":(\d+)", address)[0])
         self._direct = any("{cache_" in text for text in (*arguments, *self.request.env.values()))
         values: dict[str, object] = {
             "port": port,
-            "cache_url": self.cache.url,
-            "cache_host": host,
-            "cache_port": cache_port,
-            "cache_password": "",
+            **address,
             "workdir": str(self.workdir),
             "python": self.request.python or sys.executable,
         }
@@ -150,7 +146,7 @@ class Launched:
                 self._open.callback(ports.release, self._ports[name])
                 env[name] = str(self._ports[name])
         for variable in cache_variables(self.settings, self.request.env):
-            relay = self._open.enter_context(Relay((host, cache_port)))
+            relay = self._open.enter_context(Relay((host, int(address["cache_port"]))))
             self._relays.append((variable, relay))
             env |= variable.values(host, relay.port)
         self.pass_env = tuple(
@@ -264,7 +260,7 @@ class Launched:
                 f"({', '.join(URL for URL, *_ in (variable.names for variable, _ in self._relays[:6]))}, ...). "
                 "Add it with --env NAME={cache_url}."
             )
-        written = [] if not self._left_behind else sorted(frozenset(_names_in(self.cwd)) - self._left_behind)
+        written = [] if not self._files_before else sorted(frozenset(_names_in(self.cwd)) - self._files_before)
         written = [name for name in written if name != "__pycache__"]
         if written:
             unknown.append(

@@ -42,7 +42,7 @@ def _under(routes: Iterable[ServiceRoute], known: Mapping[tuple[str, str], Servi
     under: dict[tuple[str, str], ServiceRoute] = {}
     for route in routes:
         if route.weight is not None and shape_of(route) not in known:
-            template = next((each for each in known.values() if _fits(each, route)), None)
+            template = next((declared for declared in known.values() if _fits(declared, route)), None)
             route = _renamed(route, template.path) if template is not None else route
         shape = shape_of(route)
         before = under.get(shape)
@@ -61,8 +61,8 @@ def _fits(template: ServiceRoute, route: ServiceRoute) -> bool:
 
 def _renamed(route: ServiceRoute, path: str) -> ServiceRoute:
     """The route with the path of a template that it fits."""
-    others = {each.name: each for each in route.parameters if each.place == "path"}
-    parameters = [each for each in route.parameters if each.place != "path"]
+    others = {parameter.name: parameter for parameter in route.parameters if parameter.place == "path"}
+    parameters = [parameter for parameter in route.parameters if parameter.place != "path"]
     for known, part in zip(path.split("/"), route.path.split("/"), strict=True):
         if _is_parameter(known):
             name = known[1:-1]
@@ -77,10 +77,13 @@ def _is_parameter(segment: str) -> bool:
 
 def _both(first: ServiceRoute, second: ServiceRoute) -> ServiceRoute:
     names = dict(zip(_names(second.path), _names(first.path), strict=True))
-    known = {(each.name, each.place): each for each in first.parameters}
-    for each in second.parameters:
-        key = names.get(each.name, each.name) if each.place == "path" else each.name, each.place
-        known[key] = _parameter(known.get(key), replace(each, name=key[0]))
+    known = {(parameter.name, parameter.place): parameter for parameter in first.parameters}
+    for parameter in second.parameters:
+        key = (
+            names.get(parameter.name, parameter.name) if parameter.place == "path" else parameter.name,
+            parameter.place,
+        )
+        known[key] = _parameter(known.get(key), replace(parameter, name=key[0]))
     return replace(
         first,
         parameters=tuple(known.values()),

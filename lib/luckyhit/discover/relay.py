@@ -37,11 +37,11 @@ class Relay:
         self._stopped.set()
         with self._lock:
             sockets, self._sockets = [self._listener, *self._sockets], set()
-        for each in sockets:
+        for open_socket in sockets:
             # shutdown wakes a thread that waits in accept or select; close alone does not.
             with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-            each.close()
+                open_socket.shutdown(socket.SHUT_RDWR)
+            open_socket.close()
 
     def _accept(self) -> None:
         while not self._stopped.is_set():
@@ -61,13 +61,19 @@ class Relay:
             with server:
                 with self._lock:
                     self._sockets |= {client, server}
-                with contextlib.suppress(OSError, ValueError):  # ValueError: closed while it was waited for
-                    other = {client: server, server: client}
-                    while not self._stopped.is_set():
-                        for ready in select.select(list(other), [], [])[0]:
-                            data = ready.recv(_CHUNK)
-                            if not data:
-                                return
-                            other[ready].sendall(data)
-        with self._lock:
-            self._sockets -= {client, server}
+                try:
+                    self._pump(client, server)
+                finally:
+                    with self._lock:
+                        self._sockets -= {client, server}
+
+    def _pump(self, client: socket.socket, server: socket.socket) -> None:
+        """Until either end closes."""
+        other = {client: server, server: client}
+        with contextlib.suppress(OSError, ValueError):  # ValueError: closed while it was waited for
+            while not self._stopped.is_set():
+                for ready in select.select(list(other), [], [])[0]:
+                    data = ready.recv(_CHUNK)
+                    if not data:
+                        return
+                    other[ready].sendall(data)

@@ -63,7 +63,7 @@ def route_name(text: str, used: set[str]) -> str:
 
 def with_text_replaced(value: Any, old: str, new: str) -> Any:
     if is_object(value):
-        return {key: with_text_replaced(each, old, new) for key, each in value.items()}
+        return {key: with_text_replaced(part, old, new) for key, part in value.items()}
     if is_list(value):
-        return [with_text_replaced(each, old, new) for each in value]
+        return [with_text_replaced(part, old, new) for part in value]
     return value.replace(old, new) if isinstance(value, str) else value

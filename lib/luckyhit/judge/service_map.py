@@ -54,7 +54,7 @@ class Edge:
     kind: EdgeKind
     source: Source
     count: int = 0
-    of: int | None = None
+    watched: int | None = None
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,8 @@ _ENOUGH, _MOST_TEXTS = 3, 20
 
 @dataclass
 class Exploring:
-    """What is known so far, and how to find out more. `over`: why no further route is begun; empty
-    before that. `documents`: JSON answers by
-    path. `cache`: a server of our own, or None."""
+    """What is known so far, and how to find out more. `over`: why no further route is begun; empty before that.
+    `documents`: JSON answers by path. `cache`: a server of our own, or None."""
 
     asker: Asker
     cache: AnyCache | None

@@ -49,7 +49,9 @@ def from_file(path: Path, form: str = "auto") -> ServiceEvidence:
     routes, notes = traffic.routes(where)
     if unread:
         notes.append(f"{where}: {unread:,} of {lines:,} lines are no request, read as {form}.")
-    if FORMS[form].log_queries and not any(each.place == "query" for route in routes for each in route.parameters):
+    if FORMS[form].log_queries and not any(
+        parameter.place == "query" for route in routes for parameter in route.parameters
+    ):
         notes.append(f"{where}: a log of {form} has no query strings.")
     if lines == MOST_LINES:
         notes.append(f"{where}: only the first {MOST_LINES:,} lines were read.")

@@ -111,9 +111,9 @@ def _member(value: Any, name: str) -> Mapping[str, Any]:
 def _pairs(value: Mapping[str, Any], name: str) -> Iterator[tuple[str, str]]:
     """A list of objects with `name` and `value`."""
     listed = value.get(name)
-    for each in listed if is_list(listed) else ():
-        if is_object(each) and isinstance(each.get("name"), str):
-            yield each["name"], str(each.get("value") or "")
+    for part in listed if is_list(listed) else ():
+        if is_object(part) and isinstance(part.get("name"), str):
+            yield part["name"], str(part.get("value") or "")
 
 
 def _json(text: Any) -> Any:
@@ -183,7 +183,7 @@ def _scrubbed(value: Any, redactor: Redactor, depth: int, secret: bool = False) 
             for name in _kept_names(value, redactor)
         }
     if is_list(value):
-        return [_scrubbed(each, redactor, depth + 1, secret) for each in value[:MOST_FIELDS]]
+        return [_scrubbed(part, redactor, depth + 1, secret) for part in value[:MOST_FIELDS]]
     if secret and value is not None and not isinstance(value, bool):
         return REDACTED
     if isinstance(value, str):

@@ -144,7 +144,7 @@ def _route(
         whole = resolver.whole(parameter)
         if is_object(whole) and isinstance(whole.get("name"), str):
             declared[whole["name"], str(whole.get("in"))] = whole
-    parameters = tuple(_parameter(name, place, each) for (name, place), each in declared.items() if place in _PLACES)
+    parameters = tuple(_parameter(name, place, part) for (name, place), part in declared.items() if place in _PLACES)
     name = str(operation.get("operationId") or operation.get("summary") or "")[:100]
     # FastAPI makes an id of the function's name, the path and the method.
     name = name.removesuffix(f"{re.sub(r'[^0-9A-Za-z]', '_', path)}_{method}") or name
@@ -175,7 +175,7 @@ def _parameter(name: str, place: str, declared: Mapping[str, Any]) -> Parameter:
     schema = declared.get("schema") if is_object(declared.get("schema")) else declared
     schema = cast("Mapping[str, Any]", schema)
     examples = [declared.get("example"), schema.get("example"), schema.get("default")]
-    examples += [each.get("value") for each in _values(declared.get("examples")) if is_object(each)]
+    examples += [part.get("value") for part in _values(declared.get("examples")) if is_object(part)]
     examples += _listed(schema.get("examples"))
     if isinstance(schema.get("minimum"), int):
         examples.append(schema["minimum"])
@@ -184,8 +184,8 @@ def _parameter(name: str, place: str, declared: Mapping[str, Any]) -> Parameter:
         place=_PLACES[place],
         kind=kind_of_schema(schema),
         required=place == "path" or bool(declared.get("required")),
-        choices=tuple(str(each) for each in _listed(schema.get("enum"))[:50]),
-        examples=tuple(dict.fromkeys(str(each) for each in examples if isinstance(each, str | int | float))),
+        choices=tuple(str(part) for part in _listed(schema.get("enum"))[:50]),
+        examples=tuple(dict.fromkeys(str(part) for part in examples if isinstance(part, str | int | float))),
     )
 
 
@@ -211,7 +211,7 @@ def _body(
         media = next((kind for kind in content if "json" in str(kind)), next(iter(content)))
         described = content[media] if is_object(content[media]) else {}
         return Body(str(media), resolver.schema(described.get("schema")), described.get("example"))
-    old = next((each for (_, place), each in declared.items() if place == "body"), None)
+    old = next((part for (_, place), part in declared.items() if place == "body"), None)
     return Body(schema=resolver.schema(old.get("schema"))) if old is not None else None
 
 
@@ -275,13 +275,13 @@ class _Resolver:
                     return {}
                 return self._resolved(self._target(reference), depth + 1, (*open_references, reference))
             merged = {
-                str(key): self._resolved(each, depth + 1, open_references)
-                for key, each in value.items()
+                str(key): self._resolved(part, depth + 1, open_references)
+                for key, part in value.items()
                 if key != "description"
             }
             return _merged(merged)
         if is_list(value):
-            return [self._resolved(each, depth + 1, open_references) for each in value[:200]]
+            return [self._resolved(part, depth + 1, open_references) for part in value[:200]]
         return value
 
     def _target(self, reference: Any) -> Any:

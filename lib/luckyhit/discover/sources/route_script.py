@@ -71,7 +71,7 @@ def describe(application, result):
         for rule in application.url_map.iter_rules():
             if rule.endpoint != "static":
                 view = application.view_functions.get(rule.endpoint)
-                converters = {name: type(each).__name__ for name, each in rule._converters.items()}
+                converters = {name: type(converter).__name__ for name, converter in rule._converters.items()}
                 add(result, rule.methods or (), rule.rule, view, converters)
     elif callable(getattr(application, "openapi", None)) and hasattr(application, "routes"):
         result["framework"] = "fastapi"
@@ -114,8 +114,8 @@ def walk(patterns, prefix, converters, result):
     for pattern in patterns:
         text = str(pattern.pattern)
         known = dict(converters)
-        for name, each in getattr(pattern.pattern, "converters", {}).items():
-            known[name] = type(each).__name__
+        for name, converter in getattr(pattern.pattern, "converters", {}).items():
+            known[name] = type(converter).__name__
         if hasattr(pattern, "url_patterns"):
             if len(result["routes"]) < 2000:
                 walk(pattern.url_patterns, prefix + text, known, result)
@@ -136,20 +136,20 @@ def methods_of(view):
     if names:
         return names
     source = source_of(view)
-    seen = [
+    named_methods = [
         name for name in ("GET", "POST", "PUT", "PATCH", "DELETE") if '"%s"' % name in source or "'%s'" % name in source
     ]
-    if seen and "GET" not in seen and "method !=" not in source:
-        seen.append("GET")
-    return seen or ["GET"]
+    if named_methods and "GET" not in named_methods and "method !=" not in source:
+        named_methods.append("GET")
+    return named_methods or ["GET"]
 
 
 def closed_over(view):
     """What require_http_methods allows."""
     for cell in getattr(view, "__closure__", None) or ():
         value = cell.cell_contents
-        if isinstance(value, (list, tuple)) and value and all(str(each).isupper() for each in value):
-            return [str(each) for each in value]
+        if isinstance(value, (list, tuple)) and value and all(str(method).isupper() for method in value):
+            return [str(method) for method in value]
     return []
 
 

@@ -124,7 +124,7 @@ def _in_tree(tree: ast.AST, file: str) -> Iterator[Setting]:
             yield from _named(node.slice, None, file, node)
         elif isinstance(node, ast.Call) and node.args and _reads_environment(node.func):
             default = node.args[1] if len(node.args) > 1 else None
-            default = next((each.value for each in node.keywords if each.arg == "default"), default)
+            default = next((part.value for part in node.keywords if part.arg == "default"), default)
             yield from _named(node.args[0], default, file, node)
         elif isinstance(node, ast.ClassDef) and any("Settings" in ast.unparse(base) for base in node.bases):
             yield from _of_settings_class(node, file)
@@ -154,7 +154,7 @@ def _compared(tree: ast.AST) -> dict[str, list[str]]:
         texts: list[str] = []
         for side in sides:
             elements = side.elts if isinstance(side, ast.Tuple | ast.List | ast.Set) else [side]
-            texts += [each.value for each in elements if isinstance(each, ast.Constant) and isinstance(each.value, str)]
+            texts += [part.value for part in elements if isinstance(part, ast.Constant) and isinstance(part.value, str)]
         for name in filter(None, names):
             known = choices.setdefault(name, [])
             known += [text for text in texts if text not in known and 0 < len(text) < 60]
@@ -197,7 +197,7 @@ def _of_settings_class(node: ast.ClassDef, file: str) -> Iterator[Setting]:
         ):
             default, alias = field.value, None
             if isinstance(default, ast.Call):
-                named = {each.arg: each.value for each in default.keywords}
+                named = {part.arg: part.value for part in default.keywords}
                 alias = _text(named.get("validation_alias") or named.get("alias") or named.get("env"))
                 default = named.get("default", default.args[0] if default.args else None)
             name = (alias or prefix + field.target.id).upper()

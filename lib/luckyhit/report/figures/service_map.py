@@ -50,8 +50,8 @@ def data(recorded: Recorded) -> ServiceMap:
 
 def draw(shown: ServiceMap) -> Figure:
     """Routes on the left (reads above writes), keys on the right, an arrow for each thing that a route does."""
-    routes = _grouped([*shown.of_kind("read"), *shown.of_kind("write")], shown, "more routes")
-    keys = _grouped(shown.of_kind("key"), shown, "more keys")
+    routes = _grouped([*shown.of_kind("read"), *shown.of_kind("write")], shown, Node("read", "more routes"))
+    keys = _grouped(shown.of_kind("key"), shown, Node("key", "more keys"))
     unseen = [GAP_WORDS[gap] for gap in shown.gaps]
     rows = max(len(routes), len(keys) + bool(unseen), 2)
     with styled():
@@ -82,8 +82,8 @@ def draw(shown: ServiceMap) -> Figure:
     return figure
 
 
-def _grouped(nodes: Sequence[Node], shown: ServiceMap, rest: str) -> list[Node]:
-    """The nodes with a problem first, then those with an edge; more than MOST_ON_A_SIDE are one."""
+def _grouped(nodes: Sequence[Node], shown: ServiceMap, rest: Node) -> list[Node]:
+    """The nodes with a problem first, then those with an edge; `rest` stands for those beyond MOST_ON_A_SIDE."""
     if len(nodes) <= MOST_ON_A_SIDE:
         return list(nodes)
     in_use = {edge.route for edge in shown.edges} | {edge.key for edge in shown.edges}
@@ -92,7 +92,7 @@ def _grouped(nodes: Sequence[Node], shown: ServiceMap, rest: str) -> list[Node]:
     ranked = sorted(nodes, key=lambda node: (node.id not in faulty, node.id not in in_use))
     ranked = ranked[: max(MOST_ON_A_SIDE - 1, sum(node.id in faulty for node in nodes))]
     kept = [node for node in nodes if node in ranked]
-    return [*kept, Node("key" if rest == "more keys" else "read", rest)]
+    return [*kept, rest]
 
 
 def _box(axes: Any, x: float, y: float, width: float, node: Node, colour: str, line: float, known: bool) -> None:
@@ -117,7 +117,7 @@ def _arrow(axes: Any, start: tuple[float, float], end: tuple[float, float], edge
         arrowprops={"arrowstyle": "->", "color": colour, "linestyle": dashes, "linewidth": 1.5, "shrinkA": 1},
     )  # fmt: skip
     share = 0.3 + 0.35 * (lane % 2)
-    words += f" {edge.count:,} of {edge.of:,}" if edge.of else "?" if edge.source == "inferred" else ""
+    words += f" {edge.count:,} of {edge.watched:,}" if edge.watched else "?" if edge.source == "inferred" else ""
     axes.text(
         start[0] + (end[0] - start[0]) * share, y0 + (y1 - y0) * share, words, ha="center", va="center",
         fontsize=7, color=colour, bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},
@@ -141,9 +141,9 @@ def say(shown: ServiceMap, result: Result | None) -> str:
     sentences = [PROBLEM_WORDS[problem].format(node.split(":", 1)[1]) + "." for problem, node in shown.problems]
     fates = [
         f"{edge.route.split(':', 1)[1]} {_EDGES[edge.kind][2].removeprefix('✗ ')} {edge.key.removeprefix('key:')} "
-        f"for {edge.count:,} of {edge.of:,} watched writes"
+        f"for {edge.count:,} of {edge.watched:,} watched writes"
         for edge in shown.edges
-        if edge.of
+        if edge.watched
     ]
     if fates:
         sentences.append(f"By the cache's own events: {listed(fates)}.")

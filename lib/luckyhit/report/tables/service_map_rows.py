@@ -23,7 +23,13 @@ def service_map_rows(shown: ServiceMap) -> list[tuple[str, str, str, str, str]]:
     for problem, write in shown.problems:
         rows.append((names[write], PROBLEM_WORDS[problem].format("it"), DASH, DASH, "cache events"))
     for edge in shown.edges:
-        count = f"{edge.count:,} of {edge.of:,} writes" if edge.of else f"{edge.count:,} times" if edge.count else DASH
+        count = (
+            f"{edge.count:,} of {edge.watched:,} writes"
+            if edge.watched
+            else f"{edge.count:,} times"
+            if edge.count
+            else DASH
+        )
         rows.append((names[edge.route], _VERBS[edge.kind], names[edge.key], count, _SOURCES[edge.source]))
     known = {edge.route for edge in shown.edges} | {edge.key for edge in shown.edges}
     for node in shown.nodes:
