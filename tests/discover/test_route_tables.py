@@ -10,7 +10,7 @@ import pytest
 
 from luckyhit.discover.risk import risk_of
 from luckyhit.discover.sources import framework_routes
-from luckyhit.discover.sources.framework_routes import FrameworkRoutes, application_of
+from luckyhit.discover.sources.framework_routes import FrameworkRoutes, application_of, usual_application
 
 FLASK = """
 import os, threading, time
@@ -119,3 +119,18 @@ def test_application_is_named_by_the_command(command: str, application: str) -> 
 def test_risk_is_read_from_whole_words(method: str, path: str, risky: bool) -> None:
     assert bool(risk_of(method, path)) == risky
     assert not risk_of("GET", "/items/{id}", "read_item", "What remains after you delete or flush others")
+
+
+@pytest.mark.parametrize(
+    ("command", "files", "application"),
+    [
+        ("flask run", ["app.py"], "app:app"),
+        ("venv/bin/flask run --port 1", ["app.py", "wsgi.py"], "wsgi:app"),
+        ("flask run", ["shop.py"], ""),
+        ("gunicorn", ["app.py"], ""),
+    ],
+)
+def test_flask_run_takes_the_usual_file(command: str, files: list[str], application: str, tmp_path: Path) -> None:
+    for name in files:
+        (tmp_path / name).touch()
+    assert usual_application(command.split(), tmp_path) == application
