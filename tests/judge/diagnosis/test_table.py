@@ -43,6 +43,8 @@ def test_an_experiment_has_a_healthy_outcome_and_known_needs(name: str) -> None:
     experiment = EXPERIMENTS[name]
     assert experiment.healthy == predicted(FAULTS[NONE].forms[0], name)
     assert experiment.healthy
+    if experiment.within:
+        assert not EXPERIMENTS[experiment.within].within
     assert set(experiment.needs) <= set(NEEDS)
     assert len({outcome.id for outcome in experiment.outcomes}) == len(experiment.outcomes) >= 2
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, get_args
 
 NeedId = Literal[
@@ -49,6 +50,7 @@ class Outcome:
     healthy: bool = False
     above: float = 0.5
     below: float = 0.5
+    exact: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,9 @@ class Experiment:
 
     `ranked`: its outcomes go from the least to the most severe, and where two faults meet the more severe one is what
     shows. Otherwise they are facts that exclude one another. `seconds`: how long it typically takes. `trials`: how many
-    independent trials it begins with.
+    independent trials it begins with. `look`: it sends no request of its own, so all of these come first.
+    `within`: the experiment whose records answer this one as well, where its needs are met; alone it is made only if
+    those left it open.
     """
 
     id: str
@@ -66,6 +70,8 @@ class Experiment:
     outcomes: tuple[Outcome, ...]
     ranked: bool = True
     trials: int = 6
+    look: bool = False
+    within: str = ""
 
     def outcome(self, outcome_id: str) -> Outcome:
         """The outcome of that id. KeyError: the experiment has none."""
@@ -76,11 +82,13 @@ class Experiment:
 
     def masks(self, outcome_id: str) -> frozenset[str]:
         """The outcomes that may hide behind this one where another fault acts as well."""
-        if not self.ranked:
-            return frozenset()
-        ids = [outcome.id for outcome in self.outcomes]
-        return frozenset(ids[: ids.index(outcome_id)])
+        return self._masked[outcome_id]
 
-    @property
+    @cached_property
     def healthy(self) -> frozenset[str]:
         return frozenset(outcome.id for outcome in self.outcomes if outcome.healthy)
+
+    @cached_property
+    def _masked(self) -> dict[str, frozenset[str]]:
+        ids = [outcome.id for outcome in self.outcomes]
+        return {name: frozenset(ids[:at] if self.ranked else ()) for at, name in enumerate(ids)}
