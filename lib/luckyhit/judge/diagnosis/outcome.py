@@ -100,8 +100,11 @@ def _ranked(experiment: Experiment, counts: list[int], bounds: ProportionBounds)
     visible_from = 0.0
     for at in reversed(range(len(counts))):
         outcome = experiment.outcomes[at]
+        if all(milder.healthy for milder in experiment.outcomes[: at + 1]):
+            # Nothing faulty is left, and which of the healthy ones it is needs no proof.
+            return max(range(at + 1), key=counts.__getitem__), visible_from
         low, high = bounds(sum(counts[at:]), total)
-        if at == 0 or low > outcome.above:
+        if low > outcome.above:
             return at, visible_from
         if high >= outcome.below or (outcome.exact and any(counts[at:])):
             return None
