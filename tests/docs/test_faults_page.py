@@ -11,7 +11,7 @@ from luckyhit.judge.diagnosis.experiment_rows import EXPERIMENTS
 from luckyhit.judge.diagnosis.fault_reference import FAULTS_FILE, faults_markdown
 from luckyhit.judge.diagnosis.table import FAULTS, OUTSIDE
 from luckyhit.text.experiment_words import NEED_WORDS, OUTCOME_WORDS, QUESTIONS
-from luckyhit.text.fault_steps import FAULT_STEPS, Step
+from luckyhit.text.fault_steps import FAULT_STEPS, FaultStep
 from luckyhit.text.fault_words import FAULT_WORDS
 from luckyhit.text.sequence_diagram import sequence_diagram
 
@@ -39,8 +39,8 @@ def test_each_class_has_a_diagram_that_fits(name: str) -> None:
         assert step.label in line
 
 
-@given(st.lists(st.builds(Step, PARTIES, PARTIES, st.text("abc xyz", min_size=1, max_size=30)), max_size=6))
-def test_a_diagram_has_each_label_whole(steps: list[Step]) -> None:
+@given(st.lists(st.builds(FaultStep, PARTIES, PARTIES, st.text("abc xyz", min_size=1, max_size=30)), max_size=6))
+def test_a_diagram_has_each_label_whole(steps: list[FaultStep]) -> None:
     lines = sequence_diagram(steps).splitlines()
     assert len(lines) == (len(steps) + 2 if steps else 0)
     for step, line in zip(steps, lines[2:], strict=True):

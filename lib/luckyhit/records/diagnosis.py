@@ -54,7 +54,7 @@ class ExperimentRecord(FileRecord):
     id: str
     outcome: str | None = Field(default=None, description="null: not beyond chance, or it could not be made")
     count: int = Field(default=0, description="trials with that outcome")
-    of: int = Field(default=0, description="all trials")
+    total: int = Field(default=0, description="all trials")
     visible_from: float | None = Field(
         default=None, description="another outcome in this proportion of trials would have been seen; null: no outcome"
     )

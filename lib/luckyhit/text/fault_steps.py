@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class Step(NamedTuple):
+class FaultStep(NamedTuple):
     """A message from `sender` to `receiver`; something that one party does where both are the same."""
 
     sender: str
@@ -13,17 +13,17 @@ class Step(NamedTuple):
     label: str
 
 
-def _steps(*lines: str) -> tuple[Step, ...]:
+def _steps(*lines: str) -> tuple[FaultStep, ...]:
     """Each `sender > receiver: label`, or `party: label`."""
     steps = []
     for line in lines:
         parties, label = line.split(": ", 1)
         sender, _, receiver = parties.partition(" > ")
-        steps.append(Step(sender, receiver or sender, label))
+        steps.append(FaultStep(sender, receiver or sender, label))
     return tuple(steps)
 
 
-FAULT_STEPS: dict[str, tuple[Step, ...]] = {
+FAULT_STEPS: dict[str, tuple[FaultStep, ...]] = {
     "missing-invalidation": _steps(
         "writer > service: PUT v2",
         "service > database: commit v2",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from luckyhit.text.fault_steps import Step
+from luckyhit.text.fault_steps import FaultStep
 
 _ORDER = (
     "writer", "reader", "reader A", "reader B", "front", "old build", "new build", "worker 1", "service", "worker 2",
@@ -15,7 +15,7 @@ _ARROW = 4
 """Characters of an arrow beside its label."""
 
 
-def sequence_diagram(steps: Sequence[Step]) -> str:
+def sequence_diagram(steps: Sequence[FaultStep]) -> str:
     """The lines of the diagram, without spaces at their ends; empty without steps."""
     if not steps:
         return ""
@@ -29,7 +29,7 @@ def sequence_diagram(steps: Sequence[Step]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _middles(parties: Sequence[str], steps: Sequence[Step]) -> list[int]:
+def _middles(parties: Sequence[str], steps: Sequence[FaultStep]) -> list[int]:
     """The columns of the parties' lines, far enough apart for heads and labels."""
     middles = [len(parties[0]) // 2]
     for right in range(1, len(parties)):
@@ -55,7 +55,7 @@ def _bars(middles: Sequence[int]) -> str:
     return "".join("│" if column in middles else " " for column in range(middles[-1] + 1))
 
 
-def _row(step: Step, parties: Sequence[str], middles: Sequence[int]) -> str:
+def _row(step: FaultStep, parties: Sequence[str], middles: Sequence[int]) -> str:
     start, end = (middles[parties.index(party)] for party in step[:2])
     bars = _bars(middles)
     if start == end:

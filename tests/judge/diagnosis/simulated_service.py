@@ -9,7 +9,7 @@ from random import Random
 from luckyhit.judge.diagnosis.elimination import Elimination, eliminate
 from luckyhit.judge.diagnosis.experiment import NEEDS, Experiment
 from luckyhit.judge.diagnosis.experiment_rows import EXPERIMENTS
-from luckyhit.judge.diagnosis.fault_forms import Form
+from luckyhit.judge.diagnosis.fault_forms import FaultForm
 from luckyhit.judge.diagnosis.next_experiment import End, Means, looks, next_experiment
 from luckyhit.judge.diagnosis.outcome import Decided
 from luckyhit.judge.diagnosis.table import predicted
@@ -22,7 +22,7 @@ UNCLEAR = 0.05
 class SimulatedService:
     """It has these forms of faults."""
 
-    forms: Sequence[Form]
+    forms: Sequence[FaultForm]
     rng: Random
 
     def outcome(self, experiment: Experiment) -> str:
@@ -53,7 +53,7 @@ class Diagnosed:
 
 
 def diagnosed(
-    forms: Sequence[Form],
+    forms: Sequence[FaultForm],
     seed: int,
     needs: Collection[str] = NEEDS,
     budget_s: float = 300.0,
@@ -79,7 +79,7 @@ def diagnosed(
                 outcomes.append(outcome)
 
 
-def compatible(one: Form, other: Form) -> bool:
+def compatible(one: FaultForm, other: FaultForm) -> bool:
     """Whether a service can have both: no fact that one of them has to show is impossible with the other."""
     return all(
         experiment.ranked

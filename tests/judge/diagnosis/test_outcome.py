@@ -90,7 +90,7 @@ def test_an_outcome_was_observed_or_more_is_asked(data: st.DataObject, experimen
     trials = {one.id: data.draw(st.integers(0, 60)) for one in experiment.outcomes}
     result = outcome_of(experiment, Observations(experiment.id, trials))
     if isinstance(result, Decided):
-        assert result.of == sum(trials.values())
+        assert result.total == sum(trials.values())
         assert 0 <= result.visible_from <= 1
     else:
         assert sum(trials.values()) + result.more_trials <= max(MOST_TRIALS, sum(trials.values()))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from luckyhit.judge.diagnosis.experiment_rows import EXPERIMENTS
-from luckyhit.judge.diagnosis.fault_forms import Fault, Form
+from luckyhit.judge.diagnosis.fault_forms import Fault, FaultForm
 from luckyhit.judge.diagnosis.outcome import Decided
 from luckyhit.judge.diagnosis.table import FAULTS, NONE, OUTSIDE
 
@@ -77,7 +77,7 @@ def is_executed(decided: Decided) -> bool:
     return "baseline" not in EXPERIMENTS[decided.experiment].needs
 
 
-def excludes(decided: Decided, form: Form) -> bool:
+def excludes(decided: Decided, form: FaultForm) -> bool:
     """Whether a service with this form can't have that outcome, whatever else is wrong with it."""
     cell = form.predicts.get(decided.experiment)
     if cell is None or decided.outcome in cell:
@@ -85,7 +85,7 @@ def excludes(decided: Decided, form: Form) -> bool:
     return not cell & EXPERIMENTS[decided.experiment].masks(decided.outcome)
 
 
-def explains(decided: Decided, form: Form) -> bool:
+def explains(decided: Decided, form: FaultForm) -> bool:
     """Whether this form alone can lead to that outcome."""
     return decided.outcome in form.predicts.get(decided.experiment, ())
 
@@ -129,10 +129,10 @@ def _each_once(outcomes: Iterable[Decided]) -> list[Decided]:
 
 
 def _weight(decided: Decided) -> tuple[int, int, str]:
-    return decided.of, decided.count, repr(decided)
+    return decided.total, decided.count, repr(decided)
 
 
-def forms_left(fault: Fault, outcomes: Sequence[Decided]) -> tuple[Form, ...]:
+def forms_left(fault: Fault, outcomes: Sequence[Decided]) -> tuple[FaultForm, ...]:
     """The forms of a class that none of the outcomes excludes."""
     return tuple(form for form in fault.forms if not any(excludes(decided, form) for decided in outcomes))
 
@@ -150,7 +150,7 @@ def explaining_sets(explainers: Sequence[frozenset[str]]) -> tuple[frozenset[str
 
 def _standing(
     fault: Fault,
-    forms: tuple[Form, ...],
+    forms: tuple[FaultForm, ...],
     decided: Sequence[Decided],
     faulty: Sequence[Decided],
     shown: Mapping[str, Sequence[Decided]],

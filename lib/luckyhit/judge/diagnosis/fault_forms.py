@@ -16,7 +16,7 @@ Cells = Mapping[str, frozenset[str]]
 
 
 @dataclass(frozen=True)
-class Form:
+class FaultForm:
     """One way to have a fault. `id`: unique within its class; `predicts`: by experiment id the possible outcomes."""
 
     id: str
@@ -28,7 +28,7 @@ class Fault:
     """One class, with its forms."""
 
     id: str
-    forms: tuple[Form, ...]
+    forms: tuple[FaultForm, ...]
 
 
 def cells(**outcomes: str) -> dict[str, frozenset[str]]:
@@ -36,6 +36,6 @@ def cells(**outcomes: str) -> dict[str, frozenset[str]]:
     return {name.replace("_", "-"): frozenset(ids.split()) for name, ids in outcomes.items()}
 
 
-def or_healthy(of: Cells) -> dict[str, frozenset[str]]:
+def or_healthy(predictions: Cells) -> dict[str, frozenset[str]]:
     """The same, where the fault shows only sometimes."""
-    return {name: ids | EXPERIMENTS[name].healthy for name, ids in of.items()}
+    return {name: ids | EXPERIMENTS[name].healthy for name, ids in predictions.items()}

@@ -18,7 +18,7 @@ from typing import Literal
 from luckyhit.judge.diagnosis.elimination import Elimination, excludes, explains, forms_left, is_executed
 from luckyhit.judge.diagnosis.experiment import Experiment
 from luckyhit.judge.diagnosis.experiment_rows import EXPERIMENTS
-from luckyhit.judge.diagnosis.fault_forms import Form
+from luckyhit.judge.diagnosis.fault_forms import FaultForm
 from luckyhit.judge.diagnosis.outcome import Decided
 from luckyhit.judge.diagnosis.table import FAULTS, NONE, predicted
 
@@ -30,7 +30,9 @@ OVERHEAD_S = 8.0
 _UNLIKELY = 0.05
 """The likelihood of an outcome that a form doesn't predict, but doesn't exclude either: another fault acts as well."""
 _Weights = Mapping[tuple[str, str], float]
-_FORMS: dict[tuple[str, str], Form] = {(fault.id, form.id): form for fault in FAULTS.values() for form in fault.forms}
+_FORMS: dict[tuple[str, str], FaultForm] = {
+    (fault.id, form.id): form for fault in FAULTS.values() for form in fault.forms
+}
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,7 @@ def weights_of(elimination: Elimination) -> dict[tuple[str, str], float]:
     return {name: weight / total for name, weight in weights.items()}
 
 
-def _likelihood(form: Form, experiment_id: str, outcome_id: str) -> float:
+def _likelihood(form: FaultForm, experiment_id: str, outcome_id: str) -> float:
     outcomes = predicted(form, experiment_id)
     return 1 / len(outcomes) if outcome_id in outcomes else _UNLIKELY
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from luckyhit.judge.diagnosis.fault_forms import Fault, Form, cells
+from luckyhit.judge.diagnosis.fault_forms import Fault, FaultForm, cells
 
 OTHER_FAULTS = (
     Fault(
         "stampede",
         (
-            Form(
+            FaultForm(
                 "no-single-flight",
                 cells(
                     burst_on_cold_key="many-loads",
@@ -23,7 +23,7 @@ OTHER_FAULTS = (
     Fault(
         "ttl-shorter-than-load",
         (
-            Form(
+            FaultForm(
                 "dead-when-stored",
                 cells(
                     baseline_hits="hardly-any",
@@ -36,7 +36,7 @@ OTHER_FAULTS = (
                     unrelated_write="miss",
                 ),
             ),
-            Form(
+            FaultForm(
                 "shorter-than-its-load",
                 cells(
                     baseline_hits="hits hardly-any",
@@ -54,7 +54,7 @@ OTHER_FAULTS = (
     Fault(
         "over-invalidation",
         (
-            Form(
+            FaultForm(
                 "flush-or-counter",
                 cells(
                     unrelated_write="miss",
@@ -68,7 +68,7 @@ OTHER_FAULTS = (
     Fault(
         "uncacheable-key",
         (
-            Form(
+            FaultForm(
                 "new-key-each-time",
                 cells(
                     baseline_hits="hardly-any",
@@ -87,7 +87,7 @@ OTHER_FAULTS = (
     Fault(
         "underspecified-key",
         (
-            Form(
+            FaultForm(
                 "part-left-out",
                 cells(
                     vary_one_dimension="answer-of-another",
@@ -99,17 +99,19 @@ OTHER_FAULTS = (
     Fault(
         "cached-error",
         (
-            Form(
+            FaultForm(
                 "failure",
                 cells(error_then_heal="error-stays", baseline_answers="as-expected wrong-answers server-errors"),
             ),
-            Form("absence", cells(create_after_absent="still-absent", baseline_answers="as-expected wrong-answers")),
+            FaultForm(
+                "absence", cells(create_after_absent="still-absent", baseline_answers="as-expected wrong-answers")
+            ),
         ),
     ),
     Fault(
         "eviction",
         (
-            Form(
+            FaultForm(
                 "memory-pressure",
                 cells(
                     evicted_keys="evicted",
@@ -127,7 +129,7 @@ OTHER_FAULTS = (
     Fault(
         "foreign-cleaner",
         (
-            Form(
+            FaultForm(
                 "deletes-at-intervals",
                 cells(
                     quiet_wait="deleted-without-a-write",
@@ -144,7 +146,7 @@ OTHER_FAULTS = (
     Fault(
         "deploy-mismatch",
         (
-            Form(
+            FaultForm(
                 "old-payload",
                 cells(
                     new_namespace="right-in-new-namespace",
@@ -156,7 +158,7 @@ OTHER_FAULTS = (
     Fault(
         "lying-indicator",
         (
-            Form(
+            FaultForm(
                 "status-contradicts",
                 cells(
                     header_against_body="contradicts",
@@ -170,17 +172,17 @@ OTHER_FAULTS = (
     Fault(
         "replayed-headers",
         (
-            Form(
+            FaultForm(
                 "headers-stored",
                 cells(same_headers_for_two="shared-headers", header_against_body="agrees contradicts"),
             ),
         ),
     ),
-    Fault("bookkeeping-growth", (Form("index-of-keys", cells(many_new_urls="grows")),)),
+    Fault("bookkeeping-growth", (FaultForm("index-of-keys", cells(many_new_urls="grows")),)),
     Fault(
         "clock-content",
         (
-            Form(
+            FaultForm(
                 "changes-by-time",
                 cells(wait_for_the_instant="old-after-the-instant", baseline_answers="as-expected wrong-answers"),
             ),
@@ -189,11 +191,11 @@ OTHER_FAULTS = (
     Fault(
         "invalidation-breaks-write",
         (
-            Form(
+            FaultForm(
                 "write-fails",
                 cells(stop_cache_during_write="write-fails", baseline_answers="as-expected server-errors"),
             ),
-            Form("delete-skipped", cells(stop_cache_during_write="stale-after-outage")),
+            FaultForm("delete-skipped", cells(stop_cache_during_write="stale-after-outage")),
         ),
     ),
 )

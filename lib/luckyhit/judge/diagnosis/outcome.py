@@ -46,13 +46,13 @@ class Observations:
 
 @dataclass(frozen=True)
 class Decided:
-    """An outcome beyond chance. `count` of `of` trials had it; `visible_from`: any other outcome with at least this
+    """An outcome beyond chance. `count` of `total` trials had it; `visible_from`: any other outcome with at least this
     proportion of trials would have been seen."""
 
     experiment: str
     outcome: str
     count: int
-    of: int
+    total: int
     visible_from: float = 1.0
     rows: tuple[RowReference, ...] = ()
     facts: Mapping[str, float | int | str | bool | None] = field(default_factory=dict)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from luckyhit.judge.diagnosis.fault_forms import Fault, Form, cells, or_healthy
+from luckyhit.judge.diagnosis.fault_forms import Fault, FaultForm, cells, or_healthy
 
 _STALE = cells(
     baseline_staleness="stale",
@@ -28,12 +28,12 @@ _NEVER_BY_ITSELF = cells(
 )
 
 STALE_FAULTS = (
-    Fault("missing-invalidation", (Form("no-delete", _STALE | cells(keys_read_and_deleted="nothing-touched")),)),
+    Fault("missing-invalidation", (FaultForm("no-delete", _STALE | cells(keys_read_and_deleted="nothing-touched")),)),
     Fault(
         "key-mismatch",
         (
-            Form("another-key", _STALE | cells(keys_read_and_deleted="other-key")),
-            Form(
+            FaultForm("another-key", _STALE | cells(keys_read_and_deleted="other-key")),
+            FaultForm(
                 "variant-left-out",
                 _SOMETIMES_STALE
                 | cells(keys_read_and_deleted="other-key", write_then_each_variant="some-variants-stale"),
@@ -43,7 +43,7 @@ STALE_FAULTS = (
     Fault(
         "invalidate-before-commit",
         (
-            Form(
+            FaultForm(
                 "inside-the-transaction",
                 _SOMETIMES_STALE
                 | cells(
@@ -58,7 +58,7 @@ STALE_FAULTS = (
     Fault(
         "stale-set-race",
         (
-            Form(
+            FaultForm(
                 "slow-loader",
                 _SOMETIMES_STALE
                 | _NEVER_BY_ITSELF
@@ -73,7 +73,7 @@ STALE_FAULTS = (
     Fault(
         "ttl-wrong",
         (
-            Form(
+            FaultForm(
                 "missing-or-long",
                 _SOMETIMES_STALE
                 | cells(
@@ -82,7 +82,7 @@ STALE_FAULTS = (
                     wait_out_the_ttl="not-stale within-bound outlives-ttl",
                 ),
             ),
-            Form(
+            FaultForm(
                 "renewed-by-reads",
                 _SOMETIMES_STALE
                 | cells(
@@ -92,7 +92,7 @@ STALE_FAULTS = (
                     wait_with_siblings="same-end renewed",
                 ),
             ),
-            Form(
+            FaultForm(
                 "renewed-by-siblings",
                 _SOMETIMES_STALE
                 | cells(
@@ -102,7 +102,7 @@ STALE_FAULTS = (
                     wait_with_siblings="renewed",
                 ),
             ),
-            Form(
+            FaultForm(
                 "too-short",
                 cells(
                     baseline_hits="hits hardly-any",
@@ -119,7 +119,7 @@ STALE_FAULTS = (
     Fault(
         "per-process-cache",
         (
-            Form(
+            FaultForm(
                 "own-copy",
                 _SOMETIMES_STALE
                 | _NEVER_BY_ITSELF
@@ -143,14 +143,14 @@ STALE_FAULTS = (
     Fault(
         "outer-layer",
         (
-            Form(
+            FaultForm(
                 "validator",
                 cells(
                     write_then_conditional_read="conditional-stale",
                     write_then_read="fresh within-bound",
                 ),
             ),
-            Form(
+            FaultForm(
                 "front",
                 _SOMETIMES_STALE
                 | _NEVER_BY_ITSELF
@@ -172,7 +172,7 @@ STALE_FAULTS = (
     Fault(
         "restamped-stale",
         (
-            Form(
+            FaultForm(
                 "refreshed-from-a-cache",
                 _STALE
                 | _NEVER_BY_ITSELF
@@ -191,7 +191,7 @@ STALE_FAULTS = (
     Fault(
         "replica-lag",
         (
-            Form(
+            FaultForm(
                 "load-from-a-replica",
                 _SOMETIMES_STALE
                 | _NEVER_BY_ITSELF
@@ -210,7 +210,7 @@ STALE_FAULTS = (
     Fault(
         "ack-before-commit",
         (
-            Form(
+            FaultForm(
                 "answered-first",
                 _SOMETIMES_STALE
                 | cells(
@@ -228,7 +228,7 @@ STALE_FAULTS = (
     Fault(
         "lost-signal",
         (
-            Form(
+            FaultForm(
                 "message-lost",
                 _SOMETIMES_STALE
                 | _NEVER_BY_ITSELF

@@ -6,7 +6,7 @@ Rows stand in `stale_faults` and `other_faults`; what their ids mean stands in `
 from __future__ import annotations
 
 from luckyhit.judge.diagnosis.experiment_rows import EXPERIMENTS
-from luckyhit.judge.diagnosis.fault_forms import Fault, Form
+from luckyhit.judge.diagnosis.fault_forms import Fault, FaultForm
 from luckyhit.judge.diagnosis.other_faults import OTHER_FAULTS
 from luckyhit.judge.diagnosis.stale_faults import STALE_FAULTS
 
@@ -14,7 +14,7 @@ NONE = "none"
 OUTSIDE = "outside"
 """Something is wrong, and no class explains it: it has no forms."""
 
-_HEALTHY = Form("healthy", {name: experiment.healthy for name, experiment in EXPERIMENTS.items()})
+_HEALTHY = FaultForm("healthy", {name: experiment.healthy for name, experiment in EXPERIMENTS.items()})
 
 FAULTS: dict[str, Fault] = {
     fault.id: fault for fault in (*STALE_FAULTS, *OTHER_FAULTS, Fault(NONE, (_HEALTHY,)), Fault(OUTSIDE, ()))
@@ -34,6 +34,6 @@ OUTSIDE_ONLY = frozenset({("new-namespace", "wrong-in-both")})
 """Outcomes (experiment, outcome) that no class predicts: it is something else."""
 
 
-def predicted(form: Form, experiment_id: str) -> frozenset[str]:
+def predicted(form: FaultForm, experiment_id: str) -> frozenset[str]:
     """What a service with this form alone can show: its cell, or a healthy outcome where it has none."""
     return form.predicts.get(experiment_id, EXPERIMENTS[experiment_id].healthy)

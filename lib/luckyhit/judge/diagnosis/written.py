@@ -70,7 +70,7 @@ def experiment_record(decided: Decided, seconds: float | None) -> ExperimentReco
         id=decided.experiment,
         outcome=decided.outcome,
         count=decided.count,
-        of=decided.of,
+        total=decided.total,
         visible_from=decided.visible_from,
         seconds=seconds,
         facts=dict(decided.facts),
