@@ -47,12 +47,12 @@ def test_a_declared_window_is_healthy_beside_fresh_reads() -> None:
 
 
 def test_halves_of_facts_are_undecided() -> None:
-    assert isinstance(outcome("keys-read-and-deleted", same_key=5, other_key=5), Undecided)
+    assert isinstance(outcome("one-worker", fresh_with_one=5, stale_with_one=5), Undecided)
 
 
 def test_with_the_most_trials_it_stays_undecided() -> None:
-    result = outcome("keys-read-and-deleted", same_key=MOST_TRIALS // 2, other_key=MOST_TRIALS // 2)
-    assert result == Undecided("keys-read-and-deleted", 0)
+    result = outcome("one-worker", fresh_with_one=MOST_TRIALS // 2, stale_with_one=MOST_TRIALS // 2)
+    assert result == Undecided("one-worker", 0)
 
 
 def test_no_trials_ask_for_the_first() -> None:

@@ -33,22 +33,23 @@ def after_write(
 ) -> str | None:
     """Of `write-then-read`. `bound_s`: declared staleness; `ttl_s`: an old value that goes as late as the entry expires
     was stale for all of it."""
-    readable = sorted((read for read in reads if read.version is not None), key=lambda read: read.sent_s)
+    # Of two reads sent at the same instant the older one counts as the earlier: that is no flapping.
+    readable = sorted((read.sent_s, read.version) for read in reads if read.version is not None)
     if not readable:
         return None
-    stale = [read.version is not None and read.version < written for read in readable]
+    stale = [version < written for _, version in readable]
     if not any(stale):
         return "fresh"
     first_fresh = stale.index(False) if False in stale else len(stale)
     last_stale = max(index for index, old in enumerate(stale) if old)
-    if 0 < bound_s >= readable[last_stale].sent_s and last_stale < len(stale) - 1:
+    if 0 < bound_s >= readable[last_stale][0] and last_stale < len(stale) - 1:
         return "within-bound"
     if first_fresh < last_stale:
         return "flapping"
     if first_fresh == len(stale):
         # Still old at the end of what was watched: the declared bound has to be over to blame it.
-        return "stays-stale" if readable[-1].sent_s > bound_s else None
-    late = ttl_s is not None and readable[first_fresh].sent_s >= ttl_s * (1 - _TTL_SLACK)
+        return "stays-stale" if readable[-1][0] > bound_s else None
+    late = ttl_s is not None and readable[first_fresh][0] >= ttl_s * (1 - _TTL_SLACK)
     return "stays-stale" if late else "first-read-stale"
 
 
