@@ -75,10 +75,11 @@ bench-judge: setup  ## How often the judge is wrong on simulated streams, others
 bench-deciding: setup  ## How many of 40 simulated first runs are decided, and how many wrongly (OTHER=checkout: beside it)
 	$(BIN)/python benchmarks/deciding $(OTHER)
 
-docs: setup  ## Write the generated pages again: case-file reference, JSON Schema, commands, columns
+docs: setup  ## Write the generated pages again: case-file reference, JSON Schema, commands, columns, faults
 	$(BIN)/python -m luckyhit.case.docs.case_reference
 	$(BIN)/python -m luckyhit.cli.command_reference
 	$(BIN)/python -m luckyhit.records.column_docs
+	$(BIN)/python -m luckyhit.judge.diagnosis.fault_reference
 
 lock: setup  ## Resolve the dependencies anew (needs uv)
 	uv pip compile pyproject.toml --extra demo --extra dev --universal --python-version 3.11 --generate-hashes --no-config \

@@ -1,0 +1,142 @@
+"""Elimination: more outcomes never bring a class back, their order does not matter, and each status has its reason."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from luckyhit.judge.diagnosis.elimination import eliminate, explaining_sets, is_executed, is_faulty
+from luckyhit.judge.diagnosis.experiment_rows import EXPERIMENTS
+from luckyhit.judge.diagnosis.outcome import Decided
+from luckyhit.judge.diagnosis.table import FAULTS, NONE, OUTSIDE
+from tier import examples
+
+ALL_OUTCOMES = [
+    Decided(experiment.id, outcome.id, 9, 10) for experiment in EXPERIMENTS.values() for outcome in experiment.outcomes
+]
+any_outcomes = st.lists(st.sampled_from(ALL_OUTCOMES), max_size=12)
+
+
+def decided(**outcomes: str) -> list[Decided]:
+    return [Decided(name.replace("_", "-"), outcome, 10, 10) for name, outcome in outcomes.items()]
+
+
+@given(any_outcomes, any_outcomes)
+@settings(max_examples=examples(300), deadline=None)
+def test_more_outcomes_never_bring_a_class_back(some: list[Decided], more: list[Decided]) -> None:
+    before, after = eliminate(some), eliminate([*some, *more])
+    assert set(before.having("excluded")) <= set(after.having("excluded"))
+
+
+@given(any_outcomes, st.randoms(use_true_random=False))
+@settings(max_examples=examples(300), deadline=None)
+def test_the_order_of_outcomes_does_not_matter(some: list[Decided], rng: object) -> None:
+    shuffled = sorted(some, key=lambda _: rng.random())  # type: ignore[attr-defined]
+    assert eliminate(some) == eliminate(shuffled) == eliminate([*some, *some])
+
+
+@given(any_outcomes)
+@settings(max_examples=examples(300), deadline=None)
+def test_each_shown_or_excluded_class_has_its_reason(some: list[Decided]) -> None:
+    result = eliminate(some)
+    assert set(result.standings) == set(FAULTS)
+    for standing in result.standings.values():
+        assert all(one in some for one in standing.because)
+        if standing.status == "excluded":
+            assert standing.because
+        if standing.status == "shown" and standing.fault not in (NONE, OUTSIDE):
+            assert standing.because
+            assert all(is_executed(one) and is_faulty(one) for one in standing.because)
+    for classes in result.explaining_sets:
+        assert not classes & {NONE, *result.having("excluded")}
+        assert set(result.shown) <= classes
+
+
+def test_nothing_at_all_leaves_everything_possible() -> None:
+    result = eliminate([])
+    assert result.conclusion == "open"
+    assert set(result.having("possible")) == set(FAULTS)
+
+
+def test_healthy_outcomes_alone_are_none_found() -> None:
+    result = eliminate([Decided(one.id, min(one.healthy), 20, 20, 0.14) for one in EXPERIMENTS.values()])
+    assert result.conclusion == "none-found"
+    assert not result.shown
+    assert result.standings[NONE].status != "excluded"
+
+
+def test_a_delete_of_another_key_shows_the_mismatch() -> None:
+    result = eliminate(
+        decided(
+            baseline_staleness="stale",
+            write_then_read="stays-stale",
+            keys_read_and_deleted="other-key",
+            delete_the_read_key="fresh-after",
+            repeat_request="hit",
+            unrelated_write="still-hit",
+            refresh_then_read="new",
+        )
+    )
+    assert result.shown == ("key-mismatch",)
+    assert result.standings["missing-invalidation"].status == "excluded"
+
+
+def test_races_that_look_alike_stay_together() -> None:
+    outcomes = decided(
+        write_then_read="fresh",
+        overlapping_reads="stale-after-overlap",
+        keys_read_and_deleted="same-key",
+        workers_in_use="one-process",
+    )
+    result = eliminate(outcomes)
+    assert not result.shown
+    assert {"invalidate-before-commit", "stale-set-race", "replica-lag"} <= result.open_classes
+
+
+def test_two_faults_are_two() -> None:
+    result = eliminate(
+        decided(
+            vary_one_dimension="answer-of-another",
+            same_headers_for_two="shared-headers",
+        )
+    )
+    assert result.shown == ("underspecified-key", "replayed-headers")
+    assert result.explaining_sets == (frozenset({"underspecified-key", "replayed-headers"}),)
+
+
+def test_a_severe_fault_does_not_exclude_a_masked_one() -> None:
+    result = eliminate(decided(write_then_read="stays-stale"))
+    assert result.standings["ack-before-commit"].status == "possible"
+    assert eliminate(decided(write_then_read="fresh")).standings["ack-before-commit"].status == "excluded"
+
+
+def test_what_no_class_explains_is_outside() -> None:
+    result = eliminate(decided(new_namespace="wrong-in-both"))
+    assert result.conclusion == "outside"
+    assert result.standings[OUTSIDE].status == "shown"
+    assert not result.shown
+
+
+def test_the_baseline_alone_shows_nothing() -> None:
+    result = eliminate(
+        decided(
+            baseline_answers="wrong-answers",
+            vary_one_dimension="own-answer",
+            error_then_heal="heals",
+            create_after_absent="appears",
+            new_namespace="never-wrong",
+        )
+    )
+    assert not result.shown
+    assert result.open_classes == {"clock-content"}
+    assert result.conclusion == "open"
+
+
+def test_explaining_sets_are_the_smallest() -> None:
+    assert explaining_sets([frozenset("ab"), frozenset("bc")]) == (frozenset("b"), frozenset("ac"))
+
+
+def test_an_unknown_outcome_is_refused() -> None:
+    with pytest.raises(KeyError):
+        eliminate([Decided("repeat-request", "sideways", 1, 1)])
