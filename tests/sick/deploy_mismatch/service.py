@@ -1,4 +1,4 @@
-"""Reviews of hotels: Flask on gunicorn threads, redis-py. The release at hand follows one that stored other fields."""
+"""Reviews of hotels: Flask on gunicorn threads, redis-py. Jobs of the release before still warm its cache."""
 
 import json
 from typing import Any
@@ -50,8 +50,8 @@ def write(number: int) -> dict[str, Any]:
     return {"id": number, "revision": revision}
 
 
+previous.start_warming(reviews, int(TTL_S))
 application = base.observed_wsgi(app)
 
 if __name__ == "__main__":
-    previous.fill(reviews, int(TTL_S))
     base.serve_wsgi("sick.deploy_mismatch.service")

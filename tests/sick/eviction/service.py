@@ -1,4 +1,4 @@
-"""Maps of regions: Flask on gunicorn threads, redis-py. A map may take 40 kB of a cache that was given so many megabytes."""
+"""Maps of regions: Flask on gunicorn threads, redis-py. A map may take 80 kB of a cache that was given so many megabytes."""
 
 import json
 from typing import Any
@@ -34,7 +34,7 @@ def read(region: int) -> dict[str, Any]:
         base.say("MISS")
         if (survey := maps.load(region)) is None:
             abort(404)
-        outline = "~" * 39_000 if STORE == "outline" else None
+        outline = "~" * 79_000 if STORE == "outline" else None
         summary = {"region": region, "survey": survey, "sheets": region % 12 + 1}
         cache.set(key, json.dumps({"summary": summary, "outline": outline}), ex=int(TTL_S))
     return summary
