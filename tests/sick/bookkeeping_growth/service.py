@@ -30,7 +30,7 @@ def _note(race: int, key: str) -> None:
     with base.alone("index"):
         rows = json.loads(cache.get("races:index") or "[]")
         rows = [row for row in rows if row[1] != key and cache.exists(row[1])]
-        cache.set("races:index", json.dumps([*rows, [race, key]]))
+        cache.set("races:index", json.dumps([*rows, [race, key]]), ex=int(TTL_S))
 
 
 def _drop(race: int) -> None:
@@ -41,7 +41,7 @@ def _drop(race: int) -> None:
         rows = json.loads(cache.get("races:index") or "[]")
         if keys := [key for number, key in rows if number == race]:
             cache.delete(*keys)
-            cache.set("races:index", json.dumps([row for row in rows if row[0] != race]))
+            cache.set("races:index", json.dumps([row for row in rows if row[0] != race]), ex=int(TTL_S))
 
 
 @app.get("/races/<int:race>")
