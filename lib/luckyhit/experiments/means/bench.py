@@ -26,6 +26,7 @@ from luckyhit.system import Stack
 
 _FEW_KEYS = 60
 FILLS_WITHIN_S = 4.0
+SETTLED_S = 0.4
 MOST_ROWS = 12
 """Rows of evidence that an outcome names."""
 
@@ -77,6 +78,8 @@ class Bench:
         self.costs = Costs()
         self.configured = _configured(calls, case)
         self.bound_s = case.freshness.within if case.freshness is not None else 0.0
+        self.late_s = SETTLED_S
+        """So long after the declared bound a read that is old has no excuse left."""
         self._versions = count(routes.first_version + 10)
         self.absent: list[int] | None = None
         """Keys under which there is nothing yet; None where they were not looked for."""

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
 import httpx
@@ -156,7 +157,9 @@ class Calls:
 
     def _new_client(self) -> httpx.Client:
         limits = httpx.Limits(max_connections=128, max_keepalive_connections=64)
-        return httpx.Client(limits=limits, **self._settings)
+        # A client that keeps cookies is another one from its second request on.
+        nothing = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
+        return httpx.Client(limits=limits, cookies=nothing, **self._settings)
 
 
 def _version(reader: VersionReader, key: str, status: int, pairs: list[tuple[bytes, bytes]], body: bytes) -> int | None:
