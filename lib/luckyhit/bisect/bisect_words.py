@@ -49,8 +49,9 @@ def conclusion_text(record: Bisection) -> str:
         case "cannot-tell":
             why = _why_open(record)
             return (
-                f"One of {plural(len(record.remaining), 'revision')} brought the fault ({goals} got worse), and which one "
-                f"can't be told: {why}. {short(record.last_without)} does not have it, {short(record.first_with)} does."
+                f"One of {plural(len(record.remaining), 'revision')} brought the fault ({goals} got worse), and which "
+                f"one can't be told: {why}. {short(record.last_without)} does not have it, {short(record.first_with)} "
+                "does."
             )
         case "no-difference":
             return f"{bad} is no worse than {good} in any goal: there is no fault to search for between them."
@@ -128,26 +129,23 @@ def method_text(record: Bisection) -> list[str]:
     """How it was decided, a sentence each."""
     needed = comparisons_needed(len(record.revisions))
     lines = [
-        f"{plural(len(record.revisions), 'candidate')}: the first parents from {short(record.good)} (not included) to "
-        f"{short(record.bad)}. {plural(record.compared, 'comparison')} of {needed} that a search without noise needs at "
-        "most.",
+        f"{plural(len(record.revisions), 'candidate')}: the first parents after {short(record.good)}, up to "
+        f"{short(record.bad)}. {plural(record.compared, 'comparison')}; a search without noise needs {needed} at most.",
         "That the good revision is good is taken on trust: the question is which revision is worse than it.",
         "Both revisions of a comparison ran at the same conditions, each with a service and a cache of its own. The "
         "interval of the judge decides, never a single number; what it left open was measured longer, once.",
         "The comparisons share the case's error rate, so that it holds for the whole search.",
     ]
     if record.margins:
-        margins = listed(
-            [f"{name_of(name)} by more than {_margin(name, text)}" for name, text in record.margins.items()]
-        )
+        margins = listed([f"{name_of(name)} by more than {_margin(text)}" for name, text in record.margins.items()])
         lines.append(
-            f"A revision has the fault if it is worse than the good one: {margins}. That is the case's margin, or half of "
-            "what the bad revision is shown to be worse by, whichever is more."
+            f"A revision has the fault if it is worse than the good one: {margins}. That is the case's margin, or half "
+            "of what the bad revision is shown to be worse by, whichever is more."
         )
     if record.build:
         lines.append(f"Each revision was built by `{record.build}`.")
     return lines
 
 
-def _margin(name: GoalName, text: str) -> str:
+def _margin(text: str) -> str:
     return text.replace(" %", " points") if text.endswith("%") else text

@@ -1,5 +1,5 @@
-"""The revisions of a search on the disk: a worktree each, built by the declared command, and started once to see whether
-it can be. What can't be built or started is no revision to compare, and says why."""
+"""The revisions of a search on the disk: a worktree each, built by the declared command, and started once on trial. What
+can't be built or started is no revision to compare, and says why."""
 
 from __future__ import annotations
 

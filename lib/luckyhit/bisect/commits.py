@@ -89,8 +89,10 @@ class Repository:
         """One commit: its author, date and message, and what a merge brought. `diff` is left to the caller."""
         shown = self._read("show", "-s", "--no-show-signature", f"--format={_FIELDS}", revision)
         full, author, date, subject, message, parents = shown.rstrip("\n").split("\0")
-        first, *others = parents.split() or [None]
-        merged = self._read("log", "--oneline", "--no-decorate", f"{first}..{full}").splitlines()[1:] if others else []
+        first = next(iter(parents.split()), None)
+        merged: list[str] = []
+        if len(parents.split()) > 1:
+            merged = self._read("log", "--oneline", "--no-decorate", f"{first}..{full}").splitlines()[1:]
         return RevisionFacts(
             revision=full,
             author=author,

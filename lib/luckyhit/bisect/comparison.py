@@ -13,7 +13,7 @@ from luckyhit.records import FAULTS, UNITS, GoalName, Metric, Result, kind_of
 from luckyhit.records.bisection import BisectOutcome, BisectQuestion, GoalReading
 
 PART_OF_THE_FAULT = 0.5
-"""A revision has the fault where it is worse by more than this part of what the bad revision is shown to be worse by."""
+"""A revision has the fault if it is worse by more than this part of what the bad revision is shown to be worse by."""
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
 """The next comparison of a search, and its conclusion. Pure: from the record alone.
 
-The candidates are a line of revisions, oldest first, of which the last has the fault. The middle of those that are still
-open is compared with the good revision. What can't be tested leaves the list, so that the rest is halved all the same:
-n candidates need at most ceil(log2 n) comparisons, plus one of the ends, plus one that compares the commit with its
-predecessor. Revisions that can't be tested stand together (a broken build lasts until it is mended), so that after a few
-of them the search steps aside, further each time, but never out of the middle half.
+The candidates are a line of revisions, oldest first, of which the last has the fault. The middle of those that are
+still open is compared with the good revision. What can't be tested leaves the list, so that the rest is halved all the
+same: n candidates need at most ceil(log2 n) comparisons, plus one of the ends, plus one that compares the commit with
+its predecessor. Revisions that can't be tested stand together (a broken build lasts until it is mended), so that after
+a few of them the search steps aside, further each time, but never out of the middle half.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ def save(folder: Path, record: Bisection, redactor: Redactor) -> None:
 
 
 def load(folder: Path) -> Bisection | None:
-    """The record of a search; None where there is none that can be read as a whole. A damaged one is never continued."""
+    """The record of a search; None where none can be read as a whole. A damaged one is never continued."""
     try:
         document = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,7 +1,7 @@
 """The shape of `bisect.json`: which revision brought a fault, and the comparisons that say so.
 
-The file is written before each comparison (`ahead`) and after it (`steps`), so that a search that was killed goes on with
-the comparison that it was at.
+The file is written before each comparison (`ahead`) and after it (`steps`), so that a search that was killed goes on
+with the comparison that it was at.
 
 File format history (`BISECT_SCHEMA`):
     1  first version
@@ -112,7 +112,8 @@ class Bisection(FileRecord):
     remaining: list[str] = Field(default=[], description="the revisions that may have brought it, oldest first")
     confirmed: bool | None = Field(
         default=None,
-        description="whether `first_with` was shown to be worse than `last_without` itself; null: not compared, or open",
+        description="whether `first_with` was shown to be worse than `last_without` itself; null: not compared, or "
+        "left open",
     )
     culprit: RevisionFacts | None = Field(default=None, description="the commit; null unless it was found")
 
