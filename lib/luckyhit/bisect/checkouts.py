@@ -1,5 +1,5 @@
-"""The revisions of a search on the disk: a worktree each, built by the declared command, and started once on trial. What
-can't be built or started is no revision to compare, and says why."""
+"""The revisions of a search on the disk: a worktree each, built by the declared command, and started once on trial.
+What can't be built or started is no revision to compare, and says why."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import shlex
 import shutil
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ from luckyhit.system.start_settings import INHERITED, filled, own_python
 
 _LEAST_FREE_BYTES = 20_000_000
 _POLL_S = 0.05
-_LOG_LINES = 3
+_LOG_LINES = 20
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,8 @@ class Checkouts:
 
     def __exit__(self, *_: object) -> None:
         self.keep_only()
+        for emptied in ("revisions", "work"):
+            shutil.rmtree(self._folder / emptied, ignore_errors=True)
 
     def settings(self, revision: str) -> Settings:
         """How the service of a revision is started: out of its worktree, which was built, and started once.
@@ -137,7 +140,7 @@ class Checkouts:
         self._refuse_full_disk()
         within = format_duration(self._build.within_s)
         how = f"the build {process.ending}" if ended else f"the build did not end within {within} (--build-within)"
-        raise Untestable("not-built", how + self._last_lines(log))
+        raise Untestable("not-built", self._with_last_line(how, tail(log, _LOG_LINES, redactor=self._redactor)))
 
     def _started(self, revision: str, settings: Settings) -> None:
         workdir = self._folder / "work" / revision[:12]
@@ -149,14 +152,14 @@ class Checkouts:
             raise
         except TargetError as error:
             self._refuse_full_disk()
-            log = "".join(f"; its output: {line}" for line in error.log[-_LOG_LINES:])
-            raise Untestable("not-started", self._redactor.text(error.message + log)) from None
+            raise Untestable("not-started", self._with_last_line(error.message, error.log)) from None
         finally:
             shutil.rmtree(workdir, ignore_errors=True)
 
-    def _last_lines(self, log: Path) -> str:
-        lines = [line for line in tail(log, _LOG_LINES, redactor=self._redactor) if line]
-        return self._redactor.text("".join(f"; its output: {line}" for line in lines))
+    def _with_last_line(self, how: str, log: Sequence[str]) -> str:
+        """What happened, with the last line of its output, which says most."""
+        lines = [line.strip() for line in log if line.strip()]
+        return self._redactor.text(f"{how}; its last line: {lines[-1]}" if lines else how)
 
     def _refuse_full_disk(self) -> None:
         """A full disk is no property of a revision."""

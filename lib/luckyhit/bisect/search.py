@@ -4,7 +4,7 @@ The candidates are a line of revisions, oldest first, of which the last has the 
 still open is compared with the good revision. What can't be tested leaves the list, so that the rest is halved all the
 same: n candidates need at most ceil(log2 n) comparisons, plus one of the ends, plus one that compares the commit with
 its predecessor. Revisions that can't be tested stand together (a broken build lasts until it is mended), so that after
-a few of them the search steps aside, further each time, but never out of the middle half.
+a few of them the search steps aside, further each time.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from math import ceil, log2
 
 from luckyhit.records.bisection import BisectConclusion, Bisection, BisectOutcome, BisectQuestion
 
-TRIED_IN_THE_MIDDLE = 4
+TRIED_IN_THE_MIDDLE = 3
 """So many revisions in a row are tried in the middle; after that the search steps aside."""
 SPARE_COMPARISONS = 4
 """For comparisons that stay undecided, beyond those that a search without noise needs."""
@@ -63,8 +63,8 @@ class Position:
         at = (len(self.open) - 1) // 2
         aside = len(self.tried) - TRIED_IN_THE_MIDDLE
         if aside >= 0:
-            least, most = len(self.open) // 4, max((3 * len(self.open)) // 4 - 1, 0)
-            distance = 2 ** (aside // 2 + 1)
+            least, most = len(self.open) // 8, max((7 * len(self.open)) // 8 - 1, 0)
+            distance = 2 ** (aside // 2 + 2)
             at = min(max(at + (distance if aside % 2 else -distance), least), most)
         return self.open[min(max(at, 0), len(self.open) - 1)]
 
