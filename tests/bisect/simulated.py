@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from statistics import NormalDist
 
-from luckyhit.bisect.comparison import Answer
+from luckyhit.bisect.comparison import BisectAnswer
 from luckyhit.bisect.search import comparisons_at_most
 from luckyhit.records import GoalName
 from luckyhit.records.bisection import Bisection, BisectOutcome, BisectQuestion, GoalReading
@@ -28,11 +28,11 @@ class SimulatedComparison:
     rng: random.Random = field(default_factory=lambda: random.Random(1))
     asked: list[BisectQuestion] = field(default_factory=list)
 
-    def compare(self, question: BisectQuestion, margins: Mapping[GoalName, str]) -> Answer:
+    def compare(self, question: BisectQuestion, margins: Mapping[GoalName, str]) -> BisectAnswer:
         self.asked.append(question)
         number = self.revisions.index(question.after)
         if number in self.broken:
-            return Answer("not-started", "it does not start")
+            return BisectAnswer("not-started", "it does not start")
         size = float(number >= self.bad_at) - float(self.revisions.index(question.before) >= self.bad_at)
         outcome: BisectOutcome = "undecided"
         reading = GoalReading()
@@ -47,7 +47,7 @@ class SimulatedComparison:
             if outcome != "undecided":
                 break
         hurt: dict[GoalName, str] = {"stale_reads": "50 %"} if outcome == "hurt" else {}
-        return Answer(outcome, "simulated", {"stale_reads": reading}, hurt, attempts)
+        return BisectAnswer(outcome, "simulated", {"stale_reads": reading}, hurt, attempts)
 
 
 def revisions_of(count: int) -> tuple[str, ...]:

@@ -16,8 +16,8 @@ from repositories import History, git, repository, shop_case, write_case
 from luckyhit.bisect import bisecting
 from luckyhit.bisect.bisecting import BisectRequest, bisect
 from luckyhit.bisect.checkouts import Build, Untestable
-from luckyhit.bisect.comparison import Answer
-from luckyhit.bisect.measured import MeasuredComparison
+from luckyhit.bisect.comparison import BisectAnswer
+from luckyhit.bisect.measured_comparison import MeasuredComparison
 from luckyhit.bisect.search_folder import load, searches
 from luckyhit.cli import main
 from luckyhit.errors import TargetBusy
@@ -48,7 +48,7 @@ def history(project: Path) -> History:
 class Looking(MeasuredComparison):
     """Real worktrees, builds and starts; the fault is read in the source instead of measured."""
 
-    def compare(self, question: BisectQuestion, margins: Mapping[GoalName, str]) -> Answer:
+    def compare(self, question: BisectQuestion, margins: Mapping[GoalName, str]) -> BisectAnswer:
         self.checkouts.keep_only(question.before, question.after)
         try:
             faults = [
@@ -56,8 +56,10 @@ class Looking(MeasuredComparison):
                 for revision in (question.before, question.after)
             ]
         except Untestable as untestable:
-            return Answer(untestable.outcome, untestable.reason)
-        return Answer("hurt" if faults == [False, True] else "not-hurt", margins={"stale_reads": "5 %"}, attempts=1)
+            return BisectAnswer(untestable.outcome, untestable.reason)
+        return BisectAnswer(
+            "hurt" if faults == [False, True] else "not-hurt", margins={"stale_reads": "5 %"}, attempts=1
+        )
 
 
 @pytest.fixture
@@ -100,7 +102,7 @@ def test_an_interrupted_search_goes_on(
 ) -> None:
     compare, made = Looking.compare, 0
 
-    def interrupted(self: Looking, question: BisectQuestion, margins: Mapping[GoalName, str]) -> Answer:
+    def interrupted(self: Looking, question: BisectQuestion, margins: Mapping[GoalName, str]) -> BisectAnswer:
         nonlocal made
         made += 1
         if made == 3:

@@ -12,8 +12,8 @@ from repositories import repository, shop_case, write_case
 from simulated import SimulatedComparison, revisions_of
 
 from luckyhit.bisect.checkouts import Build, Checkouts
-from luckyhit.bisect.comparison import Comparison
-from luckyhit.bisect.measured import MeasuredComparison
+from luckyhit.bisect.comparison import RevisionComparison
+from luckyhit.bisect.measured_comparison import MeasuredComparison
 from luckyhit.case.load import load_case
 from luckyhit.project import Project
 from luckyhit.records.bisection import BisectPurpose, BisectQuestion
@@ -25,7 +25,7 @@ from tier import one_of_many
 class Compared:
     """A comparison of five revisions, of which number 3 brought a fault and number 2 does not start."""
 
-    comparison: Comparison
+    comparison: RevisionComparison
     revisions: tuple[str, ...]
 
     def question(self, after: int, purpose: BisectPurpose, before: int = 0) -> BisectQuestion:

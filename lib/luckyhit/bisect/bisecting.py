@@ -14,9 +14,9 @@ from luckyhit.atomic import write_atomically
 from luckyhit.bisect import bisect_page, search_folder
 from luckyhit.bisect.checkouts import Build, Checkouts
 from luckyhit.bisect.commits import Repository
-from luckyhit.bisect.comparison import Comparison
-from luckyhit.bisect.measured import MeasuredComparison
-from luckyhit.bisect.search import comparisons_at_most, comparisons_needed
+from luckyhit.bisect.comparison import RevisionComparison
+from luckyhit.bisect.measured_comparison import MeasuredComparison
+from luckyhit.bisect.search import comparisons_at_most, comparisons_needed, position_of
 from luckyhit.bisect.searching import search
 from luckyhit.bisect.step_case import LONGER, Effort, step_case
 from luckyhit.case import Case
@@ -27,6 +27,7 @@ from luckyhit.project import Project
 from luckyhit.records import GoalName
 from luckyhit.records.bisection import BisectConclusion, Bisection, BisectQuestion, bisection_document
 from luckyhit.scrub.redactor import Redactor, project_roots
+from luckyhit.text.numbers import plural
 from luckyhit.workflow.step import terminable
 from luckyhit.workflow.unattended.interruptions import one_at_a_time
 from luckyhit.workflow.unattended.run_case import accepted
@@ -159,7 +160,7 @@ def bisect(project: Project, request: BisectRequest, *, say: Say, quiet: bool = 
                     say=say,
                     quiet=quiet,
                 )
-                record = searched(record, comparison, folder, redactor)
+                record = searched(record, comparison, folder, redactor, say)
         except OSError as error:
             raise NoRoom.of(error) or error from None
         record = _told(prepared.repository, record, folder, redactor)
@@ -167,11 +168,18 @@ def bisect(project: Project, request: BisectRequest, *, say: Say, quiet: bool = 
     return BisectEnding(folder, record, EXIT_CODES[record.conclusion])
 
 
-def searched(record: Bisection, comparison: Comparison, folder: Path, redactor: Redactor) -> Bisection:
+def searched(
+    record: Bisection, comparison: RevisionComparison, folder: Path, redactor: Redactor, say: Say
+) -> Bisection:
     """Search in `folder`. If the search stops, the report says how far it came."""
+    needed = comparisons_needed(len(record.revisions))
 
     def save(now: Bisection) -> None:
         search_folder.save(folder, now, redactor)
+        if now.ahead is not None:
+            left = plural(len(position_of(now).remaining), "revision")
+            pair = f"{now.ahead.before[:12]} against {now.ahead.after[:12]}"
+            say(f"comparison {now.compared + 1} of about {needed}, {left} left: {pair}")
 
     try:
         return search(record, comparison, save)

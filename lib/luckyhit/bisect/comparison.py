@@ -1,5 +1,5 @@
-"""What a search asks for: one comparison of two revisions, and its answer. Measured ones are in `measured`; tests have
-simulated ones. Both hold to the same contract."""
+"""What a search asks for: one comparison of two revisions, and its answer. Those of `measured_comparison` are real,
+those of tests simulated. Both hold to the same contract."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PART_OF_THE_FAULT = 0.5
 
 
 @dataclass(frozen=True)
-class Answer:
+class BisectAnswer:
     """The answer to one question; its fields are those of `records.bisection.BisectStep`. `margins`: of the comparison
     of the ends, the goals that are hurt, with the margins of all later comparisons."""
 
@@ -31,10 +31,10 @@ class Answer:
     seconds: float = 0.0
 
 
-class Comparison(Protocol):
+class RevisionComparison(Protocol):
     """Compares two revisions by the intervals of the judge."""
 
-    def compare(self, question: BisectQuestion, margins: Mapping[GoalName, str]) -> Answer:
+    def compare(self, question: BisectQuestion, margins: Mapping[GoalName, str]) -> BisectAnswer:
         """Whether the later revision of `question` is worse. `margins`: the goals that decide; empty for the ends,
         where every goal of the case does.
 

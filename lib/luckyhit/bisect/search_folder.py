@@ -28,6 +28,7 @@ from luckyhit.errors import LuckyHitError, NoRoom, RollbackNotConfirmed
 from luckyhit.records.bisection import Bisection, bisection_document, load_bisection
 from luckyhit.run import runs
 from luckyhit.scrub.redactor import Redactor
+from luckyhit.text.json_values import as_object
 
 RECORD = "bisect.json"
 _PREFIX = "bisect-"
@@ -60,10 +61,8 @@ def load(folder: Path) -> Bisection | None:
         document = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    if not isinstance(document, dict):
-        return None
-    record, problems = load_bisection(document)
-    return None if problems else record
+    record, problems = load_bisection(dict(as_object(document)))
+    return None if problems or not record.good else record
 
 
 def searches(runs_dir: Path, case: str) -> Iterator[Path]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from luckyhit.bisect.comparison import Answer, Comparison
+from luckyhit.bisect.comparison import BisectAnswer, RevisionComparison
 from luckyhit.bisect.search import conclusion_of, next_question, position_of
 from luckyhit.records import GoalName
 from luckyhit.records.bisection import Bisection, BisectQuestion, BisectStep
@@ -12,7 +12,7 @@ from luckyhit.records.bisection import Bisection, BisectQuestion, BisectStep
 Save = Callable[[Bisection], None]
 
 
-def search(record: Bisection, comparison: Comparison, save: Save) -> Bisection:
+def search(record: Bisection, comparison: RevisionComparison, save: Save) -> Bisection:
     """Make the comparisons that are left, and conclude. `record`: a new search, or one that was interrupted; `save`
     gets the record before and after each comparison. Raises what `comparison` raises; the record on the disk then says
     which comparison is to be made again."""
@@ -27,7 +27,7 @@ def search(record: Bisection, comparison: Comparison, save: Save) -> Bisection:
     return record
 
 
-def _step(record: Bisection, question: BisectQuestion, answer: Answer) -> BisectStep:
+def _step(record: Bisection, question: BisectQuestion, answer: BisectAnswer) -> BisectStep:
     return BisectStep(
         number=len(record.steps) + 1,
         before=question.before,
@@ -43,7 +43,7 @@ def _step(record: Bisection, question: BisectQuestion, answer: Answer) -> Bisect
     )
 
 
-def _margins(record: Bisection, question: BisectQuestion, answer: Answer) -> Mapping[GoalName, str]:
+def _margins(record: Bisection, question: BisectQuestion, answer: BisectAnswer) -> Mapping[GoalName, str]:
     return dict(answer.margins) if question.purpose == "ends" else record.margins
 
 

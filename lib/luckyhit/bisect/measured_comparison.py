@@ -10,7 +10,7 @@ from pathlib import Path
 
 from luckyhit.atomic import write_atomically
 from luckyhit.bisect.checkouts import Checkouts, Untestable
-from luckyhit.bisect.comparison import Answer, read_ends, read_goals, readings_of
+from luckyhit.bisect.comparison import BisectAnswer, read_ends, read_goals, readings_of
 from luckyhit.bisect.step_case import LONGER, Effort, step_case
 from luckyhit.case_run import CaseRun
 from luckyhit.errors import (
@@ -60,16 +60,18 @@ class MeasuredComparison:
     asked: Mapping[GoalName, str] = field(default_factory=dict)
     say: Say = field(default=lambda text: None)
     quiet: bool = False
+    _newest: dict[BisectOutcome, str] = field(default_factory=dict)
+    """By outcome, the revision that had it last."""
 
     @property
     def own(self) -> Project:
         """The project with the folders of this search."""
         return Project(self.project.root, self.folder / "runs", self.folder / "reports")
 
-    def compare(self, question: BisectQuestion, margins: Mapping[GoalName, str]) -> Answer:
+    def compare(self, question: BisectQuestion, margins: Mapping[GoalName, str]) -> BisectAnswer:
         started = time.monotonic()
-        self.say(f"{question.before[:12]} against {question.after[:12]}")
-        self.checkouts.keep_only(question.before, question.after)
+        # The last ones of either outcome are those of the confirmation: a build may take long.
+        self.checkouts.keep_only(question.before, question.after, *self._newest.values())
         try:
             before = self.checkouts.settings(question.before)
         except Untestable as untestable:
@@ -82,14 +84,15 @@ class MeasuredComparison:
             sources: Sources = {"before": before, "after": self.checkouts.settings(question.after)}
         except Untestable as untestable:
             self.say(f"  {question.after[:12]} can't be tested: {untestable.reason}")
-            return Answer(untestable.outcome, untestable.reason, seconds=time.monotonic() - started)
+            return BisectAnswer(untestable.outcome, untestable.reason, seconds=time.monotonic() - started)
         answer = self._attempts(question, margins, sources, started)
+        self._newest[answer.outcome] = question.after
         self.say(f"  {answer.outcome}: {answer.reason}")
         return answer
 
     def _attempts(
         self, question: BisectQuestion, margins: Mapping[GoalName, str], sources: Sources, started: float
-    ) -> Answer:
+    ) -> BisectAnswer:
         """Attempts until one decides. A longer one replaces what the shorter one left open."""
         made: list[_Attempt] = []
         outcome: BisectOutcome = "undecided"
@@ -109,7 +112,7 @@ class MeasuredComparison:
             if outcome != "undecided":
                 break
         result = made[-1].result
-        return Answer(
+        return BisectAnswer(
             outcome,
             reason=made[-1].reason,
             goals=readings_of(result, margins) if result is not None else {},
