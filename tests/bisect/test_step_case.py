@@ -19,6 +19,7 @@ from luckyhit.records.bisection import BisectQuestion
 
 # A hash that YAML would take for a number, and one of digits alone.
 QUESTION = BisectQuestion(before="1" * 40, after="12345e" + "7" * 34, purpose="halving")
+GOALS = {"hit_ratio": {"want": "no-worse", "margin": "5 %"}}
 SHIPPED = sorted((Path(__file__).parents[2] / "data" / "cases").glob("*.yml"))
 
 
@@ -56,6 +57,14 @@ def test_later_ones_have_the_goals_that_are_hurt() -> None:
     margins = {"stale_reads": "13.5 %", "db_calls": "0.45", "latency_p50_ms": "2.25ms"}
     case = made(text_of(), margins)
     assert {name: str(goal.margin) for name, goal in case.goals.items()} == margins
+
+
+def test_old_data_beside_holds_nothing_up() -> None:
+    """A probed run without a goal on old data would go on until it knows about it."""
+    case = made(text_of(), {"hit_ratio": "40 %"})
+    assert case.freshness is not None and set(case.goals) == {"hit_ratio", "stale_reads"}
+    assert case.goals["stale_reads"].margin.amount >= 0.5
+    assert set(made(text_of(freshness=None, goals=GOALS), {"hit_ratio": "40 %"}).goals) == {"hit_ratio"}
 
 
 def test_a_second_attempt_may_take_longer() -> None:

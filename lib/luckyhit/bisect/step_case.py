@@ -17,12 +17,13 @@ from luckyhit.case.load import parse_case
 from luckyhit.case.values.units import parse_amount
 from luckyhit.designs import design_of
 from luckyhit.errors import CaseError
-from luckyhit.records import AMOUNTS, GoalName
+from luckyhit.records import AMOUNTS, OF_FRESHNESS, STALE_READS, GoalName
 from luckyhit.records.bisection import BisectQuestion
 
 LONGER: tuple[int, ...] = (2, 6)
 """By attempt: the most blocks of a comparison, as a multiple of the plan's. It ends as soon as its goals are decided; a
 second attempt is made where the first one left them open."""
+_OLD_DATA_BESIDE = "50 %"
 _REQUESTS_BESIDE = 60
 """Requests of the baseline and of the block after the rollback, which a search doesn't judge."""
 
@@ -85,6 +86,10 @@ def _change(question: BisectQuestion) -> dict[str, Any]:
 def _goals(case: Case, margins: Mapping[GoalName, str]) -> dict[str, Any]:
     declared = {name: goal.model_dump(mode="json")["margin"] for name, goal in case.goals.items()}
     chosen = {name: _written(text) for name, text in margins.items()} or declared
+    if margins and case.freshness is not None and not any(name in OF_FRESHNESS for name in margins):
+        # Without a goal on it, a probed run goes on until it knows much about old data, which decides nothing here. The
+        # probe stays: its writes may be what shows the fault.
+        chosen[STALE_READS] = _OLD_DATA_BESIDE
     return {str(name): {"want": "no-worse", "margin": margin} for name, margin in chosen.items()}
 
 
