@@ -142,6 +142,9 @@ def main() -> None:
             made.append(one)
             state = "right" if one.right else "in the range" if one.in_range else "WRONG" if one.named else "none named"
             print(f"  {one.fault}: {state}, {one.comparisons} comparisons, {one.seconds:.0f} s", flush=True)
+            if not one.right and one.record:
+                for step in one.record["steps"]:  # type: ignore[attr-defined]
+                    print(f"    {step['purpose']}, {step['outcome']}: {step['reason']}", flush=True)
     print(
         f"{'fault':<12} {'searches':>8} {'found':>6} {'wrong':>6} {'range':>6} {'median':>7} {'most':>5} {'seconds':>8}"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import json
 import sys
@@ -13,7 +14,7 @@ from unittest import mock
 import pytest
 from repositories import History, git, repository, shop_case, write_case
 
-from luckyhit.bisect import bisecting
+from luckyhit.bisect import bisecting, search_folder
 from luckyhit.bisect.bisecting import BisectRequest, bisect
 from luckyhit.bisect.checkouts import Build, Untestable
 from luckyhit.bisect.comparison import BisectAnswer
@@ -122,6 +123,32 @@ def test_an_interrupted_search_goes_on(
     finished = load(again)
     assert again == folder and finished is not None and finished.first_with == history.culprit
     assert finished.steps[:2] == record.steps
+
+
+def test_a_full_disk_stops_the_search_and_not_more(
+    project: Path, history: History, looking: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, written = search_folder.write_atomically, 0
+
+    def full(path: Path, text: str) -> None:
+        nonlocal written
+        written += 1
+        if written == 4:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(path, text)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(search_folder, "write_atomically", full)
+        assert luckyhit("bisect", "old-prices", "--good", history.good)[0] == 4
+    assert len(git(history.root, "worktree", "list").splitlines()) == 1
+    assert luckyhit("bisect", "old-prices", "--good", history.good)[0] == 0
+    assert len(list(searches(project / "data" / "runs", "old-prices"))) == 1
+
+
+def test_a_folder_that_cant_be_made_is_said(project: Path, history: History) -> None:
+    (project / "data" / "runs").write_text("a file")
+    code, _, err = luckyhit("bisect", "old-prices", "--good", history.good)
+    assert code == 4 and "--runs-dir" in err
 
 
 def test_begun_anew_it_is_another_search(

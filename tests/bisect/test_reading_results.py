@@ -75,6 +75,13 @@ def test_ends_are_alike_only_if_every_goal_is() -> None:
     assert read_ends(result("INCONCLUSIVE"))[0] == "undecided"
 
 
+def test_of_the_ends_only_what_was_asked_counts() -> None:
+    both = {"stale_reads": metric(0.6, 0.9, "HURT"), "hit_ratio": metric(-0.01, 0.01, "EQUIVALENT")}
+    beside = {"hit_ratio": both["hit_ratio"], "stale_reads": metric(0.6, 0.9, None, None)}
+    assert read_ends(result("HURT", **both), ["hit_ratio"]) == ("not-hurt", {})
+    assert read_ends(result("HURT", **beside), ["hit_ratio"]) == ("not-hurt", {})
+
+
 def test_a_fault_without_a_goal_is_searched_for() -> None:
     shown = {"hit_ratio": metric(-0.01, 0.01, "EQUIVALENT"), "stale_reads": metric(0.4, 0.6, None, None)}
     outcome, margins = read_ends(result("HURT", **shown))

@@ -27,6 +27,8 @@ from luckyhit.system.start_settings import INHERITED, filled, own_python
 _LEAST_FREE_BYTES = 20_000_000
 _POLL_S = 0.05
 _LOG_LINES = 20
+_STARTS = 2
+"""On a busy machine one start may fail that would succeed."""
 
 
 @dataclass(frozen=True)
@@ -144,17 +146,20 @@ class Checkouts:
 
     def _started(self, revision: str, settings: Settings) -> None:
         workdir = self._folder / "work" / revision[:12]
-        stack = Stack(self._case, "trial", workdir, project=self._project, settings=settings)
-        try:
-            with stack:
-                return
-        except (PortTaken, CacheUnreachable):
-            raise
-        except TargetError as error:
-            self._refuse_full_disk()
-            raise Untestable("not-started", self._with_last_line(error.message, error.log)) from None
-        finally:
-            shutil.rmtree(workdir, ignore_errors=True)
+        last: TargetError | None = None
+        for _ in range(_STARTS):
+            try:
+                with Stack(self._case, "trial", workdir, project=self._project, settings=settings):
+                    return
+            except (PortTaken, CacheUnreachable):
+                raise
+            except TargetError as error:
+                self._refuse_full_disk()
+                last = error
+            finally:
+                shutil.rmtree(workdir, ignore_errors=True)
+        assert last is not None
+        raise Untestable("not-started", self._with_last_line(last.message, last.log))
 
     def _with_last_line(self, how: str, log: Sequence[str]) -> str:
         """What happened, with the last line of its output, which says most."""

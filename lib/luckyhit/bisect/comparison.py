@@ -3,7 +3,7 @@ those of tests simulated. Both hold to the same contract."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -43,14 +43,18 @@ class RevisionComparison(Protocol):
         would mend (a full disk, a good revision that doesn't start); nothing is left running then."""
 
 
-def read_ends(result: Result) -> tuple[BisectOutcome, dict[GoalName, str]]:
-    """(outcome, margins of what is hurt) of the comparison of the ends, by every goal of the case, and by the faults
-    without a goal that the judge found to be worse."""
+def read_ends(result: Result, asked: Collection[GoalName] = ()) -> tuple[BisectOutcome, dict[GoalName, str]]:
+    """(outcome, margins of what is hurt) of the comparison of the ends: by the goals `asked`, or else by every goal of
+    the case, and by the faults without a goal that the judge found to be worse."""
     if result.verdict == "INVALID":
         return "undecided", {}
-    goals = {name: metric for name, metric in result.metrics.items() if metric.verdict is not None}
+    goals = {
+        name: metric
+        for name, metric in result.metrics.items()
+        if metric.verdict is not None and (not asked or name in asked)
+    }
     hurt = {name: metric for name, metric in goals.items() if metric.verdict == "HURT"}
-    if not hurt and result.verdict == "HURT":
+    if not hurt and not asked and result.verdict == "HURT":
         hurt = {
             name: metric
             for name in FAULTS

@@ -97,16 +97,18 @@ class MeasuredComparison:
         made: list[_Attempt] = []
         outcome: BisectOutcome = "undecided"
         hurt: Mapping[GoalName, str] = {}
-        for attempt in range(1, len(LONGER) + 1):
+        for _ in LONGER:
             if made:
-                self.say("  still open: measuring longer")
+                self.say(f"  measuring again: {made[-1].reason}")
+            attempt = 1 + sum(earlier.result is not None for earlier in made)
             made.append(self._measured(question, margins, sources, attempt))
             result = made[-1].result
             if result is None:
+                # On a busy machine a run may fail that would succeed.
                 outcome = "not-measured"
-                break
+                continue
             if question.purpose == "ends":
-                outcome, hurt = read_ends(result)
+                outcome, hurt = read_ends(result, self.asked)
             else:
                 outcome = read_goals(result, margins)
             if outcome != "undecided":

@@ -42,7 +42,10 @@ def new_folder(runs_dir: Path, case: str, now: datetime) -> Path:
     try:
         path.mkdir(parents=True)
     except OSError as error:
-        raise NoRoom.of(error) or error from None
+        raise NoRoom(
+            f"the directory of the search can't be made: {error.strerror}",
+            hint=f"Free disk space, or make {runs_dir} writable (or name another folder: --runs-dir).",
+        ) from None
     return path
 
 
