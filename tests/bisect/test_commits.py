@@ -42,6 +42,8 @@ def test_of_a_merged_branch_only_the_merge_counts(history: History, shop: Reposi
     git(history.root, *who, "merge", "-q", "--no-ff", "-m", "Merge the branch", "side")
     merge = git(history.root, "rev-parse", "HEAD")
     assert shop.candidates(history.revisions[4], merge) == [history.revisions[5], merge]
+    # What came before the merge does not hold the good revision of the branch.
+    assert shop.candidates(git(history.root, "rev-parse", "side"), merge) == [merge]
     facts = shop.facts(merge)
     assert facts.parent == history.revisions[5] and [line.split(" ", 1)[1] for line in facts.merged] == ["On a branch"]
 

@@ -59,8 +59,10 @@ class Repository:
                 if base
                 else "They share no history here (is it a shallow clone? `git fetch --unshallow`).",
             )
-        words = ("rev-list", "--first-parent", "--ancestry-path", "--reverse", f"{good}..{bad}")
-        line = self._read(*words).split()
+        # Each option alone: together they would miss a good revision that lies on a merged branch.
+        descends = set(self._read("rev-list", "--ancestry-path", f"{good}..{bad}").split())
+        first_parents = self._read("rev-list", "--first-parent", "--reverse", f"{good}..{bad}").split()
+        line = [revision for revision in first_parents if revision in descends]
         if len(line) > MOST_CANDIDATES:
             raise ArgumentError(
                 f"{len(line):,} revisions lie between --good and --bad; at most {MOST_CANDIDATES:,} are searched",
