@@ -7,6 +7,10 @@ A row for each kind of fault: searches, found, a wrong commit named, ended with 
 (median and most), seconds (median).
 
     python benchmarks/revisions [--searches 20] [--revisions 64] [--busy 2] [--seed 1] [--at-most-minutes 120]
+        [--python PATH]
+
+`--python`: an interpreter with redis-py for the service. With the default, this one, nobody may edit the library
+meanwhile: it is on that interpreter's path, and what changes there makes a comparison invalid.
 """
 
 from __future__ import annotations
@@ -82,13 +86,15 @@ def busy(processes: int) -> Iterator[None]:
             process.join()
 
 
-def search(folder: Path, revisions: int, fault: str, rng: random.Random) -> Searched:
+def search(folder: Path, revisions: int, fault: str, rng: random.Random, python: str) -> Searched:
     (folder / "notebooks").mkdir()
     (folder / "notebooks" / "1-baseline.ipynb").write_text("{}")
     bad_at = rng.randrange(1, revisions)
     others = [number for number in range(1, revisions - 1) if number not in (bad_at, bad_at - 1)]
     history = repository(folder / "shop", revisions, bad_at, fault, rng.sample(others, 3))
-    write_case(folder, shop_case())
+    case = shop_case()
+    case["target"]["start"]["python"] = python
+    write_case(folder, case)
     command = [
         sys.executable,
         "-m",
@@ -128,6 +134,7 @@ def main() -> None:
     parser.add_argument("--revisions", type=int, default=64)
     parser.add_argument("--busy", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--python", default=sys.executable)
     parser.add_argument("--at-most-minutes", type=float, default=120.0)
     given = parser.parse_args()
     rng = random.Random(given.seed)
@@ -138,7 +145,7 @@ def main() -> None:
             if time.monotonic() > ends:
                 break
             with tempfile.TemporaryDirectory(prefix="luckyhit-revisions-") as folder:
-                one = search(Path(folder), given.revisions, FAULTS[number % len(FAULTS)], rng)
+                one = search(Path(folder), given.revisions, FAULTS[number % len(FAULTS)], rng, given.python)
             made.append(one)
             state = "right" if one.right else "in the range" if one.in_range else "WRONG" if one.named else "none named"
             print(f"  {one.fault}: {state}, {one.comparisons} comparisons, {one.seconds:.0f} s", flush=True)
