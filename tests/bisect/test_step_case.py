@@ -39,6 +39,32 @@ def test_both_revisions_are_its_change() -> None:
     assert (change.before, change.after) == (QUESTION.before, QUESTION.after) and change.other_defaults
 
 
+KINDS: dict[str, dict[str, Any]] = {
+    "env": {"name": "SHOP_TTL", "before": "30", "after": "60"},
+    "argument": {"before": "shop.py", "after": "other.py"},
+    "revision": {"before": "v1", "after": "v2"},
+    "cache-setting": {"name": "maxmemory", "after": "100mb"},
+    "http": {
+        "apply": {"path": "/flag", "body": {}},
+        "revert": {"path": "/flag", "body": {}},
+        "verify": {"path": "/flag", "value": "$.on"},
+        "before": "off",
+        "after": "on",
+    },
+    "command": {"apply": ["a"], "revert": ["b"], "verify": ["c"], "before": "off", "after": "on"},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_change_of_the_case_is_not_made(kind: str) -> None:
+    env = {"SHOP_TTL": "30", **shop_case()["target"]["start"]["env"]}
+    target = {**shop_case()["target"], "start": {**shop_case()["target"]["start"], "env": env}}
+    change = {"kind": kind, "what": "Something else", "smallest": "One.", **KINDS[kind]}
+    case = made(text_of(change=change, target=target))
+    assert case.change.kind == "revision" and case.change.after == QUESTION.after
+    assert case.target.start is not None and case.target.start.env["SHOP_TTL"] == "30"
+
+
 def test_no_goal_has_to_get_better_and_none_has_a_limit() -> None:
     goals = {
         "hit_ratio": {"want": "better", "margin": "5 %"},

@@ -144,6 +144,8 @@ def bisect(project: Project, request: BisectRequest, *, say: Say, quiet: bool = 
     with one_at_a_time(project.runs, case_name), terminable():
         for line in search_folder.clean_up(project.runs, case_name, project.root):
             say(f"cleaned up: {line}")
+        if uncommitted := prepared.repository.uncommitted():
+            say(f"{plural(uncommitted, 'file')} with uncommitted changes: they are in no comparison")
         folder, record = _begun(project, prepared, request, now, say)
         redactor = _redactor(prepared.case, folder)
         search_folder.save(folder, record, redactor)
