@@ -20,7 +20,8 @@ from luckyhit.records.bisection import BisectQuestion
 # A hash that YAML would take for a number, and one of digits alone.
 QUESTION = BisectQuestion(before="1" * 40, after="12345e" + "7" * 34, purpose="halving")
 GOALS = {"hit_ratio": {"want": "no-worse", "margin": "5 %"}}
-SHIPPED = sorted((Path(__file__).parents[2] / "data" / "cases").glob("*.yml"))
+ROOT = Path(__file__).parents[2]
+WRITTEN = sorted([*(ROOT / "data" / "cases").glob("*.yml"), *(ROOT / "tests" / "sick").glob("*/case.yml")])
 
 
 def text_of(**parts: Any) -> str:
@@ -48,10 +49,16 @@ KINDS: dict[str, dict[str, Any]] = {
         "apply": {"path": "/flag", "body": {}},
         "revert": {"path": "/flag", "body": {}},
         "verify": {"path": "/flag", "value": "$.on"},
-        "before": "off",
-        "after": "on",
+        "before": "old",
+        "after": "new",
     },
-    "command": {"apply": ["a"], "revert": ["b"], "verify": ["c"], "before": "off", "after": "on"},
+    "command": {
+        "apply": ["a", "{base_url}"],
+        "revert": ["b", "{base_url}"],
+        "verify": ["c", "{base_url}"],
+        "before": "old",
+        "after": "new",
+    },
 }
 
 
@@ -115,9 +122,12 @@ def test_arms_that_take_turns_keep_their_design() -> None:
     assert case.design == "before-after" and not case.stops_early
 
 
-@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
-def test_the_shipped_cases_can_be_searched(path: Path) -> None:
-    assert made(path.read_text(encoding="utf-8")).change.kind == "revision"
+@pytest.mark.parametrize("path", WRITTEN, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_each_written_case_can_be_searched(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    case, declared = made(text), parse_case(text)
+    assert case.change.kind == "revision" and case.goals.keys() == declared.goals.keys()
+    assert (case.target, case.workload, case.freshness) == (declared.target, declared.workload, declared.freshness)
 
 
 @pytest.mark.parametrize("name", examples())
