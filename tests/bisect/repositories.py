@@ -94,7 +94,7 @@ def git(root: Path, *words: str) -> str:
 
 def repository(root: Path, count: int, bad_at: int, fault: str = "stale read", broken: Collection[int] = ()) -> History:
     """`count` commits in a line, numbered from 0. From `bad_at` on there is the fault; those of `broken` don't start."""
-    root.mkdir(parents=True)
+    root.mkdir(parents=True, exist_ok=True)
     git(root, "init", "-q", "-b", "main")
     stream: list[str] = []
     for number in range(count):

@@ -98,6 +98,15 @@ def test_a_range_ends_with_code_4(project: Path, looking: None) -> None:
     assert document["remaining"] == [history.revisions[4], history.revisions[5]] and document["culprit"] is None
 
 
+def test_the_project_may_be_the_repository(project: Path, looking: None) -> None:
+    history = repository(project, 4, 2)
+    start = {**shop_case()["target"]["start"], "cwd": "."}
+    write_case(project, shop_case(target={"start": start}))
+    code, out, _ = luckyhit("bisect", "old-prices", "--good", history.good, "--json")
+    assert (code, json.loads(out)["first_with"]) == (0, history.culprit)
+    assert len(git(project, "worktree", "list").splitlines()) == 1
+
+
 def test_an_interrupted_search_goes_on(
     project: Path, history: History, looking: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
