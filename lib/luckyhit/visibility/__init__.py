@@ -1,9 +1,10 @@
 """A file for a service that tells nothing of its cache: written here, kept by whoever owns the service.
 
-counts, libraries, requests    what is counted, in which libraries, and what is told of it
-asgi, wsgi, django             how requests are met
+counts, caches, databases, libraries    what is counted, and in which libraries
+requests                                what is told of a request
+asgi, wsgi, django                      how requests are met
 
-`visibility_file` puts the first three and one of the others together: one file that needs nothing but the standard
+`visibility_file` puts all of them and one of the last three together: one file that needs nothing but the standard
 library (and Django, for Django).
 """
 
@@ -19,7 +20,7 @@ from luckyhit.visibility.requests import PATH
 Framework = Literal["asgi", "wsgi", "django"]
 FRAMEWORKS: tuple[Framework, ...] = get_args(Framework)
 
-_CORE = ("counts", "libraries", "requests")
+_CORE = ("counts", "caches", "databases", "libraries", "requests")
 _HEAD = '''"""Cache status and database calls of each request, for whoever measures this service.
 
 {use}
