@@ -7,7 +7,6 @@ not visible is a gap with an id, never a missing edge.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -16,6 +15,7 @@ import pandas as pd
 
 from luckyhit.case import Case
 from luckyhit.case.freshness import EXPOSED
+from luckyhit.case.values.key_templates import key_template
 from luckyhit.judge.cache_events.keyspace_log import FLUSHED
 from luckyhit.judge.cache_events.write_events import events_around_writes
 
@@ -98,17 +98,6 @@ def service_map(case: Case, reads: pd.DataFrame, writes: pd.DataFrame, events: p
     keys |= dict.fromkeys(Node("key", edge.key.removeprefix("key:")) for edge in edges)
     nodes |= keys
     return ServiceMap(list(nodes), edges, gaps, _problems(list(nodes), edges))
-
-
-def key_template(cache_key: str, key: str, templates: Sequence[str]) -> str:
-    """The declared template that a cache key fits, or the key with `{key}` for the probe's key."""
-    for template in templates:
-        parts = re.split(r"\{[^{}]*\}", template)
-        if re.fullmatch("[^:]+".join(map(re.escape, parts)), cache_key):
-            return template
-    if not key or key == "*":
-        return re.sub(r"(?<![0-9A-Za-z])\d+(?![0-9A-Za-z])", "{key}", cache_key)
-    return re.sub(rf"(?<!\d){re.escape(key)}(?!\d)", "{key}", cache_key)
 
 
 def _known(nodes: dict[Node, None], kind: NodeKind, label: str) -> str:

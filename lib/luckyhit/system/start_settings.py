@@ -93,6 +93,8 @@ class Settings:
     """With a `source`: the working directory, relative to it."""
     python_path: tuple[str, ...] = ()
     """With a `source`: its directories, relative, that Python searches first."""
+    hooks: str | None = None
+    """A directory that Python searches before all others, for what has to be imported before the service."""
 
 
 def filled_command(
@@ -136,6 +138,8 @@ def filled_env(
     if settings.source is not None and settings.python_path:
         first = [str(Path(str(values["workdir"]), SOURCE, directory)) for directory in settings.python_path]
         env["PYTHONPATH"] = os.pathsep.join([*first, *filter(None, [env.get("PYTHONPATH")])])
+    if settings.hooks is not None:
+        env["PYTHONPATH"] = os.pathsep.join([settings.hooks, *filter(None, [env.get("PYTHONPATH")])])
     return env
 
 

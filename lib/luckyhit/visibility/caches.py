@@ -154,14 +154,14 @@ def for_each_below(base: Any, do: Callable[[type], None]) -> None:
     """Do something with each class that derives from `base`: those that are imported by now, and those to come."""
     inherited = base.__dict__.get("__init_subclass__")
 
-    def __init_subclass__(kind: type, **more: Any) -> None:
+    def subclassed(kind: type, **more: Any) -> None:
         if inherited is not None:
             inherited.__func__(kind, **more)
         else:
             super(base, kind).__init_subclass__(**more)
         do(kind)
 
-    base.__init_subclass__ = classmethod(__init_subclass__)
+    base.__init_subclass__ = classmethod(subclassed)
     kinds: list[type] = type.__subclasses__(base)
     while kinds:
         kind = kinds.pop()

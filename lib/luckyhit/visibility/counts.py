@@ -12,7 +12,7 @@ Lookups = Sequence[tuple[object, bool]]
 Command = tuple[Sequence[Any], Lookups]
 """A command of a cache's server: its words, and its lookups."""
 
-_OWN = "_memver"
+OWN = "_memver"
 """Ends the keys under which Flask-Caching keeps the versions of its functions."""
 
 
@@ -29,7 +29,7 @@ class Counts:
     def lookup(self, key: object, found: bool) -> None:
         """Count one lookup, unless its key is none of those that are watched, or is the library's own."""
         text = key.decode(errors="replace") if isinstance(key, bytes) else str(key)
-        if text.endswith(_OWN) or (self.prefixes and not text.startswith(self.prefixes)):
+        if text.endswith(OWN) or (self.prefixes and not text.startswith(self.prefixes)):
             return
         if found:
             self.hits += 1

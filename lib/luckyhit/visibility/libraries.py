@@ -53,6 +53,11 @@ UNWATCHED_DRIVERS = (
 """Drivers whose calls are not counted, unless they go through SQLAlchemy or Django: then no number is told."""
 UNWATCHED_DATABASES = ("cassandra", "elasticsearch", "neo4j", "pymongo")
 """Databases whose calls are never counted."""
+UNWATCHED_CACHES = (
+    "aiomcache", "aioredis", "bmemcached", "cachetools", "coredis", "diskcache", "glide", "memcache", "pylibmc",
+    "pymemcache",
+)  # fmt: skip
+"""Caches whose lookups are not counted, unless they go through a library that is watched."""
 
 WATCHED: set[str] = set()
 FAILED: dict[str, str] = {}
