@@ -17,11 +17,11 @@ from postgres_server import postgres, programs
 
 from luckyhit.case_run import CaseRun
 from luckyhit.project import Project
-from luckyhit.records.trace import Trace, load_trace
+from luckyhit.records.trace import TRACE, Trace, load_trace
 from luckyhit.visibility import visibility_file
 from luckyhit.workflow.step import step_of
 from luckyhit.workflow.steps import measure_baseline
-from luckyhit.workflow.tracing import TRACE, trace_service
+from luckyhit.workflow.tracing import trace_service
 from luckyhit.workflow.unattended import run_case
 from world.cases import case
 
@@ -29,7 +29,7 @@ HERE = Path(__file__).parent / "silent"
 COMMANDS = {
     "flask": ["-m", "flask", "--app", "silent_flask", "run", "--port", "{port}"],
     "fastapi": ["-m", "uvicorn", "silent_fastapi:app", "--host", "127.0.0.1", "--port", "{port}", "--log-level", "error"],
-    "django": ["-m", "gunicorn", "silent_django:app", "--bind", "127.0.0.1:{port}", "--threads", "2"],
+    "django": ["-m", "gunicorn", "silent_django:app", "--bind", "127.0.0.1:{port}", "--workers", "2"],
 }  # fmt: skip
 FILES = {"flask": "wsgi", "fastapi": "asgi", "django": "django"}
 DECLARED = {

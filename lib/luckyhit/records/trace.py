@@ -14,6 +14,8 @@ from luckyhit.records.finding import FileRecord
 from luckyhit.records.lenient import UnreadPart, load_record
 
 TRACE_SCHEMA = 1
+TRACE = "trace.json"
+"""Name of the file in the run directory."""
 KeyVerb = Literal["stored", "deleted"]
 UnknownId = Literal[
     "not-started", "not-loaded", "ended", "failed", "unwatched-cache", "unwatched-database", "no-database", "no-cache",

@@ -14,7 +14,7 @@ import json
 
 from luckyhit.atomic import write_atomically
 from luckyhit.errors import LuckyHitError, TargetError
-from luckyhit.records.trace import Trace, trace_document
+from luckyhit.records.trace import TRACE, Trace, trace_document
 from luckyhit.text.trace_words import unknown_sentence
 from luckyhit.visibility import trace_file
 from luckyhit.workflow.step import RunningStep, start_stacks
@@ -22,8 +22,6 @@ from luckyhit.workflow.tracing.asked import Asked, ask_service
 from luckyhit.workflow.tracing.call_lines import CallLines
 from luckyhit.workflow.tracing.traced_routes import trace_of
 
-TRACE = "trace.json"
-"""Name of the file in the run directory."""
 NAME = "traced"
 """Of the stack, and so of its log."""
 
@@ -56,4 +54,4 @@ def trace_service(step: RunningStep) -> None:
         run.progress(f"Trace: {unknown_sentence(unknown)}.", stays=True)
 
 
-__all__ = ["TRACE", "trace_service"]
+__all__ = ["trace_service"]
