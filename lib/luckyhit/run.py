@@ -5,6 +5,7 @@
         manifest.json       schema version, seed, code revision, versions, host, design, blocks, timings
         journal.jsonl       what was changed, with its inverse (written by luckyhit.change)
         progress.jsonl      the activities of the run over time
+        trace.json          what each route asks of database and cache, if the service was traced
         requests/*.parquet  writes/*.parquet  reads/*.parquet  counters/*.parquet
         events/*.parquet
         result.json         written by luckyhit.judge

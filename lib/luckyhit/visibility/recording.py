@@ -143,7 +143,7 @@ def record(path: str) -> None:
     for module in finder.modules():
         if module in sys.modules:
             finder.imported(module)
-    sys.meta_path.insert(0, finder)  # type: ignore[arg-type]
+    sys.meta_path.insert(0, finder)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=lambda: recorded.line("process"))
 
