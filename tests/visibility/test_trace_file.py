@@ -132,7 +132,7 @@ def lines_of(code: str, folder: Path, *options: str, before: Path | None = None,
 
 def calls(lines: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
     shown = {
-        "lookup": lambda line: (line["key"], line["found"]),
+        "lookup": lambda line: (line["key"], line["hit"]),
         "write": lambda line: (line["verb"], line["key"]),
         "statement": lambda line: (line["shape"],),
         "script": lambda line: ("script",),

@@ -32,11 +32,13 @@ PROBE = {
 }
 
 
-def new_run(folder: Path, faults: str = "", *options: str, **parts: Any) -> tuple[CaseRun, Project]:
+def new_run(
+    folder: Path, faults: str = "", *options: str, command: list[str] | None = None, **parts: Any
+) -> tuple[CaseRun, Project]:
     shutil.copy(SERVICE, folder / "service.py")
     (folder / "pymongo.py").write_text("")
     start = {
-        "command": ["{python}", *options, "service.py", "{port}", "{cache_url}"],
+        "command": command or ["{python}", *options, "service.py", "{port}", "{cache_url}"],
         "env": {"SHOP_TTL": "30", "FAULTS": faults, "DATABASE": str(folder / "shop.db")}, "trace": True,
     }  # fmt: skip
     routes = [
@@ -112,6 +114,20 @@ def test_what_is_not_known_is_said(faults: str, options: list[str], unknown: lis
         assert all(one.hit_ratio is None and "not-loaded" in one.unknown for one in trace.routes)
     if unknown == ["not-started"]:
         assert not trace.routes
+
+
+def test_a_script_that_sets_its_own_path_is_traced(tmp_path: Path) -> None:
+    (tmp_path / "start.sh").write_text('export PYTHONPATH=/nowhere\n"$1" service.py "$2" "$3" & wait\n')
+    trace, _ = traced(tmp_path, command=["sh", "start.sh", "{python}", "{port}", "{cache_url}"])
+    assert not trace.unknown and route(trace, READ).cache_reads
+
+
+@pytest.mark.slow
+def test_work_after_the_answer_is_that_request_s(tmp_path: Path) -> None:
+    trace, _ = traced(tmp_path, "later", freshness=PROBE)
+    assert route(trace, WRITE).database_calls == 1 and route(trace, WRITE).cache_writes
+    assert {one.text for one in route(trace, READ).statements} == {"SELECT product"}
+    assert {one.verb for one in route(trace, READ).cache_writes} == {"stored"}
 
 
 def test_calls_of_a_database_that_is_not_watched_are_unknown(tmp_path: Path) -> None:

@@ -53,10 +53,16 @@ class Handler(BaseHTTPRequestHandler):
     def do_PUT(self):
         number = int(self.path.rpartition("/")[2])
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        query("UPDATE product SET price = ? WHERE id = ?", body["price"], number)
+        if "later" in FAULTS:
+            threading.Timer(0.1, self.write, [number, body["price"]]).start()
+        else:
+            self.write(number, body["price"])
+        self.reply({"ok": True})
+
+    def write(self, number, price):
+        query("UPDATE product SET price = ? WHERE id = ?", price, number)
         if "stale" not in FAULTS:
             cache.delete(f"product:{number}")
-        self.reply({"ok": True})
 
     def reply(self, document):
         content = json.dumps(document).encode()

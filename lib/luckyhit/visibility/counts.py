@@ -26,25 +26,25 @@ class Counts:
         self.prefixes = prefixes
         self.by_hand = False
 
-    def lookup(self, key: object, found: bool) -> None:
+    def lookup(self, key: object, hit: bool) -> None:
         """Count one lookup, unless its key is none of those that are watched, or is the library's own."""
         text = key.decode(errors="replace") if isinstance(key, bytes) else str(key)
         if text.endswith(OWN) or (self.prefixes and not text.startswith(self.prefixes)):
             return
-        if found:
+        if hit:
             self.hits += 1
         else:
             self.misses += 1
 
     def operation(self, lookups: Lookups, beneath: Sequence[Command]) -> None:
         """Count one call of a cache library. `beneath`: the commands of the cache's server that it came down to."""
-        for key, found in lookups:
-            self.lookup(key, found)
+        for key, hit in lookups:
+            self.lookup(key, hit)
 
     def command(self, words: Sequence[Any], lookups: Lookups) -> None:
         """Count one command of the cache's server that no cache library made."""
-        for key, found in lookups:
-            self.lookup(key, found)
+        for key, hit in lookups:
+            self.lookup(key, hit)
 
     def statement(self, text: object) -> None:
         """Count a call of the database."""

@@ -28,7 +28,7 @@ _PACKAGES = {"django.core.cache": "django", "django.db": "django"}
 _LONGEST_KEY = 500
 
 
-class Recorded(Counts):
+class CallRecorder(Counts):
     """Writes a line for each call, from all threads and processes. One request at a time makes them that request's."""
 
     __slots__ = ("_file",)
@@ -41,22 +41,22 @@ class Recorded(Counts):
         """One line, in one piece."""
         os.write(self._file, (json.dumps({"event": event, "pid": os.getpid(), **fields}) + "\n").encode())
 
-    def lookup(self, key: object, found: bool) -> None:
+    def lookup(self, key: object, hit: bool) -> None:
         if not _shown(key).endswith(OWN):
-            self.line("lookup", key=_shown(key), found=found)
+            self.line("lookup", key=_shown(key), hit=hit)
 
     def operation(self, lookups: Lookups, beneath: Sequence[Command]) -> None:
         """Keys as they are in the server, where a server was asked: a library may put a prefix before its own."""
         if any(inner for _, inner in beneath):
             lookups = ()
-        for key, found in lookups:
-            self.lookup(key, found)
+        for key, hit in lookups:
+            self.lookup(key, hit)
         for words, inner in beneath:
             self.command(words, inner)
 
     def command(self, words: Sequence[Any], lookups: Lookups) -> None:
-        for key, found in lookups:
-            self.lookup(key, found)
+        for key, hit in lookups:
+            self.lookup(key, hit)
         for verb, key in written_by(words):
             self.line("write", verb=verb, key=_shown(key))
         if str(words[0]).upper() in SCRIPTS:
@@ -78,7 +78,7 @@ class Recorded(Counts):
 class _Finder:
     """Stands before all others on `sys.meta_path`, and watches a library as soon as its module is there."""
 
-    def __init__(self, recorded: Recorded) -> None:
+    def __init__(self, recorded: CallRecorder) -> None:
         self._recorded = recorded
         self._names: dict[str, list[str]] = {}
         for name, (module, _) in HOOKS.items():
@@ -136,7 +136,7 @@ class _Finder:
 
 def record(path: str) -> None:
     """Record all that this process, and each process that it starts, asks of watched libraries."""
-    recorded = Recorded(path)
+    recorded = CallRecorder(path)
     elsewhere[0] = recorded
     recorded.line("process")
     finder = _Finder(recorded)

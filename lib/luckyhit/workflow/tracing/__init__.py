@@ -11,14 +11,18 @@ makes every call that request's; so nothing of the pass is timed, and nothing of
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from urllib.parse import urlsplit
 
 from luckyhit.atomic import write_atomically
 from luckyhit.errors import LuckyHitError, TargetError
 from luckyhit.records.trace import TRACE, Trace, trace_document
+from luckyhit.system import Stack
+from luckyhit.system.running_command import running_python
 from luckyhit.text.trace_words import unknown_sentence
 from luckyhit.visibility import trace_file
 from luckyhit.workflow.step import RunningStep, start_stacks
-from luckyhit.workflow.tracing.asked import Asked, ask_service
+from luckyhit.workflow.tracing.asked import Asked, ask_service, loaded
 from luckyhit.workflow.tracing.call_lines import CallLines
 from luckyhit.workflow.tracing.traced_routes import trace_of
 
@@ -42,6 +46,7 @@ def trace_service(step: RunningStep) -> None:
         trace = Trace(unknown=["not-started"])
     else:
         try:
+            _start_directly(stack, lines)
             asked = ask_service(run, stack, step.headers, lines)
         except LuckyHitError:
             asked = Asked(unknown=["ended"])
@@ -52,6 +57,22 @@ def trace_service(step: RunningStep) -> None:
     write_atomically(run.path / TRACE, json.dumps(document, indent=2) + "\n")
     for unknown in trace.unknown:
         run.progress(f"Trace: {unknown_sentence(unknown)}.", stays=True)
+
+
+def _start_directly(stack: Stack, lines: CallLines) -> None:
+    """A script may set PYTHONPATH anew: then what it came to is started in its place. Where that fails, the service is
+    started again as it was."""
+    lines.when_quiet()
+    if loaded(stack, lines) or stack.pid is None:
+        return
+    in_place = running_python(urlsplit(stack.base_url).port or 0, stack.pid)
+    if in_place is None:
+        return
+    as_declared = stack.settings
+    try:
+        stack.restart(replace(as_declared, in_place=in_place))
+    except TargetError:
+        stack.restart(as_declared)
 
 
 __all__ = ["trace_service"]

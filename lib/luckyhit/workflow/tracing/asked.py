@@ -28,7 +28,7 @@ from luckyhit.probe.probe_writes import HttpWriter
 from luckyhit.system import Stack, ports
 from luckyhit.system.control import client_options
 from luckyhit.workflow.step import stop_if_asked
-from luckyhit.workflow.tracing.call_lines import CallLines, ServiceCall
+from luckyhit.workflow.tracing.call_lines import QUIET_S, CallLines, ServiceCall
 
 REQUESTS = 200
 """As the workload draws them."""
@@ -40,6 +40,9 @@ WITHIN_S = 30.0
 WRITTEN_KEYS = 5
 IDLE_S = 0.3
 """How long the service is watched without a request."""
+FIRST, LATE_S = 2, 0.4
+"""The first requests of a route, and how long each is given to leave work to the background: later ones are given twice
+what that took."""
 
 
 @dataclass(frozen=True)
@@ -60,12 +63,33 @@ class Asked:
     unknown: list[str] = field(default_factory=list)
 
 
+class _Patience:
+    """How long a request of each route may be silent before it is over."""
+
+    def __init__(self, lines: CallLines, *, background: bool) -> None:
+        self._lines, self._background = lines, background
+        self._asked: Counter[str] = Counter()
+        self._late_s: dict[str, float] = {}
+
+    def calls_of(self, route: str) -> tuple[ServiceCall, ...]:
+        """The calls of the request that was just answered, and of what it left to the background."""
+        if self._background:  # its end can't be told from what comes anyway
+            return tuple(self._lines.when_quiet())
+        self._asked[route] += 1
+        late_s = self._late_s.get(route, 0.0)
+        quiet_s = LATE_S if self._asked[route] <= FIRST else max(QUIET_S, min(2 * late_s, LATE_S))
+        calls = self._lines.when_quiet(quiet_s)
+        self._late_s[route] = max(late_s, self._lines.late_s)
+        return tuple(calls)
+
+
 def ask_service(run: CaseRun, stack: Stack, headers: Mapping[str, str], lines: CallLines) -> Asked:
     """Send the workload's requests, then the probe's write to a few keys, which get their values back."""
     asked = Asked()
     lines.when_quiet()  # what its start and its ready check asked
     if _watched_without_requests(lines):
         asked.unknown.append("background")
+    patience = _Patience(lines, background="background" in asked.unknown)
     options = client_options(run.case.target, stack.base_url, stack.project)
     deadline = monotonic() + WITHIN_S
     with httpx.Client(timeout=run.case.workload.timeout, trust_env=False, **options) as client:
@@ -76,16 +100,16 @@ def ask_service(run: CaseRun, stack: Stack, headers: Mapping[str, str], lines: C
             try:
                 send()
             except httpx.HTTPError:
-                lines.when_quiet()
+                patience.calls_of(route)
                 asked.unanswered[route] += 1
                 if not stack.alive:
                     asked.unknown.append("ended")
                     return asked
                 continue
-            asked.requests.append(AskedRequest(route, key, tuple(lines.when_quiet())))
+            asked.requests.append(AskedRequest(route, key, patience.calls_of(route)))
         if stack.changeable:
-            asyncio.run(_write(run.case, stack, headers, client, lines, asked))
-    if not _loaded(stack, lines):
+            asyncio.run(_write(run.case, stack, headers, client, patience, asked))
+    if not loaded(stack, lines):
         asked.unknown.append("not-loaded")
     return asked
 
@@ -95,7 +119,7 @@ def _watched_without_requests(lines: CallLines) -> bool:
     return bool(lines.when_quiet(IDLE_S))
 
 
-def _loaded(stack: Stack, lines: CallLines) -> bool:
+def loaded(stack: Stack, lines: CallLines) -> bool:
     """Whether the process that answers writes lines; where it is not visible, whether any does."""
     listener = ports.listener(urlsplit(stack.base_url).port or 0)
     return bool(lines.facts.processes) and (listener is None or listener.pid in lines.facts.processes)
@@ -132,7 +156,7 @@ def _requests(
 
 
 async def _write(
-    case: Case, stack: Stack, headers: Mapping[str, str], client: httpx.Client, lines: CallLines, asked: Asked
+    case: Case, stack: Stack, headers: Mapping[str, str], client: httpx.Client, patience: _Patience, asked: Asked
 ) -> None:
     """Send the probe's write to a few reserved keys, and write back what they held. A key that shows no value is left
     alone; so is a write around the service, which the service's libraries don't see."""
@@ -152,12 +176,12 @@ async def _write(
                 shown = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
                 response = HttpResponse(status=answer.status_code, headers=shown, body=answer.content)
                 value, _ = version_shown(reader, key, path, response)
-                lines.when_quiet()
+                patience.calls_of(f"GET {freshness.reads[0].path}")
                 if value is None:
                     continue
                 for version in (freshness.first_version + number, value):
                     result = await writer.write(key, version, case.workload.timeout)
-                    calls = tuple(lines.when_quiet())
+                    calls = patience.calls_of(route)
                     if result.accepted:
                         asked.requests.append(AskedRequest(route, key, calls))
                     else:

@@ -6,13 +6,14 @@ import json
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from luckyhit.text.json_values import is_object
 
 QUIET_S = 0.01
-"""Without a new line for so long, a request is over: what it left to the background, too."""
-LONGEST_S = 1.0
+"""Without a new line for so long, a request is over, if nothing came later after earlier ones."""
+LONGEST_S = 2.0
 """A service that is never quiet is not waited for longer."""
 
 
@@ -43,6 +44,8 @@ class CallLines:
 
     def __init__(self, path: Path) -> None:
         self.path, self.facts = path, ServiceFacts()
+        self.late_s = 0.0
+        """At the last wait: when the last line came, from its beginning."""
         self._offset = 0
         self._pause = threading.Event()
 
@@ -68,20 +71,21 @@ class CallLines:
 
     def when_quiet(self, quiet_s: float = QUIET_S) -> list[ServiceCall]:
         """The calls since the last look, once no more come for `quiet_s`."""
-        calls, waited_s = self.new(), 0.0
-        while waited_s < LONGEST_S:
-            self._pause.wait(quiet_s)
-            waited_s += quiet_s
-            more = self.new()
-            if not more:
-                break
-            calls += more
+        calls, began_s = self.new(), monotonic()
+        now_s = last_s = began_s
+        while now_s - last_s < quiet_s and now_s - began_s < LONGEST_S:
+            self._pause.wait(QUIET_S)
+            now_s = monotonic()
+            if more := self.new():
+                calls += more
+                last_s = now_s
+        self.late_s = last_s - began_s
         return calls
 
     def _taken(self, fields: dict[str, Any]) -> ServiceCall | None:
         """The call of a line; None for one about the service itself."""
         match fields:
-            case {"event": "lookup", "key": str(key), "found": bool(hit)}:
+            case {"event": "lookup", "key": str(key), "hit": bool(hit)}:
                 return ServiceCall("lookup", key=key, hit=hit)
             case {"event": "write", "key": str(key), "verb": "stored" | "deleted" as verb}:
                 return ServiceCall("write", key=key, verb=verb)
