@@ -44,12 +44,12 @@ def deviations(shown: dict[str, Told], did: dict[str, Told]) -> str:
 
 def main() -> None:
     print(f"{'service':8} " + " ".join(f"{way:>28}" for way in WAYS))
-    with database() as url:
+    with database():
         for name in COMMANDS:
             cells = []
             for way in WAYS:
                 with tempfile.TemporaryDirectory() as folder:
-                    project, path = silent_project(Path(folder), name, url, way)
+                    project, path = silent_project(Path(folder), name, way)
                     shown = of_trace(traced(project, path)) if way == "trace" else recorded(baseline(project, path))
                     cells.append(deviations(shown, truth(Path(folder))))
             print(f"{name:8} " + " ".join(f"{cell:>28}" for cell in cells), flush=True)

@@ -60,7 +60,7 @@ class Told:
 
 @contextmanager
 def database() -> Iterator[str]:
-    """The URL of a PostgreSQL server with the tables of the services."""
+    """The URL of a PostgreSQL server with the tables of the services, which is in the environment meanwhile."""
     bin_dir = programs()
     assert bin_dir is not None, "PostgreSQL is not installed"
     with postgres(bin_dir) as url:
@@ -69,10 +69,14 @@ def database() -> Iterator[str]:
             connection.execute("CREATE TABLE visit (product int)")
             connection.execute(f"INSERT INTO product SELECT n, n * 3 FROM generate_series(1, {PRODUCTS}) n")
             connection.execute(f"INSERT INTO visit SELECT n FROM generate_series(1, {PRODUCTS}) n")
-        yield url
+        os.environ["POSTGRES_URL"] = url
+        try:
+            yield url
+        finally:
+            del os.environ["POSTGRES_URL"]
 
 
-def silent_project(folder: Path, name: str, url: str, way: str, **target: Any) -> tuple[Project, Path]:
+def silent_project(folder: Path, name: str, way: str, **target: Any) -> tuple[Project, Path]:
     """A project with a service and its case. `way`: trace; file (its headers tell), or log (its line of log alone)."""
     for source in HERE.glob("*.py"):
         shutil.copy(source, folder)
@@ -96,7 +100,6 @@ def silent_project(folder: Path, name: str, url: str, way: str, **target: Any) -
     )  # fmt: skip
     path = folder / "silent.yml"
     path.write_text(json.dumps(document))
-    os.environ["POSTGRES_URL"] = url
     return Project(folder, folder / "runs", folder / "reports"), path
 
 

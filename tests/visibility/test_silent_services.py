@@ -13,12 +13,12 @@ HIT_RATIO, CALLS = 0.02, 0.05
 """How far from the truth a number may be."""
 
 
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
+@pytest.fixture(scope="module", autouse=True)
+def filled() -> Iterator[None]:
     if programs() is None:
         pytest.skip("PostgreSQL is not installed")
-    with database() as url:
-        yield url
+    with database():
+        yield
 
 
 def holds(shown: dict[str, Told], did: dict[str, Told]) -> None:
@@ -29,8 +29,8 @@ def holds(shown: dict[str, Told], did: dict[str, Told]) -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_trace_is_what_the_service_did(name: str, url: str, tmp_path: Path) -> None:
-    trace = traced(*silent_project(tmp_path, name, url, "trace"))
+def test_a_trace_is_what_the_service_did(name: str, tmp_path: Path) -> None:
+    trace = traced(*silent_project(tmp_path, name, "trace"))
     holds(of_trace(trace), truth(tmp_path))
     assert not trace.unknown and "redis" in trace.libraries and "psycopg" in trace.libraries
     by_route = {route.route: route for route in trace.routes}
@@ -45,6 +45,6 @@ def test_a_trace_is_what_the_service_did(name: str, url: str, tmp_path: Path) ->
 @pytest.mark.slow
 @pytest.mark.parametrize("way", ["file", "log"])
 @pytest.mark.parametrize("name", COMMANDS)
-def test_headers_and_log_are_what_the_service_did(name: str, way: str, url: str, tmp_path: Path) -> None:
-    run = baseline(*silent_project(tmp_path, name, url, way))
+def test_headers_and_log_are_what_the_service_did(name: str, way: str, tmp_path: Path) -> None:
+    run = baseline(*silent_project(tmp_path, name, way))
     holds(recorded(run), truth(tmp_path))

@@ -57,8 +57,8 @@ class CacheVisibility:
             self._end(request, response, counts, began)
 
     def _shown(self, response: Any, counts: Counts) -> Any:
-        for name, value in self.requests.headers(counts, [name.lower() for name in response.headers]):
-            response.headers[name] = value
+        for name, value in self.requests.headers(counts):
+            response.headers.setdefault(name, value)
         return response
 
     def _end(self, request: Any, response: Any, counts: Counts, began: float) -> None:
