@@ -94,11 +94,10 @@ def _count_pipeline(kind: type) -> None:
 def _count_command(args: Sequence[Any], value: Any) -> None:
     if (counts := current.get(elsewhere[0])) is None or not args:
         return
-    lookups = lookups_of(args, value)
-    if (beneath := inside_cache.get()) is not None:
-        beneath.append((args, lookups))
-    else:
-        counts.command(args, lookups)
+    if (beneath := inside_cache.get()) is None:
+        counts.command(args, lookups_of(args, value))
+    elif counts.keeps_commands:
+        beneath.append((args, lookups_of(args, value)))
 
 
 def lookups_of(words: Sequence[Any], value: Any) -> Lookups:

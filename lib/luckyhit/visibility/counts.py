@@ -20,6 +20,8 @@ class Counts:
     """What one request did: lookups that found something and that didn't, and calls of the database."""
 
     __slots__ = ("by_hand", "db_calls", "hits", "misses", "prefixes")
+    keeps_commands = False
+    """Whether commands of the cache's server are of use that a cache library made."""
 
     def __init__(self, prefixes: tuple[str, ...]) -> None:
         self.hits = self.misses = self.db_calls = 0

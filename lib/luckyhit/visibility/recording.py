@@ -32,6 +32,7 @@ class CallRecorder(Counts):
     """Writes a line for each call, from all threads and processes. One request at a time makes them that request's."""
 
     __slots__ = ("_file",)
+    keeps_commands = True
 
     def __init__(self, path: str) -> None:
         super().__init__(())
