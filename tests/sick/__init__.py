@@ -1,6 +1,7 @@
-"""A catalogue of small services, each with one fault class of caches and one variable that heals it.
+"""A catalogue of small services: one for each fault class of caches, with one variable that heals it, and healthy ones.
 
-`SICK` gives the folder of each class; `truth(id)` what is wrong there and how it shows.
+`SICK` gives the folder of each class, `HEALTHY` that of each service that looks odd and has no fault (class `none`);
+`truth(id)` what is wrong and how it shows, or why nothing is.
 """
 
 from __future__ import annotations
@@ -13,12 +14,18 @@ import yaml
 HERE = Path(__file__).parent
 
 
-def truth(fault_class: str) -> dict[str, Any]:
-    """What `truth.yml` of a class says."""
-    document: dict[str, Any] = yaml.safe_load((SICK[fault_class] / "truth.yml").read_text(encoding="utf-8"))
+def truth(service: str) -> dict[str, Any]:
+    """What `truth.yml` of a fault class or of a healthy service says."""
+    return _read(FOLDERS[service] / "truth.yml")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    document: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     return document
 
 
-SICK: dict[str, Path] = {
-    yaml.safe_load(path.read_text(encoding="utf-8"))["class"]: path.parent for path in sorted(HERE.glob("*/truth.yml"))
+SICK: dict[str, Path] = {_read(path)["class"]: path.parent for path in sorted(HERE.glob("*/truth.yml"))}
+HEALTHY: dict[str, Path] = {
+    path.parent.name.replace("_", "-"): path.parent for path in sorted(HERE.glob("healthy/*/truth.yml"))
 }
+FOLDERS = SICK | HEALTHY

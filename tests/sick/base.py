@@ -11,6 +11,7 @@ import contextvars
 import os
 import sqlite3
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -47,9 +48,18 @@ def health() -> dict[str, str | float]:
     return {"status": "ok", **_settings}
 
 
-def cache_client() -> redis.Redis:
+def cache_client(**options: Any) -> redis.Redis:
     """The shared cache; values are text."""
-    return redis.Redis.from_url(REDIS_URL, decode_responses=True)
+    return redis.Redis.from_url(REDIS_URL, decode_responses=True, **options)
+
+
+_locks: dict[object, threading.Lock] = {}
+
+
+def alone(name: object) -> threading.Lock:
+    """The lock of that name in this process. Who loads and stores holds it, and who deletes after a commit: then no load
+    from before the commit is stored after the delete, and one load of a row serves all who wait."""
+    return _locks.setdefault(name, threading.Lock())
 
 
 @dataclass
@@ -81,8 +91,8 @@ def _count() -> None:
 class Table:
     """One table of `rows` numbered rows with a growing version, in SQLite (WAL: a reader sees the last commit)."""
 
-    def __init__(self, name: str, rows: int = 500) -> None:
-        self._name = name
+    def __init__(self, name: str, rows: int = 500, file: str = "service.sqlite3") -> None:
+        self._name, self._file = name, file
         with self._connection() as database:
             database.execute("PRAGMA journal_mode=WAL")
             database.execute(f"CREATE TABLE IF NOT EXISTS {name} (id INTEGER PRIMARY KEY, version INTEGER NOT NULL)")
@@ -91,7 +101,7 @@ class Table:
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
-        database = sqlite3.connect("service.sqlite3", timeout=30)
+        database = sqlite3.connect(self._file, timeout=30)
         try:
             yield database
         finally:
@@ -104,6 +114,11 @@ class Table:
             fetched = database.execute(f"SELECT version FROM {self._name} WHERE id = ?", (row,)).fetchone()
         time.sleep(LOAD_MS / 1000)
         return fetched[0] if fetched else None
+
+    def rows(self) -> list[tuple[int, int]]:
+        """All rows with their versions, at once."""
+        with self._connection() as database:
+            return database.execute(f"SELECT id, version FROM {self._name} ORDER BY id").fetchall()
 
     def save(self, row: int, version: int, before_commit: Callable[[], object] | None = None) -> None:
         """Write a version and commit it `COMMIT_MS` later; `before_commit` runs inside the transaction. A row that is
@@ -162,11 +177,26 @@ def serve_asgi(module: str) -> None:
     _become("uvicorn", f"{module}:application", "--port", os.environ["PORT"], "--log-level", "warning")
 
 
-def serve_wsgi(module: str, workers: int = 1) -> None:
-    """Become gunicorn with so many processes of 16 threads each, which answer with `application` of the module."""
+def serve_hypercorn(module: str) -> None:
+    """Become hypercorn with one process, which answers with `application` (ASGI) of the module."""
+    _become("hypercorn", f"{module}:application", "--bind", f"127.0.0.1:{os.environ['PORT']}", "--log-level", "warning")
+
+
+def serve_granian(module: str) -> None:
+    """Become granian with one process of 16 threads, which answers with `application` (WSGI) of the module."""
+    _become(
+        "granian", f"{module}:application", "--interface", "wsgi", "--host", "127.0.0.1", "--port", os.environ["PORT"],
+        "--blocking-threads", "16", "--log-level", "warning",
+    )  # fmt: skip
+
+
+def serve_wsgi(module: str, workers: int = 1, keep_alive_s: int = 2) -> None:
+    """Become gunicorn with so many processes of 16 threads each, which answer with `application` of the module. With 0 for
+    `keep_alive_s` it closes each connection after one answer."""
     _become(
         "gunicorn", f"{module}:application", "--bind", f"127.0.0.1:{os.environ['PORT']}", "--log-level", "warning",
         "--worker-class", "gthread", "--threads", "16", "--workers", str(workers), "--no-control-socket",
+        "--keep-alive", str(keep_alive_s),
     )  # fmt: skip
 
 

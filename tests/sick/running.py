@@ -21,7 +21,7 @@ from luckyhit.system.ports import free_port
 from waiting import eventually
 from world.caches import cache
 
-from . import HERE, SICK, truth
+from . import FOLDERS, HERE, truth
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,14 @@ class Running:
     redis: redis.Redis
     truth: dict[str, Any]
 
+    def answer(self, row: int, headers: dict[str, str] | None = None, **params: str) -> httpx.Response:
+        """The answer to one read by a connection of its own."""
+        url = httpx.URL(self.url + self.truth["read"]["path"].format(id=row))
+        return httpx.get(url.copy_merge_params(params), headers=headers, timeout=60)
+
     def read(self, row: int, **params: str) -> Reading:
         """One read by a connection of its own."""
-        url = httpx.URL(self.url + self.truth["read"]["path"].format(id=row))
-        answer = httpx.get(url.copy_merge_params(params), timeout=60)
+        answer = self.answer(row, **params)
         version: Any = answer.json()
         for step in self.truth["read"]["version"].split(".")[1:]:
             version = version.get(step) if isinstance(version, dict) else None
@@ -60,6 +64,11 @@ class Running:
             headers.get("x-worker"),
             answer.json(),
         )
+
+    def key(self, row: int) -> str:
+        """The key of the entry that a read of this row uses."""
+        template: str = self.truth["keys"][0]
+        return template.format(id=row)
 
     def write(self, row: int, version: int) -> None:
         """Write a version by a connection of its own, and wait until it is acknowledged."""
@@ -78,6 +87,15 @@ class Running:
             yield sent
             self.redis.echo("last")
             eventually(lambda: len(sent.of("ECHO")) == 2)
+
+    @contextmanager
+    def cache_away(self) -> Iterator[None]:
+        """Meanwhile the cache takes no connection but that of this client, and keeps what it holds."""
+        port = self.redis.config_get("port")["port"]
+        self.redis.config_set("port", free_port())
+        self.redis.client_kill_filter(_type="normal", skipme=True)
+        yield
+        self.redis.config_set("port", port)
 
 
 class Commands:
@@ -101,11 +119,12 @@ class Commands:
 
 
 @contextmanager
-def running(fault_class: str, value: str, **env: str) -> Iterator[Running]:
-    """The service of a class with `sick` or `healthy` for its variable, in an empty folder, beside an empty cache."""
-    facts, port = truth(fault_class), free_port()
+def running(name: str, value: str, **env: str) -> Iterator[Running]:
+    """The service of a class with `sick` or `healthy` for its variable (a healthy service: `before` or `after`), in an
+    empty folder, beside an empty cache."""
+    facts, port = truth(name), free_port()
     variable = {facts["variable"]["name"]: facts["variable"][value]}
-    module = f"sick.{SICK[fault_class].name}.service"
+    module = ".".join(["sick", *FOLDERS[name].relative_to(HERE).parts, "service"])
     with tempfile.TemporaryDirectory() as folder, cache() as server:
         settings = {"PORT": str(port), "REDIS_URL": server.url, "PYTHONPATH": str(HERE.parent)}
         process = subprocess.Popen(

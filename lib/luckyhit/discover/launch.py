@@ -20,12 +20,12 @@ import psutil
 from luckyhit.caches import AnyCache, placeholders
 from luckyhit.discover.cache_variables import PORT_NAMES, CacheVariable, cache_variables
 from luckyhit.discover.evidence import Launch, Setting
-from luckyhit.discover.relay import Relay
 from luckyhit.discover.sources.settings import settings_of, source_files
 from luckyhit.errors import ArgumentError, ServiceNotReady, ServiceStopped
 from luckyhit.system import ports
 from luckyhit.system.embedded import start_embedded
 from luckyhit.system.process import SupervisedProcess, tail
+from luckyhit.system.relay import Relay
 from luckyhit.system.start_settings import INHERITED, filled
 
 READY_PATHS = (

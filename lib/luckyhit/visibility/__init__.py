@@ -51,7 +51,7 @@ _USE = {
     "django": 'Put `"cache_visibility.CacheVisibility"` first in `MIDDLEWARE`, and into the settings\n'
     '`CACHE_VISIBILITY = {"settings": ["NAME", ...]}`.',
 }
-COST_US = 9
+COST_US = 4
 """As `benchmarks/visibility.py` measures it."""
 
 

@@ -12,7 +12,7 @@ PURGE = base.choice("PURGE", "off", "on")
 TTL_S = base.number("ARTICLE_TTL_S", 120)
 articles = base.Table("articles")
 cache = Cache()
-cache.setup(base.REDIS_URL)
+cache.setup(base.REDIS_URL, suppress=False)
 app = FastAPI()
 
 
