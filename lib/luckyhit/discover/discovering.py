@@ -157,7 +157,11 @@ def _ended(launched: Launched) -> list[str]:
 
 
 def _route_table(launched: Launched) -> FrameworkRoutes:
-    """Asked from the process that listens: its interpreter, arguments, directory and environment work."""
+    """Asked from its processes; else from the interpreter of the one that listens, whose arguments, directory and
+    environment work."""
+    written = framework_routes.from_processes(launched.routes_folder)
+    if written is not None:
+        return written
     with suppress(psutil.Error, OSError):
         for process in (launched.listener, *launched.listener.parents()):
             command = process.cmdline()

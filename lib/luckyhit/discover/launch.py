@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import sys
 import tempfile
 import time
@@ -21,6 +22,7 @@ from luckyhit.caches import AnyCache, placeholders
 from luckyhit.discover.cache_variables import PORT_NAMES, CacheVariable, cache_variables
 from luckyhit.discover.evidence import Launch, Setting
 from luckyhit.discover.relay import Relay
+from luckyhit.discover.sources.framework_routes import FOLDER_NAME, IN_SERVICE
 from luckyhit.discover.sources.settings import settings_of, source_files
 from luckyhit.errors import ArgumentError, ServiceNotReady, ServiceStopped
 from luckyhit.system import ports
@@ -156,6 +158,12 @@ class Launched:
         )
         env |= {name: self._environ[name] for name in self.pass_env}
         env |= {name: self._filled(value, values) for name, value in self.request.env.items()}
+        # Its processes write their routes when they are asked.
+        self.routes_folder = self.workdir.with_name(f"{self.workdir.name}-routes")
+        self.routes_folder.mkdir()
+        self._open.callback(shutil.rmtree, self.routes_folder, ignore_errors=True)
+        env |= {FOLDER_NAME: str(self.routes_folder), "PYTHONDONTWRITEBYTECODE": "1"}
+        env["PYTHONPATH"] = os.pathsep.join(filter(None, (str(IN_SERVICE), env.get("PYTHONPATH", ""))))
         self._given_port = port
         return env, values
 
