@@ -10,10 +10,10 @@ from typing import Any
 
 import httpx
 
+from luckyhit.discover.evidence import FORM
 from luckyhit.errors import GuardError
 
 _READS = frozenset({"GET", "HEAD"})
-FORM = "application/x-www-form-urlencoded"
 NO_SUCH_PATH = "/lucky-hit-asks-for-a-path-that-cannot-exist"
 _LARGEST_BYTES = 5_000_000
 
@@ -34,6 +34,11 @@ class Answer:
     @property
     def ok(self) -> bool:
         return 200 <= self.status < 300
+
+    @property
+    def accepted(self) -> bool:
+        """Whether it may be the answer to a write that was carried out: a form's often leads to another page."""
+        return self.ok or self.status in (302, 303)
 
     @cached_property
     def document(self) -> Any:

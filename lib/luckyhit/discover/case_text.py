@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 
 from luckyhit.case.values.texts import SIMPLE_PATH
 from luckyhit.discover.chosen import CaseParts, chosen_from, other_value
-from luckyhit.discover.evidence import Discovery, KeyUse, ReadRoute, Setting
+from luckyhit.discover.evidence import FORM, Discovery, KeyUse, ReadRoute, Setting, WriteRoute
+from luckyhit.discover.exploring.key_templates import without_covered
+from luckyhit.discover.exploring.numbered_bodies import as_form
 from luckyhit.discover.yaml_text import comment, flow, in_quotes, listed_comment, quoted, route_name, with_text_replaced
 from luckyhit.load.signals.signal_table import CACHE_SOURCES
 
@@ -50,10 +52,12 @@ class _Writer:
         self._settings = [
             setting
             for setting in discovery.evidence.settings
-            if setting.about_cache and setting.kind != "url" and setting.name not in self._cache_names
+            if (setting.about_cache or len(setting.choices) > 1) and setting.kind != "url" and setting.name not in self._cache_names
         ]
         # A text that the code compares with another one switches something; a number can be changed as well.
-        self._settings.sort(key=lambda candidate: (other_value(candidate) is None, not candidate.choices))
+        self._settings.sort(
+            key=lambda candidate: (other_value(candidate) is None, not candidate.about_cache, not candidate.choices)
+        )
 
     @property
     def _cache_names(self) -> tuple[str, ...]:
@@ -175,7 +179,7 @@ class _Writer:
         if not discovery.launch.cache_env:
             yield "# No cache server was seen in use: the service is restarted before each block."
             return
-        templates = list(dict.fromkeys(self._template(use) for use in self.chosen.keys_in_use))
+        templates = without_covered(dict.fromkeys(self._template(use) for use in self.chosen.keys_in_use))
         yield "# The keys that may be cleared; other keys are never touched."
         yield "cache:"
         if templates:
@@ -194,7 +198,13 @@ class _Writer:
         yield "  dedicated: true"
 
     def _template(self, use: KeyUse) -> str:
-        return re.sub(r"\*+", "{hash}", use.template)
+        """As a case has it: names of parameters may be anything, those of placeholders not."""
+
+        def named(match: re.Match[str]) -> str:
+            name = re.sub(r"\W", "_", match[1] or "", flags=re.ASCII).lstrip("0123456789")
+            return f"{{{name or 'key'}}}" if match[1] else match[0]
+
+        return re.sub(r"\*+", "{hash}", re.sub(r"\{\{|\}\}|\{([^{}]*)\}", named, use.template))
 
     def rollback(self) -> Iterator[str]:
         changed = self._changed
@@ -281,14 +291,15 @@ class _Writer:
             yield "    - {name: home, path: /}"
         write = chosen.write
         if write is not None and self.discovery.started and not self._written:
-            yield "    # No write here: there are so few keys that the probe writes to all of them."
+            why = "it names no key" if not chosen.write_keyed else "there are so few keys that the probe has all of them"
+            yield f"    # No write here: {why}."
         elif write is not None and self._written:
             yield f"    - name: {route_name(write.route.name or 'write', names)}"
             yield f"      method: {write.route.method}"
             yield f"      path: {quoted(chosen.keyed(write.path))}"
             yield from self._weight(write.route.weight, 1)
             yield from self._keys("      ", True)
-            yield f"      body: {in_quotes(with_text_replaced(write.body, '{version}', '{number}'))}"
+            yield from self._body(write, "      ", "{number}")
             if versioned:
                 yield '      version: "{number}"'
             yield f"      response: {{status: {flow(write.statuses)}}}"
@@ -296,13 +307,13 @@ class _Writer:
     @property
     def _written(self) -> bool:
         """Whether the workload writes: not where the probe needs all keys."""
-        return self.chosen.write is not None and self.discovery.started and not self.chosen.keys.shared
+        return self.chosen.write_keyed and self.discovery.started and not self.chosen.keys.shared
 
     @property
     def _versioned_reads(self) -> list[ReadRoute]:
         """The reads of the workload that show what its write wrote, by key. The load engine reads simple paths only."""
-        write, version = self.chosen.write, self.chosen.version_of
-        if write is None or not self._written or "{key}" not in self.chosen.keyed(write.path) + in_quotes(write.body):
+        version = self.chosen.version_of
+        if not self._written:
             return []
         return [read for read in self._workload_reads if read.ids and re.fullmatch(SIMPLE_PATH, version(read))]
 
@@ -312,6 +323,13 @@ class _Writer:
         launch = self.discovery.launch
         left_out = {self.discovery.config_path, launch.ready if launch is not None else None}
         return [read for read in self.chosen.reads if read.path not in left_out or read is self.chosen.read]
+
+    def _body(self, write: WriteRoute, indent: str, number: str) -> Iterator[str]:
+        body = write.body
+        if write.media_type == FORM:
+            yield f"{indent}headers: {{Content-Type: {FORM}}}"
+            body = as_form(body)
+        yield f"{indent}body: {in_quotes(with_text_replaced(body, '{version}', number))}"
 
     def _weight(self, proportion: float | None, usual: int) -> Iterator[str]:
         if proportion is not None:
@@ -333,21 +351,20 @@ class _Writer:
 
     def freshness(self) -> Iterator[str]:
         chosen, write = self.chosen, self.chosen.write
-        if write is None or not chosen.shown or chosen.keys.probe is None:
+        if write is None or not chosen.probed:
             yield "# No probe for old data: " + (
                 "nothing is written to a service that is only observed."
                 if not self.discovery.started
-                else "no write was found whose value a read shows for a numbered key."
+                else "no write was found whose value a read shows for a key."
             )
             return
-        first, last = chosen.keys.probe
         yield "# The probe for old data writes increasing numbers and measures when readers see them."
         yield from comment(f"seen: {write.where or 'a number written to a service of our own'}")
         yield "freshness:"
         yield "  write:"
         yield f"    method: {write.route.method}"
         yield f"    path: {quoted(chosen.keyed(write.path))}"
-        yield f"    body: {in_quotes(write.body)}"
+        yield from self._body(write, "    ", "{version}")
         yield f"    status: {flow(write.statuses)}"
         yield "  reads:"
         names: set[str] = set()
@@ -363,15 +380,25 @@ class _Writer:
             if (read, shows) not in shown:
                 place = f"{chosen.keyed(read.path)} shows it too, at {shows.json_path}"
                 yield from comment(f"{place}: add it if it shows all of these keys.", "    ")
-        shared = ", shared: true" if chosen.keys.shared else ""
-        yield f"  keys: {{first: {first}, last: {last}{shared}}}"
+        yield from self._probe_keys()
         yield from self._guess("freshness.within", "how old an answer may be is for the owner to say.", "  ")
         yield "  within: 100ms"
         yield "  horizon: 2s"
 
+    def _probe_keys(self) -> Iterator[str]:
+        keys = self.chosen.keys
+        shared = ", shared: true" if keys.shared else ""
+        if keys.probe is not None:
+            yield f"  keys: {{first: {keys.probe[0]}, last: {keys.probe[1]}{shared}}}"
+            return
+        yield "  keys:"
+        if keys.shared:
+            yield "    shared: true"
+        yield "    names:"
+        yield from (f"      - {in_quotes(name)}" for name in keys.probe_names)
+
     def goals(self) -> Iterator[str]:
-        read, probed = self.chosen.read, self.chosen.write is not None and bool(self.chosen.shown)
-        probed = probed and self.chosen.keys.probe is not None
+        read, probed = self.chosen.read, self.chosen.probed
         yield "# What has to improve (better), and what must not get worse by more than the margin (no-worse)."
         yield "goals:"
         if probed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -109,9 +109,12 @@ def _started(
     environ: Mapping[str, str],
     progress: Callable[[str], None],
 ) -> Discovery:
-    with Launched(start, environ=environ, progress=progress) as launched, _client(launched.base_url, headers) as client:
+    with Launched(start, environ=environ, progress=progress) as launched, ExitStack() as stack:
         progress(f"it answers on port {launched.port}; reading its routes")
         table = _route_table(launched)
+        if launched.learn(table.evidence.settings):
+            table = _route_table(launched)
+        client = stack.enter_context(_client(launched.base_url, headers))
         document = openapi.from_service(client, files.place)
         known = merged(
             [

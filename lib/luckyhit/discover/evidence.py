@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Place = Literal["path", "query", "header"]
+FORM = "application/x-www-form-urlencoded"
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,9 @@ class WriteRoute:
     route: ServiceRoute
     path: str
     body: Any
-    """The body with the version in place: `{"price": "{version}"}`; other fields constant."""
+    """The body with the version in place: `{"price": "{version}"}`; other fields constant, their braces doubled."""
+    media_type: str = "application/json"
+    """`FORM` where the fields of the body are those of a form."""
     statuses: tuple[int, ...] = (200,)
     shows: tuple[Shows, ...] = ()
     keys: tuple[KeyUse, ...] = ()

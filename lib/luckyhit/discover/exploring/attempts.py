@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
-from luckyhit.discover.asking import FORM, Answer, NotJson
-from luckyhit.discover.evidence import ReadRoute, ServiceRoute
+from luckyhit.discover.asking import Answer, NotJson
+from luckyhit.discover.evidence import FORM, ReadRoute, ServiceRoute
 from luckyhit.discover.exploring.bodies import QUERY, corrected, first_bodies, number_places, text_places
 from luckyhit.discover.exploring.ids import candidates, filled_path, parameter_names, shape_of
 from luckyhit.discover.exploring.json_places import Steps
@@ -23,6 +23,8 @@ _MOST_REJECTED = 14
 _MOST_PLACES = 4
 _MOST_TRIED = 6
 """Places that are looked for in reads: each that shows nowhere takes a second."""
+_NOT_ABOUT_THE_BODY = frozenset({0, 401, 403, 404, 405})
+"""Statuses after which no other body is tried."""
 _SEVENTH = 6
 """Place of the id that is written: not one of the first, which other fields have too, but on a list's first page."""
 
@@ -103,11 +105,19 @@ class Attempts:
         query = query_of(route)
         if query:
             seeds = [{QUERY: query}, *({**seed, QUERY: query} for seed in seeds)]
+        yield from self._accepted_of(attempt, seeds)
+        undeclared = body is None and not query and attempt.media_type != FORM
+        if undeclared and attempt.rejected and not set(attempt.rejected) & _NOT_ABOUT_THE_BODY:
+            attempt.media_type = FORM
+            attempt.rejected.clear()
+            yield from self._accepted_of(attempt, seeds)
+
+    def _accepted_of(self, attempt: Attempt, seeds: Sequence[dict[str, Any]]) -> Iterator[Accepted]:
         tried: list[tuple[str, ...]] = []
         for seed in seeds:
             fitted = self._fitted(attempt, seed)
             if fitted is None:
-                if len(attempt.rejected) >= _MOST_REJECTED or (attempt.rejected or [0])[-1] in (401, 403, 404, 405):
+                if len(attempt.rejected) >= _MOST_REJECTED or (attempt.rejected or [0])[-1] in _NOT_ABOUT_THE_BODY:
                     return
                 continue
             for place in [*number_places(fitted), *text_places(fitted)][:_MOST_PLACES]:
@@ -116,7 +126,7 @@ class Attempts:
                     continue
                 tried.append(outline)
                 answer = self.send(attempt, numbered(fitted, place, next(self.numbers)))
-                if answer.ok:
+                if answer.accepted:
                     yield Accepted(fitted, place, answer)
                 else:
                     attempt.rejected.append(answer.status)
@@ -126,7 +136,7 @@ class Attempts:
         for _ in range(_MOST_CORRECTIONS):
             body = with_key(body, attempt.key)
             answer = self.send(attempt, body)
-            if answer.ok:
+            if answer.accepted:
                 return body
             attempt.rejected.append(answer.status)
             if answer.status not in (400, 415, 422) or len(attempt.rejected) >= _MOST_REJECTED:

@@ -13,7 +13,7 @@ from luckyhit.discover.exploring.json_places import ID_NAMES, bounded_leaves
 MOST_NUMBERS = 2_000
 """No greater id is looked for."""
 _SMALL = ("1", "2", "3", "10", "100")
-_MOST_VALUES = 60
+_MOST_VALUES = 80
 
 
 def parameter_names(path: str) -> list[str]:

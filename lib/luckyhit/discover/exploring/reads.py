@@ -18,7 +18,7 @@ from luckyhit.load.signals.signal_table import CALL_HEADERS
 
 _MOST_ATTEMPTS = 8
 """Values of one parameter that may fail."""
-_ENOUGH, _MOST_TEXTS = 3, 20
+_ENOUGH, _MOST_TEXTS = 3, 60
 
 
 @dataclass

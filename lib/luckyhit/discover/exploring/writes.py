@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 
+from luckyhit.case.values.placeholders import escape
 from luckyhit.discover.asking import Answer
 from luckyhit.discover.evidence import KeyUse, ServiceEvidence, ServiceRoute, Shows, WriteRoute
 from luckyhit.discover.exploring.attempts import Accepted, Attempt, Attempts, path_for
@@ -17,7 +18,7 @@ from luckyhit.discover.exploring.json_places import place_of
 from luckyhit.discover.exploring.key_templates import Touched, key_templates
 from luckyhit.discover.exploring.numbered_bodies import has_key, numbered, with_key, with_placeholder
 from luckyhit.discover.exploring.reads import Exploring
-from luckyhit.text.json_values import is_object
+from luckyhit.text.json_values import is_object, map_texts
 
 METHODS = ("PUT", "PATCH", "POST")
 _MOST_READS = 12
@@ -67,7 +68,9 @@ class WriteFinder:
             write = self._shown(attempt, accepted)
             if write.shows:
                 return self._with_keys(attempt, accepted, self._with_windows(attempt, accepted, write))
-            best = best or write
+            # A page to log in at is shown by a redirection too.
+            best = best or (write if accepted.answer.ok else None)
+            attempt.rejected += [] if accepted.answer.ok else [accepted.answer.status]
         if best is None:
             status = attempt.rejected[-1] if attempt.rejected else None
             reason = (
@@ -105,12 +108,14 @@ class WriteFinder:
                 break
             self._pause.wait(_PAUSE_S)
         order = [read.path for read in reads]
-        body = numbered(with_placeholder(accepted.body, attempt.key), accepted.place, "{version}")
+        constant = map_texts(accepted.body, escape)
+        body = numbered(with_placeholder(constant, attempt.key), accepted.place, "{version}")
         return WriteRoute(
             attempt.route,
             attempt.write_path(body),
             {name: value for name, value in body.items() if name != QUERY},
-            tuple(sorted({accepted.answer.status, answer.status})) if answer.ok else (accepted.answer.status,),
+            attempt.media_type,
+            tuple(sorted({accepted.answer.status, answer.status})) if answer.accepted else (accepted.answer.status,),
             tuple(sorted(shows, key=lambda shown: order.index(shown.read))),
             where=f"tried: accepted with {accepted.answer.status}",
         )
@@ -125,7 +130,7 @@ class WriteFinder:
             self._state.asker.get(paths[shows.read])
         number = next(self._attempts.numbers)
         answer = self._attempts.send(attempt, numbered(accepted.body, accepted.place, number))
-        if not answer.ok:
+        if not answer.accepted:
             return write
         pending = {shows.read for shows in write.shows}
         stale_s: dict[str, float | None] = {}
@@ -161,7 +166,7 @@ class WriteFinder:
                 commands = during.close()
                 self._pause.wait(_SETTLED_S if not any(command.verb == "deleted" for command in commands) else 0)
                 commands += [command for command in later.close() if command.verb == "deleted"]
-            if answer.ok:
+            if answer.accepted:
                 uses = frozenset((command.verb, name) for command in commands for name in command.keys)
                 requests.append(Touched({attempt.name or "key": key}, uses))
                 state.add_keys(shown[0], path, key)
