@@ -18,7 +18,7 @@ from luckyhit.discover.explore import explore
 from luckyhit.discover.exploring.attempts import path_for
 from luckyhit.discover.launch import READY_PATHS, Launched, StartRequest
 from luckyhit.discover.merge import merged
-from luckyhit.discover.sources import access_log, framework_routes, har, openapi
+from luckyhit.discover.sources import access_log, framework_routes, har, openapi, path_texts
 from luckyhit.discover.sources.framework_routes import FrameworkRoutes
 from luckyhit.errors import ServiceNotReady
 
@@ -160,11 +160,22 @@ def _ended(launched: Launched) -> list[str]:
 
 
 def _route_table(launched: Launched) -> FrameworkRoutes:
-    """Asked from its processes; else from the interpreter of the one that listens, whose arguments, directory and
-    environment work."""
+    """From its processes; else from its interpreter; else from texts in its source code."""
     written = framework_routes.from_processes(launched.routes_folder)
-    if written is not None:
+    if written.evidence.routes:
         return written
+    asked = _asked(launched)
+    if asked.evidence.routes:
+        return asked
+    guessed = path_texts.from_files(written.files)
+    notes = (*asked.evidence.notes, "Routes are guessed from texts in the source code that look like paths.")
+    notes = notes if guessed.evidence.routes else asked.evidence.notes
+    known = merged([guessed.evidence, written.evidence, replace(asked.evidence, notes=notes)])
+    return replace(written, evidence=known, fields=guessed.fields)
+
+
+def _asked(launched: Launched) -> FrameworkRoutes:
+    """From the interpreter of the process that listens, whose arguments, directory and environment work."""
     with suppress(psutil.Error, OSError):
         for process in (launched.listener, *launched.listener.parents()):
             command = process.cmdline()

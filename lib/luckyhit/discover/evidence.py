@@ -132,12 +132,12 @@ class WriteRoute:
     path: str
     body: Any
     """The body with the version in place: `{"price": "{version}"}`; other fields constant, their braces doubled."""
-    media_type: str = "application/json"
-    """`FORM` where the fields of the body are those of a form."""
     statuses: tuple[int, ...] = (200,)
     shows: tuple[Shows, ...] = ()
     keys: tuple[KeyUse, ...] = ()
     where: str = ""
+    media_type: str = "application/json"
+    """`FORM` where the fields of the body are those of a form."""
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,8 @@ def filled_path(path: str, values: Mapping[str, str]) -> str:
 
 
 def parameter_of(route: ServiceRoute, name: str) -> Parameter:
-    return next((own for own in route.parameters if own.name == name and own.place == "path"), Parameter(name))
+    named = [own for own in route.parameters if own.name == name and own.place != "header"]
+    return min(named, key=lambda own: own.place != "path", default=Parameter(name))
 
 
 def candidates(route: ServiceRoute, name: str, documents: Mapping[str, Any]) -> list[str]:
@@ -49,6 +50,8 @@ def candidates(route: ServiceRoute, name: str, documents: Mapping[str, Any]) -> 
 def linked(path: str, name: str, documents: Iterable[Any]) -> list[str]:
     """Values from links in answers that have the form of the path."""
     names = parameter_names(path)
+    if name not in names:
+        return []
     parts = re.split(r"\{[^}]*\}", path)
     pattern = re.compile("([^/?#]+)".join(map(re.escape, parts)) + "/?")
     values: list[str] = []

@@ -114,10 +114,10 @@ class WriteFinder:
             attempt.route,
             attempt.write_path(body),
             {name: value for name, value in body.items() if name != QUERY},
-            attempt.media_type,
             tuple(sorted({accepted.answer.status, answer.status})) if answer.accepted else (accepted.answer.status,),
             tuple(sorted(shows, key=lambda shown: order.index(shown.read))),
             where=f"tried: accepted with {accepted.answer.status}",
+            media_type=attempt.media_type,
         )
 
     def _with_windows(self, attempt: Attempt, accepted: Accepted, write: WriteRoute) -> WriteRoute:

@@ -33,7 +33,7 @@ IN_SERVICE = Path(__file__).with_name("in_service")
 FOLDER_NAME, ASK = "LUCKYHIT_ROUTES", "ask"
 _SCRIPT = IN_SERVICE / "route_script.py"
 _WITHIN_S = 20.0
-_WRITTEN_WITHIN_S = 4.0
+_WRITTEN_WITHIN_S, _OTHERS_WITHIN_S = 4.0, 1.5
 _POLL_S = 0.05
 _MODULE = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*")
 _APPLICATION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(?:\(\))?")
@@ -48,6 +48,11 @@ _KINDS: dict[str, Literal["integer", "number", "string"]] = {"IntConverter": "in
 _KINDS |= {"int": "integer", "FloatConverter": "number", "float": "number"}
 _CONVERTERS = frozenset({"int", "float", "str", "string", "uuid", "path", "slug", "ymd", "alpha"})
 _FIELD = re.compile(r"""(?:\[|\bget\(|\bpop\()\s*["']([A-Za-z_]\w{0,40})["']""")
+
+_QUERY = re.compile(
+    r"""(?:\bargs|query_params|\bGET|\bquery)\s*(?:\[|\.get\(|\.getlist\()\s*["']([A-Za-z_][\w-]{0,40})["']"""
+)
+"""Parameters of the query, as views of Flask, Starlette, Django and aiohttp read them."""
 
 
 @dataclass(frozen=True)
@@ -111,19 +116,22 @@ def ask(python: str, command: Sequence[str], cwd: Path, env: Mapping[str, str]) 
     return _table(printed)
 
 
-def from_processes(folder: Path) -> FrameworkRoutes | None:
+def from_processes(folder: Path) -> FrameworkRoutes:
     """What the processes of a service write into `folder` once they are asked: that of the one with the most routes.
-    None where none writes any within a few seconds."""
+    Without routes, but with its files, where none has an application that is known."""
     (folder / ASK).touch()
     ends = time.monotonic() + _WRITTEN_WITHIN_S
     pause = Event()
+    best: dict[str, Any] | None = None
     while time.monotonic() < ends:
         tables = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(folder.glob("*.json"))]
-        table = max(tables, key=lambda printed: len(printed["routes"]), default=None)
-        if table is not None and table["routes"]:
-            return _table(table)
+        if tables and best is None:
+            ends = min(ends, time.monotonic() + _OTHERS_WITHIN_S)
+        best = max(tables, key=lambda printed: (len(printed["routes"]), len(printed["files"])), default=None)
+        if best is not None and best["routes"]:
+            break
         pause.wait(_POLL_S)
-    return None
+    return _table(best) if best is not None else FrameworkRoutes(ServiceEvidence())
 
 
 def _output_of(command: Sequence[str], cwd: Path, env: Mapping[str, str]) -> str:
@@ -158,7 +166,12 @@ def _table(printed: Mapping[str, Any]) -> FrameworkRoutes:
                     method, path, parameters, name=row["name"], risk=risk_of(method, path, row["name"]), where=(where,)
                 )
             )
-            fields[method, path] = tuple(dict.fromkeys(_FIELD.findall(row["source"])))
+            fields[method, path] = fields_in(row["source"])
+            if method == "GET" and not parameters:
+                names = dict.fromkeys(_QUERY.findall(row["source"]))
+                routes[-1] = replace(
+                    routes[-1], parameters=tuple(Parameter(name, "query", required=False) for name in names)
+                )
     evidence = ServiceEvidence(tuple(routes), tuple(settings_of(files)), notes=tuple(notes))
     for document in printed["openapi"]:
         try:
@@ -166,6 +179,11 @@ def _table(printed: Mapping[str, Any]) -> FrameworkRoutes:
         except ArgumentError as error:
             evidence = replace(evidence, notes=(*evidence.notes, error.message))
     return FrameworkRoutes(evidence, printed["framework"], fields, files)
+
+
+def fields_in(source: str) -> tuple[str, ...]:
+    """The names that source code reads from a mapping: candidates for fields of a body."""
+    return tuple(dict.fromkeys(_FIELD.findall(source)))
 
 
 def path_of(text: str, converters: Mapping[str, str]) -> tuple[str, tuple[Parameter, ...]]:

@@ -76,7 +76,7 @@ def settings_of(files: Iterable[Path]) -> list[Setting]:
     """Each name once, the first that shows a default; those about a cache first."""
     by_name: dict[str, Setting] = {}
     sources = {file: _text_of(file) for file in files}
-    trees = {file: _tree_of(text) for file, text in sources.items() if file.suffix == ".py"}
+    trees = {file: _parsed(text) for file, text in sources.items() if file.suffix == ".py"}
     helpers = {name: parameters for tree in trees.values() for name, parameters in _helpers(tree)}
     for file, text in sources.items():
         in_file = _in_shell(text, file.name) if file.suffix != ".py" else _in_python(trees[file], file.name, helpers)
@@ -113,7 +113,12 @@ def _text_of(file: Path) -> str:
         return ""
 
 
-def _tree_of(text: str) -> ast.AST:
+def tree_of(file: Path) -> ast.AST:
+    """The syntax tree of a file; empty where it can't be read or parsed."""
+    return _parsed(_text_of(file))
+
+
+def _parsed(text: str) -> ast.AST:
     try:
         return ast.parse(text)
     except (SyntaxError, ValueError, RecursionError):
