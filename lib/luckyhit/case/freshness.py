@@ -128,8 +128,10 @@ class ProbeKeys(Part):
 class SharedKeys(ProbeKeys):
     """Existing keys that the probe writes to and restores."""
 
-    first: Key = Field(default=1, description="The first reserved key, a whole number. Either `first` and `last`, or `names`.")
-    last: Key = Field(default=0, description="The last reserved key, included.")
+    first: Key = Field(
+        default=1, description="The first reserved key, a whole number. Either `first` and `last`, or `names`."
+    )
+    last: Key = Field(default=0, description="The last reserved key, included. With `names`: their number.")
     names: list[KeyName] | None = Field(
         default=None,
         min_length=1,
@@ -140,7 +142,6 @@ class SharedKeys(ProbeKeys):
         default=False,
         description="True if the workload reads these keys too. Nothing else may write them.",
     )
-
 
     @model_validator(mode="before")
     @classmethod

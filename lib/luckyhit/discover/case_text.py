@@ -52,7 +52,9 @@ class _Writer:
         self._settings = [
             setting
             for setting in discovery.evidence.settings
-            if (setting.about_cache or len(setting.choices) > 1) and setting.kind != "url" and setting.name not in self._cache_names
+            if (setting.about_cache or len(setting.choices) > 1)
+            and setting.kind != "url"
+            and setting.name not in self._cache_names
         ]
         # A text that the code compares with another one switches something; a number can be changed as well.
         self._settings.sort(
@@ -291,7 +293,9 @@ class _Writer:
             yield "    - {name: home, path: /}"
         write = chosen.write
         if write is not None and self.discovery.started and not self._written:
-            why = "it names no key" if not chosen.write_keyed else "there are so few keys that the probe has all of them"
+            why = (
+                "it names no key" if not chosen.write_keyed else "there are so few keys that the probe has all of them"
+            )
             yield f"    # No write here: {why}."
         elif write is not None and self._written:
             yield f"    - name: {route_name(write.route.name or 'write', names)}"

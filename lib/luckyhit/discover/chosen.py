@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+import string
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 from luckyhit.discover.evidence import Discovery, KeyUse, ReadRoute, Setting, Shows, WriteRoute
 
 MOST_READS = 5
 MOST_WORKLOAD_KEYS = 500
 MOST_NAMES = 200
+_KEPT = "".join(char for char in string.punctuation if char not in '#"<>\\^`|')
+"""Of a path: `%` too, since what is quoted is not quoted again."""
 FEWEST_APART = 20
 """With fewer keys the probe and the workload share them."""
 
@@ -40,8 +44,8 @@ class CaseParts:
     keys_in_use: tuple[KeyUse, ...] = ()
 
     def keyed(self, path: str) -> str:
-        """A path with `{key}` for its one parameter; `{version}` stays."""
-        return re.sub(r"\{(?!version\})[^}]*\}", "{key}", path)
+        """A path with `{key}` for its one parameter, as a case has it: in ASCII; `{version}` stays."""
+        return quote(re.sub(r"\{(?!version\})[^}]*\}", "{key}", path), safe=_KEPT)
 
     @property
     def probed(self) -> bool:

@@ -16,7 +16,7 @@ from luckyhit.discover.asking import NO_SUCH_PATH, Asker
 from luckyhit.discover.evidence import Discovery, ReadRoute, ServiceEvidence
 from luckyhit.discover.explore import explore
 from luckyhit.discover.exploring.attempts import path_for
-from luckyhit.discover.launch import READY_PATHS, Launched, StartRequest
+from luckyhit.discover.launch import Launched, StartRequest
 from luckyhit.discover.merge import merged
 from luckyhit.discover.sources import access_log, framework_routes, har, openapi, path_texts
 from luckyhit.discover.sources.framework_routes import FrameworkRoutes
@@ -194,25 +194,3 @@ def _interpreter(process: psutil.Process) -> str:
 
 def _client(base_url: str, headers: Mapping[str, str]) -> httpx.Client:
     return httpx.Client(base_url=base_url, headers=dict(headers), timeout=_WITHIN_S, trust_env=False)
-
-
-def planned_requests(files: SourceFiles, start: StartRequest | None, url: str) -> list[str]:
-    """What would be sent, one line each, without sending or starting anything."""
-    known = merged(files.evidence())
-    if start is None and not url:
-        return ["no request: only files are read"]
-    lines = [f"GET {path}   (is it ready)" for path in READY_PATHS] if start is not None else []
-    places = (files.place,) if files.place else openapi.USUAL_PLACES
-    if files.document is None:
-        lines += [f"GET {path}   (an OpenAPI document)" for path in places]
-    lines.append(f"GET {NO_SUCH_PATH}   (does it answer 200 to anything)")
-    for route in known.routes:
-        if route.method == "GET" and not route.risk:
-            lines.append(f"GET {route.path}   (several ids, each twice)")
-        elif route.method in ("PUT", "PATCH", "POST") and start is not None and not route.risk:
-            lines.append(f"{route.method} {route.path}   (to the service that is started here)")
-        else:
-            lines.append(f"not sent: {route.method} {route.path}   ({route.risk or 'nothing is written to --url'})")
-    if start is not None:
-        lines.append("and the same for each route that the service's OpenAPI document or route table has")
-    return lines

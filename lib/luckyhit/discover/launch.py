@@ -136,7 +136,9 @@ class Launched:
         known = {setting.name for setting in self.settings}
         more = [setting for setting in settings if setting.name not in known]
         tried = {variable.names for variable, _ in self._relays}
-        new = [found for found in cache_variables([*self.settings, *more], self.request.env) if found.names not in tried]
+        new = [
+            found for found in cache_variables([*self.settings, *more], self.request.env) if found.names not in tried
+        ]
         self.settings += more
         if self.cache_in_use() or not new:
             return False

@@ -19,7 +19,7 @@ from luckyhit.discover.exploring.reads import Exploring
 _FIRST_NUMBER = 1_700_003
 """Above every id and version that a service has on its own; the case's first version is a million too."""
 _MOST_CORRECTIONS = 6
-_MOST_REJECTED = 14
+MOST_REJECTED = 14
 _MOST_PLACES = 4
 _MOST_TRIED = 6
 """Places that are looked for in reads: each that shows nowhere takes a second."""
@@ -117,7 +117,7 @@ class Attempts:
         for seed in seeds:
             fitted = self._fitted(attempt, seed)
             if fitted is None:
-                if len(attempt.rejected) >= _MOST_REJECTED or (attempt.rejected or [0])[-1] in _NOT_ABOUT_THE_BODY:
+                if len(attempt.rejected) >= MOST_REJECTED or (attempt.rejected or [0])[-1] in _NOT_ABOUT_THE_BODY:
                     return
                 continue
             for place in [*number_places(fitted), *text_places(fitted)][:_MOST_PLACES]:
@@ -139,7 +139,7 @@ class Attempts:
             if answer.accepted:
                 return body
             attempt.rejected.append(answer.status)
-            if answer.status not in (400, 415, 422) or len(attempt.rejected) >= _MOST_REJECTED:
+            if answer.status not in (400, 415, 422) or len(attempt.rejected) >= MOST_REJECTED:
                 return None
             if answer.status == 415 and attempt.media_type != FORM:
                 attempt.media_type = FORM

@@ -136,11 +136,7 @@ def without_covered(templates: Iterable[str]) -> list[str]:
     kept: list[str] = []
     for place, template in enumerate(listed):
         filled = _PLACEHOLDER.sub("x", template).replace("{{", "{").replace("}}", "}").encode()
-        others = [
-            other
-            for other, pattern in enumerate(patterns)
-            if other != place and pattern.fullmatch(filled)
-        ]
+        others = [other for other, pattern in enumerate(patterns) if other != place and pattern.fullmatch(filled)]
         # Of two with the same keys the first is kept.
         if not any(other < place or not _same_keys(listed[other], template) for other in others):
             kept.append(template)

@@ -16,11 +16,11 @@ from luckyhit.discover.exploring.key_templates import Touched, Verb, key_templat
 from luckyhit.load.signals import SignalReader, offered
 from luckyhit.load.signals.signal_table import CALL_HEADERS
 
-_MOST_ATTEMPTS = 8
+MOST_ATTEMPTS = 8
 """Values of one parameter that may fail."""
 _MOST_QUERY_KEYS = 3
 _NO_SUCH_ID = "987654321"
-_ENOUGH, _MOST_TEXTS = 3, 60
+ENOUGH, MOST_TEXTS = 3, 60
 
 
 @dataclass
@@ -163,10 +163,10 @@ def _ids(route: ServiceRoute, path: str, name: str, state: Exploring) -> tuple[s
             state.documents.setdefault(filled_path(path, {name: value}), last.document)
             answered.append(value)
         # Of numbers a few are enough: the others are between them.
-        enough = len(answered) >= _ENOUGH and value.isdigit()
-        if enough or len(answered) >= _MOST_TEXTS or last.status in (401, 403):
+        enough = len(answered) >= ENOUGH and value.isdigit()
+        if enough or len(answered) >= MOST_TEXTS or last.status in (401, 403):
             break
-        if attempt + 1 - len(answered) >= _MOST_ATTEMPTS:
+        if attempt + 1 - len(answered) >= MOST_ATTEMPTS:
             break
     if not answered:
         _accepted(route, last, state)
@@ -193,7 +193,7 @@ def _fixed(route: ServiceRoute, names: Sequence[str], last: str, query: str, sta
     answered: list[dict[str, str]] = []
     last_answer = Answer(0)
     for fixed in choices:
-        for value in candidates(route, last, state.documents)[:_ENOUGH]:
+        for value in candidates(route, last, state.documents)[:ENOUGH]:
             last_answer = state.asker.get(filled_path(route.path, {**fixed, last: value}) + query)
             if last_answer.status == 200 and fixed not in answered:
                 answered.append(fixed)
@@ -228,9 +228,7 @@ def _query(route: ServiceRoute) -> str:
     return "?" + urlencode(needed) if needed else ""
 
 
-def _described(
-    read: ReadRoute, sample: Sequence[tuple[str, Mapping[str, str]]], state: Exploring
-) -> ReadRoute:
+def _described(read: ReadRoute, sample: Sequence[tuple[str, Mapping[str, str]]], state: Exploring) -> ReadRoute:
     """With fields, headers, hits and keys, from two requests for each of a few paths. `sample`: paths, each with the
     values of its parameters."""
     touched: list[Touched] = []

@@ -49,6 +49,7 @@ _KINDS |= {"int": "integer", "FloatConverter": "number", "float": "number"}
 _CONVERTERS = frozenset({"int", "float", "str", "string", "uuid", "path", "slug", "ymd", "alpha"})
 _FIELD = re.compile(r"""(?:\[|\bget\(|\bpop\()\s*["']([A-Za-z_]\w{0,40})["']""")
 
+_FORMAT = re.compile(r"[./]\{format\}/?$")
 _QUERY = re.compile(
     r"""(?:\bargs|query_params|\bGET|\bquery)\s*(?:\[|\.get\(|\.getlist\()\s*["']([A-Za-z_][\w-]{0,40})["']"""
 )
@@ -158,7 +159,8 @@ def _table(printed: Mapping[str, Any]) -> FrameworkRoutes:
     for row in printed["routes"]:
         path, parameters = path_of(row["path"], row["converters"])
         for method in row["methods"]:
-            if method not in ("GET", "PUT", "POST", "PATCH", "DELETE") or not path:
+            # Django REST framework has each route once more, with the format as a suffix.
+            if method not in ("GET", "PUT", "POST", "PATCH", "DELETE") or not path or _FORMAT.search(path):
                 continue
             where = f"route table ({printed['framework']}): {method} {path}"
             routes.append(

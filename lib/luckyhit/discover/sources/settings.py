@@ -175,7 +175,9 @@ def _by_helpers(tree: ast.AST, file: str, helpers: Helpers) -> Iterator[Setting]
         default = given.get(default_place) if default_place is not None else None
         default = next((part.value for part in node.keywords if part.arg == "default"), default)
         for setting in _named(given.get(name_place), default, file, node):
-            texts = [part.value for place, part in given.items() if place != name_place and isinstance(part, ast.Constant)]
+            texts = [
+                part.value for place, part in given.items() if place != name_place and isinstance(part, ast.Constant)
+            ]
             choices = tuple(text for text in texts if isinstance(text, str) and text)
             yield replace(setting, choices=choices if len(choices) > 1 else ())
 
