@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from luckyhit.caches import AnyCache
 from luckyhit.discover.asking import Asker
-from luckyhit.discover.evidence import Body, Parameter, ServiceEvidence, ServiceRoute, Setting, WriteRoute
+from luckyhit.discover.evidence import FORM, Body, Parameter, ServiceEvidence, ServiceRoute, Setting, WriteRoute
 from luckyhit.discover.explore import Explored, explore
 from luckyhit.errors import GuardError
 from luckyhit.system.embedded import start_embedded
@@ -93,6 +94,59 @@ def test_a_text_field_takes_a_number(own: AnyCache) -> None:
     (write,) = explored.writes
     assert write.body == {"note": "0{version}"}
     assert ("/items/{id}", "$.note") in {(shows.read, shows.json_path) for shows in write.shows}
+
+
+def test_a_form_is_tried_where_json_is_refused(own: AnyCache) -> None:
+    with Shop(own.url) as shop:
+        explored = asked(
+            shop, ServiceEvidence(routes=(*READS, ServiceRoute("POST", "/items/{id}/stock", (ID,)))), cache=own
+        )
+    (write,) = explored.writes
+    assert (write.media_type, write.body["stock"], write.statuses) == (FORM, "{version}", (303,))
+    assert ("/items/{id}", "$.stock") in {(shows.read, shows.json_path) for shows in write.shows}
+
+
+def test_a_redirection_that_changes_nothing_is_no_write(own: AnyCache) -> None:
+    with Shop(own.url) as shop:
+        explored = asked(
+            shop, ServiceEvidence(routes=(*READS, ServiceRoute("PUT", "/items/{id}/private", (ID,)))), cache=own
+        )
+    assert explored.writes == ()
+    assert ("PUT /items/{id}/private", "it answered 302") in explored.skipped
+
+
+def test_braces_of_a_constant_are_doubled(own: AnyCache) -> None:
+    example = Body(example={"label": "{curly}", "stock": 1})
+    with Shop(own.url) as shop:
+        explored = asked(shop, ServiceEvidence(routes=(*READS, replace(PUT, body=example))), cache=own)
+    assert explored.writes[0].body == {"label": "{{curly}}", "stock": "{version}"}
+
+
+def test_a_key_in_the_query_is_found(own: AnyCache) -> None:
+    by_query = ServiceRoute("GET", "/item", (Parameter("number", "query", required=False),))
+    with Shop(own.url) as shop:
+        explored = asked(shop, ServiceEvidence(routes=(by_query, PUT)), cache=own)
+    (read,) = explored.reads
+    assert (read.path, read.ids) == ("/item?number={number}", tuple(map(str, range(1, 41))))
+    assert keys(read.keys) == {("read", "item:{number}"), ("stored", "item:{number}")}
+    assert [shows.read for shows in explored.writes[0].shows] == [read.path]
+
+
+def test_a_search_that_takes_any_text_has_no_key() -> None:
+    search = ServiceRoute("GET", "/items", (Parameter("q", "query"),))
+    with Shop() as shop:
+        (read,) = asked(shop, ServiceEvidence(routes=(search,))).reads
+    assert read.ids == ()
+
+
+def test_both_parameters_are_in_the_template(own: AnyCache) -> None:
+    shops = ServiceRoute("GET", "/shops")
+    stock = ServiceRoute("GET", "/shops/{shop}/items/{id}", (Parameter("shop"), ID))
+    with Shop(own.url) as shop:
+        explored = asked(shop, ServiceEvidence(routes=(shops, stock)), cache=own)
+    read = next(read for read in explored.reads if "{" in read.path)
+    assert read.path == "/shops/berlin/items/{id}"
+    assert keys(read.keys) == {("read", "stock:{shop}:{id}"), ("stored", "stock:{shop}:{id}")}
 
 
 def test_a_number_in_the_query_is_tried() -> None:

@@ -26,6 +26,9 @@ json_values = st.recursive(
         {"error": "price is required"},
         {"errors": {"price": ["Missing data for required field."]}},
         {"message": "missing field 'price'"},
+        {"errors": [{"field": "price", "message": "is required"}]},
+        {"errors": [{"pointer": "/data/price", "detail": "is missing"}]},
+        {"price": "required"},
     ],
 )
 def test_a_missing_field_is_added(document: Any) -> None:
@@ -49,6 +52,11 @@ def test_a_sample_fits_a_nested_schema() -> None:
 def test_versions_come_before_amounts_and_ids_never() -> None:
     body = {"id": 4, "other": 1, "price": 2, "version": 3, "label": "x"}
     assert number_places(body) == [("version",), ("price",), ("other",)]
+
+
+def test_a_field_deeper_in_the_answer_is_tried_alone() -> None:
+    answer = {"pair": "EURUSD", "quote": {"ticks": 5}}
+    assert {"ticks": 1} in first_bodies(None, None, answer, (), "")
 
 
 @given(json_values)
