@@ -16,7 +16,7 @@ from luckyhit.discover.exploring.key_templates import Touched, Verb, key_templat
 from luckyhit.load.signals import SignalReader, offered
 from luckyhit.load.signals.signal_table import CALL_HEADERS
 
-MOST_ATTEMPTS = 8
+MOST_ATTEMPTS = 10
 """Values of one parameter that may fail."""
 _MOST_QUERY_KEYS = 3
 _NO_SUCH_ID = "987654321"

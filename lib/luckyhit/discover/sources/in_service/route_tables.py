@@ -83,7 +83,8 @@ def of_falcon(application, result):
         node = nodes.pop(0)
         nodes += node.children
         if node.resource is not None:
-            methods = [method for method in node.method_map if method != "OPTIONS"]
+            # The map has an answer to each method that the resource lacks, too.
+            methods = [method for method in node.method_map if hasattr(node.resource, "on_" + method.lower())]
             add(result, methods, node.uri_template, type(node.resource), {})
 
 
