@@ -55,11 +55,13 @@ class Answer:
 
 
 class Asker:
-    """Sends requests to one service, one after the other. `client` has its base URL and headers."""
+    """Sends requests to one service, one after the other. `client` has its base URL and the user's headers; `headers`
+    are those that its routes need."""
 
     def __init__(self, client: httpx.Client, *, may_write: bool) -> None:
         self.may_write = may_write
         self.requests_sent = 0
+        self.headers: dict[str, str] = {}
         self._client = client
 
     def get(self, path: str) -> Answer:
@@ -78,8 +80,9 @@ class Asker:
         self.requests_sent += 1
         options: dict[str, Any] = {} if not media_type else {"data" if media_type == FORM else "json": body}
         try:
-            answer = self._client.request(method, path, follow_redirects=False, **options)
+            headers = {name: value for name, value in self.headers.items() if name not in self._client.headers}
+            answer = self._client.request(method, path, follow_redirects=False, headers=headers, **options)
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError):
             return Answer(0, done_s=time.monotonic())
-        headers = tuple((name.lower(), value) for name, value in answer.headers.raw)
-        return Answer(answer.status_code, headers, answer.content, time.monotonic())
+        shown = tuple((name.lower(), value) for name, value in answer.headers.raw)
+        return Answer(answer.status_code, shown, answer.content, time.monotonic())

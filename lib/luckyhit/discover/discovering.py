@@ -131,6 +131,7 @@ def _started(
             fields=table.fields,
             may_write=True,
             alive=lambda: launched.alive,
+            id_texts=path_texts.id_texts(table.files),
             progress=progress,
         )
         launch, unknown = launched.found(project, _answering_path(explored.reads))

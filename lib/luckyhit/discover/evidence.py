@@ -136,6 +136,8 @@ class WriteRoute:
     shows: tuple[Shows, ...] = ()
     keys: tuple[KeyUse, ...] = ()
     where: str = ""
+    first_version: int | None = None
+    """The first number that was sent, where the service takes none of the usual size."""
     media_type: str = "application/json"
     """`FORM` where the fields of the body are those of a form."""
 
@@ -177,6 +179,8 @@ class Discovery:
     """What could not be found out, one sentence each, with what would tell it."""
     headers_env: dict[str, str] = field(default_factory=dict)
     """Request headers that were sent, each with the name of the environment variable that holds its value."""
+    headers: dict[str, str] = field(default_factory=dict)
+    """Request headers that its routes need, as they were sent."""
     requests_sent: int = 0
     partial: bool = False
     """Whether it was interrupted."""

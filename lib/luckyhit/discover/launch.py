@@ -32,7 +32,7 @@ from luckyhit.system.start_settings import INHERITED, filled
 
 READY_PATHS = (
     "/health", "/healthz", "/health/", "/healthz/", "/ready", "/readyz", "/livez", "/live", "/status", "/ping",
-    "/api/health", "/_health", "/up", "/",
+    "/api/health", "/_health", "/up", "/", "/openapi.json", "/schema/openapi.json",
 )  # fmt: skip
 _LISTENS_WITHIN_S = 40.0
 _POLL_S = 0.05

@@ -10,7 +10,14 @@ from urllib.parse import urlencode
 
 from luckyhit.discover.asking import Answer, NotJson
 from luckyhit.discover.evidence import FORM, ReadRoute, ServiceRoute
-from luckyhit.discover.exploring.bodies import QUERY, corrected, first_bodies, number_places, text_places
+from luckyhit.discover.exploring.bodies import (
+    QUERY,
+    corrected,
+    first_bodies,
+    limit_in,
+    number_places,
+    text_places,
+)  # fmt: skip
 from luckyhit.discover.exploring.ids import candidates, filled_path, parameter_names, shape_of
 from luckyhit.discover.exploring.json_places import Steps
 from luckyhit.discover.exploring.numbered_bodies import in_query, numbered, query_of, with_key
@@ -48,7 +55,14 @@ class Attempt:
     key: str
     ids: tuple[str, ...]
     media_type: str
+    numbers: Iterator[int]
     rejected: list[int] = field(default_factory=list)
+    first_number: int | None = None
+
+    def below(self, limit: int) -> None:
+        """From now on, numbers that stay below a limit."""
+        self.first_number = limit // 2
+        self.numbers = itertools.count(self.first_number, 1)
 
     def url(self, key: str = "") -> str:
         return filled_path(self.path, {self.name: key or self.key}) if self.name else self.path
@@ -60,10 +74,10 @@ class Attempt:
 
 
 class Attempts:
-    """Tries bodies; `fields` as `RouteTable.fields`. `numbers`: each is used once."""
+    """Tries bodies; `fields` as `RouteTable.fields`. Each number is used once."""
 
     def __init__(self, state: Exploring, fields: Mapping[tuple[str, str], tuple[str, ...]]) -> None:
-        self.numbers: Iterator[int] = itertools.count(_FIRST_NUMBER, 7)
+        self._numbers: Iterator[int] = itertools.count(_FIRST_NUMBER, 7)
         self._state, self._fields = state, fields
 
     def attempt(self, route: ServiceRoute) -> Attempt | None:
@@ -74,7 +88,7 @@ class Attempts:
         if not names:
             ids = max((read.ids for read in self.related(route.path)), key=len, default=())
             key = ids[min(_SEVENTH, len(ids) - 1)] if ids else "1"
-            return Attempt(route, route.path, "", key, ids, media_type)
+            return Attempt(route, route.path, "", key, ids, media_type, self._numbers)
         known = [self._state.ids.get(shape_of(route.path.partition("{" + name + "}")[0]), ()) for name in names]
         values = [
             own or tuple(candidates(route, name, self._state.documents)[:3])
@@ -85,9 +99,8 @@ class Attempts:
             return None
         fixed = {name: own[0] for name, own in zip(names[:-1], values, strict=False)}
         ids = values[-1]
-        return Attempt(
-            route, filled_path(route.path, fixed), names[-1], ids[min(_SEVENTH, len(ids) - 1)], ids, media_type
-        )
+        key = ids[min(_SEVENTH, len(ids) - 1)]
+        return Attempt(route, filled_path(route.path, fixed), names[-1], key, ids, media_type, self._numbers)
 
     def accepted(self, attempt: Attempt) -> Iterator[Accepted]:
         """Accepted bodies, each with another place for the number; every one has been sent."""
@@ -125,7 +138,11 @@ class Attempts:
                 if outline in tried or len(tried) >= _MOST_TRIED:
                     continue
                 tried.append(outline)
-                answer = self.send(attempt, numbered(fitted, place, next(self.numbers)))
+                answer = self.send(attempt, numbered(fitted, place, next(attempt.numbers)))
+                limit = limit_in(answer.document) if answer.status in (400, 422) else None
+                if limit is not None and attempt.first_number is None:
+                    attempt.below(limit)
+                    answer = self.send(attempt, numbered(fitted, place, next(attempt.numbers)))
                 if answer.accepted:
                     yield Accepted(fitted, place, answer)
                 else:
@@ -144,7 +161,7 @@ class Attempts:
             if answer.status == 415 and attempt.media_type != FORM:
                 attempt.media_type = FORM
                 continue
-            better = corrected(body, answer.document, next(self.numbers))
+            better = corrected(body, answer.document, next(attempt.numbers))
             if better == body:
                 return None
             body = better

@@ -29,6 +29,10 @@ _UNWANTED = re.compile(r"extra|unknown|unexpected|not permitted|not allowed|addi
 _NUMBER = re.compile(r"int|number|float|decimal|digit", re.IGNORECASE)
 _TEXT = re.compile(r"str|text|char", re.IGNORECASE)
 _NAMED = re.compile(r"['\"`]([A-Za-z_]\w{0,60})['\"`]|\b([A-Za-z_]\w{0,60}) (?:is|are|field is)? ?(?:required|missing)")
+FEWEST_VERSIONS = 5_000
+_AT_MOST = re.compile(
+    r"(?:less than|at most|no more than|not exceed|max(?:imum)?\b|up to|<=?)\D{0,30}(\d{1,15})", re.IGNORECASE
+)
 _LIMITED = re.compile(r"one of|literal|enum|choice|Input should be '", re.IGNORECASE)
 _AROUND = ("detail", "errors", "error", "message", "messages", "json", "fields")
 """Names under which complaints are."""
@@ -154,6 +158,14 @@ def corrected(body: dict[str, Any], document: Any, number: int) -> dict[str, Any
     return changed
 
 
+def limit_in(document: Any) -> int | None:
+    """The greatest number that a validation error allows, where a version can count up below it."""
+    for _, message in _complaints(document):
+        if (match := _AT_MOST.search(message)) and int(match[1]) >= FEWEST_VERSIONS:
+            return int(match[1])
+    return None
+
+
 def _correct(body: Any, place: Steps, message: str, number: int) -> None:
     parent = body
     for step in place[:-1]:
@@ -205,7 +217,7 @@ def _complaints(document: Any) -> Iterator[tuple[Steps, str]]:
             yield from _in_sentence(document)
 
 
-def _text_under(members: Mapping[str, Any], names: Sequence[str]) -> str:
+def _text_under(members: Mapping[Any, Any], names: Sequence[str]) -> str:
     """The first text under one of the names; empty without one."""
     return next((members[name] for name in names if isinstance(members.get(name), str)), "")
 

@@ -9,6 +9,7 @@ from urllib.parse import quote, urlsplit
 
 from luckyhit.discover.evidence import Parameter, ServiceRoute
 from luckyhit.discover.exploring.json_places import ID_NAMES, bounded_leaves
+from luckyhit.scrub.secrets import is_secret_header
 
 MOST_NUMBERS = 2_000
 """Ids are looked for that far from the first one."""
@@ -18,6 +19,7 @@ _LISTED_NAMES = frozenset(
     | {"_id", "uid", "guid", "iso", "title_slug", "short_name", "ident", "identifier"}
 )
 """Fields of a list's items that a path may continue with."""
+_OWN = frozenset({"accept", "content-type", "content-length", "host", "user-agent"})
 _MOST_VALUES = 80
 
 
@@ -40,6 +42,18 @@ def filled_path(path: str, values: Mapping[str, str]) -> str:
 def parameter_of(route: ServiceRoute, name: str) -> Parameter:
     named = [own for own in route.parameters if own.name == name and own.place != "header"]
     return min(named, key=lambda own: own.place != "path", default=Parameter(name))
+
+
+def needed_headers(routes: Iterable[ServiceRoute]) -> dict[str, str]:
+    """A value for each header that some route has to be sent. No secrets: those are the user's to give."""
+    needed: dict[str, str] = {}
+    for route in routes:
+        for parameter in route.parameters:
+            name = parameter.name.lower()
+            if parameter.place == "header" and parameter.required and not is_secret_header(name) and name not in _OWN:
+                values = (*parameter.examples, *parameter.choices)
+                needed.setdefault(parameter.name, values[0] if values else "1" if parameter.kind != "string" else "a")
+    return needed
 
 
 def candidates(route: ServiceRoute, name: str, documents: Mapping[str, Any]) -> list[str]:

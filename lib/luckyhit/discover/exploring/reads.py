@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -10,13 +11,22 @@ from urllib.parse import quote, urlencode
 from luckyhit.caches.base import AnyCache
 from luckyhit.discover.asking import NO_SUCH_PATH, Answer, Asker, NotJson
 from luckyhit.discover.evidence import ReadRoute, ServiceEvidence, ServiceRoute
-from luckyhit.discover.exploring.ids import candidates, filled_path, numbers_answered, parameter_names, shape_of, spread
+from luckyhit.discover.exploring.ids import (
+    candidates,
+    filled_path,
+    numbers_answered,
+    parameter_names,
+    parameter_of,
+    shape_of,
+    spread,
+)  # fmt: skip
 from luckyhit.discover.exploring.json_places import bounded_leaves, fields_of
 from luckyhit.discover.exploring.key_templates import Touched, Verb, key_templates
 from luckyhit.load.signals import SignalReader, offered
 from luckyhit.load.signals.signal_table import CALL_HEADERS
 
 MOST_ATTEMPTS = 10
+_MOST_ROWS = 60
 """Values of one parameter that may fail."""
 _MOST_QUERY_KEYS = 3
 _NO_SUCH_ID = "987654321"
@@ -40,6 +50,8 @@ class Exploring:
     """The body for an impossible path, where that is answered with 200."""
     ids: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """By the shape of the path up to a parameter."""
+    id_texts: Sequence[tuple[str, ...]] = ()
+    """Rows of texts that ids may look like; asked for where nothing else answers."""
     key_uses: dict[str, list[Touched]] = field(default_factory=dict)
     """By the `path` of a read."""
 
@@ -168,12 +180,26 @@ def _ids(route: ServiceRoute, path: str, name: str, state: Exploring) -> tuple[s
             break
         if attempt + 1 - len(answered) >= MOST_ATTEMPTS:
             break
+    if not answered and last.status == 404 and parameter_of(route, name).kind == "string":
+        answered = _from_texts(answers_ok, state.id_texts)
     if not answered:
         _accepted(route, last, state)
         return ()
     ids = numbers_answered(answers_ok, answered)
     state.ids.setdefault(before, ids)
     return ids
+
+
+def _from_texts(answers_ok: Callable[[str], bool], rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """The texts that answer: of a row all where its first one does."""
+    answered: list[str] = []
+    for row in rows[:_MOST_ROWS]:
+        if answers_ok(row[0]):
+            answered.append(row[0])
+            answered += itertools.takewhile(answers_ok, row[1:])
+        if len(answered) >= MOST_TEXTS:
+            break
+    return list(dict.fromkeys(answered))
 
 
 def _fixed(route: ServiceRoute, names: Sequence[str], last: str, query: str, state: Exploring) -> list[dict[str, str]]:

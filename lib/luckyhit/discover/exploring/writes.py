@@ -88,7 +88,7 @@ class WriteFinder:
         if attempt.route.method == "POST" and key != attempt.key:
             reads = self._attempts.related(attempt.route.path)
         pending = {read.path: path_for(read, key) for read in reads[:_MOST_READS]}
-        number = next(self._attempts.numbers)
+        number = next(attempt.numbers)
         answer = self._attempts.send(attempt, numbered(accepted.body, accepted.place, number))
         if not attempt.name and attempt.route.method == "POST" and key != attempt.key:
             key = created(answer) or key
@@ -117,6 +117,7 @@ class WriteFinder:
             tuple(sorted({accepted.answer.status, answer.status})) if answer.accepted else (accepted.answer.status,),
             tuple(sorted(shows, key=lambda shown: order.index(shown.read))),
             where=f"tried: accepted with {accepted.answer.status}",
+            first_version=attempt.first_number,
             media_type=attempt.media_type,
         )
 
@@ -128,7 +129,7 @@ class WriteFinder:
         for shows in write.shows:
             self._state.asker.get(paths[shows.read])
             self._state.asker.get(paths[shows.read])
-        number = next(self._attempts.numbers)
+        number = next(attempt.numbers)
         answer = self._attempts.send(attempt, numbered(accepted.body, accepted.place, number))
         if not answer.accepted:
             return write
@@ -156,7 +157,7 @@ class WriteFinder:
         requests: list[Touched] = []
         keys = spread(attempt.ids) if attempt.name and attempt.ids else [attempt.key]
         for key in keys:
-            body = numbered(with_key(accepted.body, key), accepted.place, next(self._attempts.numbers))
+            body = numbered(with_key(accepted.body, key), accepted.place, next(attempt.numbers))
             path = path_for(shown[0], key)
             state.asker.get(path)
             with ExitStack() as stack:

@@ -67,3 +67,41 @@ def _paths(text: str) -> Iterator[tuple[str, tuple[Parameter, ...]]]:
         known, parameters = path_of(path, {})
         if known:
             yield known, parameters
+
+
+MOST_IDS = 60
+_ID = re.compile(r"(?=.*[A-Za-z0-9])[\w.@~-]{1,60}")
+
+
+def id_texts(files: Iterable[Path]) -> list[tuple[str, ...]]:
+    """Texts of the source code that ids may look like, the most probable first: what an f-string with one number in it
+    gives (`f"sku-{n:04d}"`: a row of them), the items of lists and mappings, each alone."""
+    rows: dict[tuple[str, ...], None] = {}
+    items: dict[tuple[str, ...], None] = {}
+    for file in files:
+        for node in ast.walk(tree_of(file)):
+            if isinstance(node, ast.JoinedStr):
+                row = tuple(text for number in range(1, MOST_IDS + 1) if (text := _filled(node, number)))
+                rows |= {row: None} if len(set(row)) > 1 else {}
+            elif isinstance(node, ast.Dict | ast.List | ast.Tuple | ast.Set):
+                for item in node.keys if isinstance(node, ast.Dict) else node.elts:
+                    if isinstance(item, ast.Constant) and isinstance(item.value, str) and _ID.fullmatch(item.value):
+                        items[(item.value,)] = None
+    return [*rows, *items]
+
+
+def _filled(node: ast.JoinedStr, number: int) -> str:
+    """An f-string with a number for its one placeholder; empty for any other, and where no id looks like it."""
+    if sum(isinstance(part, ast.FormattedValue) for part in node.values) != 1:
+        return ""
+    text = ""
+    for part in node.values:
+        if isinstance(part, ast.FormattedValue):
+            form = ast.unparse(part.format_spec)[2:-1] if part.format_spec is not None else ""
+            try:
+                text += format(number, form)
+            except ValueError:
+                return ""
+        elif isinstance(part, ast.Constant):
+            text += str(part.value)
+    return text if _ID.fullmatch(text) else ""

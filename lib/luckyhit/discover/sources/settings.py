@@ -183,10 +183,11 @@ def _by_helpers(tree: ast.AST, file: str, helpers: Helpers) -> Iterator[Setting]
 
 
 def _in_tree(tree: ast.AST, file: str) -> Iterator[Setting]:
+    classes = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
     for node in ast.walk(tree):
         yield from _named(*_read_by(node), file, node)
         if isinstance(node, ast.ClassDef) and any("Settings" in ast.unparse(base) for base in node.bases):
-            yield from _of_settings_class(node, file)
+            yield from _of_settings_class(node, file, classes)
 
 
 def _compared(tree: ast.AST) -> dict[str, list[str]]:
@@ -240,31 +241,44 @@ def _named(name: ast.AST | None, default: ast.AST | None, file: str, node: ast.A
         yield _setting(name.value, _text(default), f"{file}:{getattr(node, 'lineno', 0)}")
 
 
-def _of_settings_class(node: ast.ClassDef, file: str) -> Iterator[Setting]:
-    """The fields of pydantic settings, with `env_prefix`."""
-    prefix = ""
+def _of_settings_class(node: ast.ClassDef, file: str, classes: Mapping[str, ast.ClassDef]) -> Iterator[Setting]:
+    """The fields of pydantic settings, with `env_prefix`, and with `env_nested_delimiter` those of models in them."""
+    config = dict.fromkeys(("env_prefix", "env_nested_delimiter"), "")
     for inner in ast.walk(node):
-        if isinstance(inner, ast.keyword) and inner.arg == "env_prefix":
-            prefix = _text(inner.value) or ""
-        if isinstance(inner, ast.Assign) and ast.unparse(inner.targets[0]) == "env_prefix":
-            prefix = _text(inner.value) or ""
+        if isinstance(inner, ast.keyword) and inner.arg in config:
+            config[inner.arg] = _text(inner.value) or ""
+        if isinstance(inner, ast.Assign) and ast.unparse(inner.targets[0]) in config:
+            config[ast.unparse(inner.targets[0])] = _text(inner.value) or ""
         if isinstance(inner, ast.Dict):
             named = dict(zip((_text(key) for key in inner.keys), inner.values, strict=True))
-            prefix = _text(named.get("env_prefix")) or prefix
+            config |= {name: _text(named[name]) or "" for name in config if name in named}
+    yield from _of_fields(node, config["env_prefix"], config["env_nested_delimiter"], file, classes, ())
+
+
+def _of_fields(
+    node: ast.ClassDef,
+    prefix: str,
+    delimiter: str,
+    file: str,
+    classes: Mapping[str, ast.ClassDef],
+    above: tuple[str, ...],
+) -> Iterator[Setting]:
     for field in node.body:
-        if (
-            isinstance(field, ast.AnnAssign)
-            and isinstance(field.target, ast.Name)
-            and field.target.id != "model_config"
-        ):
-            default, alias = field.value, None
-            if isinstance(default, ast.Call):
-                named = {part.arg: part.value for part in default.keywords}
-                alias = _text(named.get("validation_alias") or named.get("alias") or named.get("env"))
-                default = named.get("default", default.args[0] if default.args else None)
-            name = (alias or prefix + field.target.id).upper()
-            if _ENV_NAME.fullmatch(name):
-                yield _setting(name, _text(default), f"{file}:{field.lineno}")
+        if not isinstance(field, ast.AnnAssign) or not isinstance(field.target, ast.Name):
+            continue
+        if field.target.id == "model_config":
+            continue
+        default, alias = field.value, None
+        kind = ast.unparse(field.annotation)
+        if isinstance(default, ast.Call):
+            named = {part.arg: part.value for part in default.keywords}
+            alias = _text(named.get("validation_alias") or named.get("alias") or named.get("env"))
+            default = named.get("default", default.args[0] if default.args else None)
+        name = alias or prefix + field.target.id
+        if delimiter and kind in classes and kind not in above:
+            yield from _of_fields(classes[kind], name + delimiter, delimiter, file, classes, (*above, kind))
+        elif _ENV_NAME.fullmatch(name.upper()):
+            yield _setting(name.upper(), _text(default), f"{file}:{field.lineno}")
 
 
 def _text(node: ast.AST | None) -> str | None:
