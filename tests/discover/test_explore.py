@@ -33,11 +33,11 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AnyCache]:
 
 
 def asked(
-    service: Service, evidence: ServiceEvidence, *, cache: AnyCache | None = None, may_write: bool = True
+    service: Service, evidence: ServiceEvidence, *, cache: AnyCache | None = None, may_write: bool = True, **more: Any
 ) -> Explored:
     with httpx.Client(base_url=service.url, trust_env=False) as client:
         asker = Asker(client, may_write=may_write)
-        return explore(evidence, asker, cache=cache, fields={}, may_write=may_write)
+        return explore(evidence, asker, cache=cache, fields={}, may_write=may_write, **more)
 
 
 def keys(uses: Sequence[Any]) -> set[tuple[str, str]]:
@@ -130,6 +130,30 @@ def test_a_key_in_the_query_is_found(own: AnyCache) -> None:
     assert (read.path, read.ids) == ("/item?number={number}", tuple(map(str, range(1, 41))))
     assert keys(read.keys) == {("read", "item:{number}"), ("stored", "item:{number}")}
     assert [shows.read for shows in explored.writes[0].shows] == [read.path]
+
+
+def test_texts_of_the_code_are_ids_where_nothing_else_is() -> None:
+    user = ServiceRoute("GET", "/users/{name}", (Parameter("name"),))
+    texts = [("red-1", "red-2"), ("user-01", "user-02", "user-03", "user-04"), ("carol",), ("nobody",)]
+    with Shop() as shop:
+        (read,) = asked(shop, ServiceEvidence(routes=(user,)), id_texts=texts).reads
+    assert read.ids == ("user-01", "user-02", "user-03", "carol")
+
+
+def test_a_header_that_is_needed_is_sent() -> None:
+    plan = ServiceRoute("GET", "/plans/{id}", (ID, Parameter("X-Tenant", "header", examples=("north",))))
+    secret = Parameter("Authorization", "header")
+    with Shop() as shop:
+        explored = asked(shop, ServiceEvidence(routes=(replace(plan, parameters=(*plan.parameters, secret)),)))
+    assert explored.headers == {"X-Tenant": "north"} and len(explored.reads) == 1
+
+
+def test_numbers_stay_below_a_limit() -> None:
+    level = ServiceRoute("PUT", "/items/{id}/level", (ID,))
+    with Shop() as shop:
+        (write,) = asked(shop, ServiceEvidence(routes=(*READS, level))).writes
+    assert (write.body, write.first_version) == ({"level": "{version}"}, 25_000)
+    assert {shows.json_path for shows in write.shows} >= {"$.level"}
 
 
 def test_a_search_that_takes_any_text_has_no_key() -> None:

@@ -208,6 +208,21 @@ def test_paths_are_guessed_from_texts(source: str, routes: set[tuple[str, str]],
     assert all(route.risk for route in guessed.evidence.routes if route.method == "DELETE")
 
 
+def test_ids_are_taken_from_texts(tmp_path: Path) -> None:
+    source = (
+        """
+rows = {f"SKU-{n:04d}": n for n in range(9)}
+users = {"alice": 1, "a b": 2}
+log = f"{users} of {rows}"
+"""
+        + "\nbroken = f'{x:d} y'"
+    )
+    (tmp_path / "shop.py").write_text(source)
+    rows = path_texts.id_texts([tmp_path / "shop.py"])
+    assert rows[0][:2] == ("SKU-0001", "SKU-0002")
+    assert rows[1:] == [("alice",)]
+
+
 def test_django_settings_are_named_by_manage_py(tmp_path: Path) -> None:
     (tmp_path / "shop_settings.py").write_text('SECRET_KEY = "x"\nROOT_URLCONF = "shop"\n')
     (tmp_path / "manage.py").write_text(MANAGE)

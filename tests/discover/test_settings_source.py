@@ -59,6 +59,19 @@ def test_a_prefix_in_a_mapping_is_read(tmp_path: Path) -> None:
     assert read(tmp_path, source)["CACHE_TTL"].default == "60"
 
 
+def test_settings_inside_of_settings_are_read(tmp_path: Path) -> None:
+    source = """
+class Cache(BaseModel):
+  url: str = "redis://localhost"
+  ttl: int = 60
+class S(BaseSettings):
+  model_config = SettingsConfigDict(env_nested_delimiter="__", env_prefix="SHOP_")
+  cache: Cache = Cache()
+"""
+    settings = read(tmp_path, source)
+    assert settings["SHOP_CACHE__TTL"].default == "60" and settings["SHOP_CACHE__URL"].kind == "url"
+
+
 def test_shell_defaults_are_read(tmp_path: Path) -> None:
     setting = read(tmp_path, 'exec x --ttl "${STALE_S:-30}" # ${NOT_THIS}\n', "run.sh")
     assert setting["STALE_S"].default == "30" and "NOT_THIS" not in setting

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from luckyhit.discover.exploring.bodies import corrected, first_bodies, number_places, placed, sample_of
+from luckyhit.discover.exploring.bodies import corrected, first_bodies, limit_in, number_places, placed, sample_of
 from luckyhit.discover.exploring.json_places import fields_of, place_of
 
 json_values = st.recursive(
@@ -52,6 +52,19 @@ def test_a_sample_fits_a_nested_schema() -> None:
 def test_versions_come_before_amounts_and_ids_never() -> None:
     body = {"id": 4, "other": 1, "price": 2, "version": 3, "label": "x"}
     assert number_places(body) == [("version",), ("price",), ("other",)]
+
+
+@pytest.mark.parametrize(
+    ("message", "limit"),
+    [
+        ("Input should be less than or equal to 100000", 100_000),
+        ("Ensure this value is less than or equal to 32767.", 32_767),
+        ("must be at most 10", None),
+        ("Field required", None),
+    ],
+)
+def test_a_limit_is_read_where_versions_fit_below(message: str, limit: int | None) -> None:
+    assert limit_in({"detail": [{"loc": ["body", "level"], "type": "less_than_equal", "msg": message}]}) == limit
 
 
 def test_a_field_deeper_in_the_answer_is_tried_alone() -> None:

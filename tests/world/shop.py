@@ -17,7 +17,8 @@ class Shop(Service):
     """Items 1 to 40. GET /items and /items/{id} are cached; `PUT /items/{id}` takes `{"label", "stock"}`, both needed;
     `PATCH /items/{id}/note` a text; `POST /items/{id}/amount?amount=` a number in its query. `stale`: writes delete
     nothing; `POST /items/{id}/stock` takes a form and leads to another page. `GET /item?number=` is cached too, as is
-    `/shops/{shop}/items/{id}` of two shops. `hashed`: keys are digests. `token`: wanted of every request. `anything`: 200 for each path."""
+    `/shops/{shop}/items/{id}` of two shops. `PUT /items/{id}/level` takes no more than 50,000; `/users/{name}` has no list,
+    and `/plans/{id}` wants the header X-Tenant. `hashed`: keys are digests. `token`: wanted of every request. `anything`: 200 for each path."""
 
     def __init__(
         self, cache_url: str = "", *, stale: bool = False, hashed: bool = False, token: str = "", anything: bool = False
@@ -40,6 +41,11 @@ class Shop(Service):
         number = dict(parse_qsl(query)).get("number", "")
         if path == "/item" and number.isdigit() and int(number) in self.rows:
             return self.cached(f"item:{number}", lambda: self.rows[int(number)])
+        if path.startswith("/users/"):
+            known = path.removeprefix("/users/") in ("user-01", "user-02", "user-03", "carol")
+            return {"name": path} if known else Reply({"error": "no such user"}, 404)
+        if path.startswith("/plans/"):
+            return {"plan": 1} if request.headers.get("x-tenant") == "north" else Reply({"error": "which tenant?"}, 422)
         if path == "/shops":
             return {"shops": [{"code": "berlin"}, {"code": "paris"}]}
         if of_shop := re.fullmatch(r"/shops/(berlin|paris)/items/([1-9])", path):
@@ -70,6 +76,11 @@ class Shop(Service):
             if not isinstance(request.json().get("note"), str):
                 return Reply({"error": "'note' is required and has to be a string"}, 400)
             row["note"] = request.json()["note"]
+        elif (request.method, part) == ("PUT", "level"):
+            level = request.json().get("level")
+            if not isinstance(level, int) or level > 50_000:
+                return Reply({"errors": {"level": ["Must be a whole number, at most 50000."]}}, 422)
+            row["level"] = level
         elif (request.method, part) == ("PUT", "private"):
             return Reply(status=302, headers={"Location": "/login"})
         elif (request.method, part) == ("POST", "stock"):
