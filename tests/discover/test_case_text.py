@@ -142,6 +142,13 @@ def test_a_form_is_sent_as_a_form(tmp_path: Path) -> None:
     assert [route.version for route in case.workload.routes] == ["$.price", "{number}"]
 
 
+def test_a_page_is_read_by_a_pattern(tmp_path: Path) -> None:
+    write = replace(WRITE, shows=(Shows(ITEM, "", guess=True, regex=r"<b>(\d+)<"),))
+    case, draft = loaded(replace(FOUND, writes=(write,)), tmp_path)
+    assert case.freshness is not None and case.freshness.reads[0].regex == r"<b>(\d+)<"
+    assert "freshness.reads" in draft.guesses and {route.version for route in case.workload.routes} == {None}
+
+
 def test_a_path_beyond_ascii_is_quoted(tmp_path: Path) -> None:
     path = "/größen/{größe}"
     route = replace(GET, path=path, parameters=(Parameter("größe"),))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from luckyhit.discover.exploring.bodies import corrected, first_bodies, limit_in, number_places, placed, sample_of
-from luckyhit.discover.exploring.json_places import fields_of, place_of
+from luckyhit.discover.exploring.json_places import fields_of, place_of, regex_of
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
@@ -94,3 +95,29 @@ def test_any_evidence_gives_bodies(example: Any, answer: Any) -> None:
 @given(json_values)
 def test_fields_have_paths(document: Any) -> None:
     assert all(path.startswith("$") for path in fields_of(document))
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<h1>Product 7</h1><p>Price: <b>01700003</b> cents</p>",
+        "id 7\nprice 1700003\nstock 4\n",
+        "1 of 9: 1700003",
+    ],
+)
+def test_a_number_in_a_page_has_a_pattern(page: str) -> None:
+    pattern = regex_of(page, 1_700_003)
+    other = page.replace("7\n", "8\n").replace("1700003", "55")
+    assert [int(text) for text in re.findall(pattern, other)] == [55]
+
+
+@pytest.mark.parametrize("page", ["", "1700003", "a 1700003 and a 1700003", "a 17000031"])
+def test_a_number_that_nothing_stands_before_has_none(page: str) -> None:
+    assert regex_of(page, 1_700_003) == ""
+
+
+@given(st.text(max_size=60), st.text(max_size=20))
+def test_any_page_gives_a_pattern_that_matches_or_none(before: str, after: str) -> None:
+    page = f"{before}1700003{after}"
+    pattern = regex_of(page, 1_700_003)
+    assert not pattern or len(re.findall(pattern, page)) == 1

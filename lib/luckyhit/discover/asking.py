@@ -48,6 +48,11 @@ class Answer:
         except (ValueError, RecursionError):
             return NotJson
 
+    @property
+    def text(self) -> str:
+        """The body's text; empty for one that is JSON."""
+        return self.body[:_LARGEST_BYTES].decode("utf-8", "replace") if self.document is NotJson else ""
+
     def header(self, name: str) -> str:
         """The last value of a header, empty without it."""
         wanted = name.lower().encode()

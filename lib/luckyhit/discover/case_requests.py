@@ -156,10 +156,14 @@ class RequestSections:
                 yield from self.guesses.comment("freshness.reads", "seen once only.", "    ")
             yield f"    - name: {route_name(read.route.name or read.path, names)}"
             yield f"      path: {quoted(chosen.keyed(read.path))}"
-            yield f"      version: {in_quotes(shows.json_path)}"
+            yield (
+                f"      regex: {in_quotes(shows.regex)}"
+                if shows.regex
+                else f"      version: {in_quotes(shows.json_path)}"
+            )
         for read, shows in chosen.shown:
             if (read, shows) not in shown:
-                place = f"{chosen.keyed(read.path)} shows it too, at {shows.json_path}"
+                place = f"{chosen.keyed(read.path)} shows it too, at {shows.json_path or shows.regex}"
                 yield from comment(f"{place}: add it if it shows all of these keys.", "    ")
         yield from self._probe_keys()
         if write.first_version is not None:

@@ -114,14 +114,17 @@ class ReadRoute:
 
 @dataclass(frozen=True)
 class Shows:
-    """A read that shows what a write wrote: its JSON path, and after how long. `cached_before`: whether the old value
+    """A read that shows what a write wrote: its place, and after how long. `cached_before`: whether the old value
     was still served right after the acknowledgement, up to `stale_s` seconds (None: fresh at once)."""
 
     read: str
     """The read's `path`."""
     json_path: str
+    """Empty where the answer is no JSON."""
     stale_s: float | None = None
     guess: bool = False
+    regex: str = ""
+    """Matches the number in an answer that is no JSON."""
 
 
 @dataclass(frozen=True)

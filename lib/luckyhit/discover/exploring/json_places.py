@@ -97,3 +97,23 @@ def _by_id(document: Any, steps: Steps, key: str) -> str:
                     return f"{path_of(steps[:place])}[?@.{name} == {placeholder}]{path_of(steps[place + 1 :])[1:]}"
             return ""
     return ""
+
+
+_CONTEXTS = (4, 8, 12, 20, 32)
+
+
+def regex_of(text: str, number: int) -> str:
+    """A regular expression for the one place of the whole number in a text, by as little as tells it from other places
+    of what stands before it; empty where it is not there once."""
+    matches = list(re.finditer(rf"(?<![\d.])0?{number}(?!\d)", text))
+    if len(matches) != 1:
+        return ""
+    start, end = matches[0].span()
+    after = text[end : end + 1].replace("\n", "")
+    for size in _CONTEXTS:
+        before = text[max(start - size, 0) : start].rpartition("\n")[2]
+        # Digits nearby may be ids, times or counts.
+        pattern = re.sub(r"\d+", r"\\d+", re.escape(before)) + r"(\d+)" + re.escape(after)
+        if before and len(re.findall(pattern, text)) == 1:
+            return pattern
+    return ""

@@ -14,7 +14,7 @@ from luckyhit.discover.evidence import KeyUse, ServiceEvidence, ServiceRoute, Sh
 from luckyhit.discover.exploring.attempts import Accepted, Attempt, Attempts, path_for
 from luckyhit.discover.exploring.bodies import QUERY
 from luckyhit.discover.exploring.ids import shape_of, spread
-from luckyhit.discover.exploring.json_places import place_of
+from luckyhit.discover.exploring.json_places import place_of, regex_of
 from luckyhit.discover.exploring.key_templates import Touched, key_templates
 from luckyhit.discover.exploring.numbered_bodies import has_key, numbered, with_key, with_placeholder
 from luckyhit.discover.exploring.reads import Exploring
@@ -98,8 +98,12 @@ class WriteFinder:
         while pending and (time.monotonic() < until):
             self._state.empty_cache()
             for read_path, path in list(pending.items()):
-                place = place_of(self._state.asker.get(path).document, number, key)
-                if place:
+                later = self._state.asker.get(path)
+                place = place_of(later.document, number, key)
+                if pattern := regex_of(later.text, number):
+                    shows.append(Shows(read_path, "", guess=True, regex=pattern))
+                    del pending[read_path]
+                elif place:
                     # Another key may be at another place of a list.
                     guess = "[" in place and "{key}" not in place and "{" not in read_path
                     shows.append(Shows(read_path, place, guess=guess))
@@ -139,7 +143,7 @@ class WriteFinder:
         while pending and time.monotonic() - answer.done_s < _FRESH_WITHIN_S:
             for read in sorted(pending):
                 later = self._state.asker.get(paths[read])
-                if place_of(later.document, number):
+                if place_of(later.document, number) or regex_of(later.text, number):
                     stale_s[read] = None if rounds == 0 else round(later.done_s - answer.done_s, 3)
                     pending.discard(read)
             rounds += 1
