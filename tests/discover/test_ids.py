@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from luckyhit.discover.evidence import Parameter, ServiceRoute
-from luckyhit.discover.exploring.ids import candidates, numbers_answered
+from luckyhit.discover.exploring.ids import candidates, numbers_answered, spread
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,10 @@ def test_numbers_with_gaps_are_those_that_answered() -> None:
 
 def test_texts_stay_as_they_are() -> None:
     assert numbers_answered(lambda _: True, ["about", "team"]) == ("about", "team")
+
+
+@pytest.mark.parametrize("count", range(4, 400, 7))
+def test_a_sample_is_not_all_in_one_shard(count: int) -> None:
+    sample = [int(text) for text in spread(tuple(map(str, range(1, count + 1))))]
+    assert len(sample) == 3
+    assert all(len({number % shards for number in sample}) > 1 for shards in range(2, min(count, 9)))

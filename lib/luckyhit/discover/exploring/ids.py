@@ -20,6 +20,7 @@ _LISTED_NAMES = frozenset(
 )
 """Fields of a list's items that a path may continue with."""
 _OWN = frozenset({"accept", "content-type", "content-length", "host", "user-agent"})
+_MOST_SHARDS = 17
 _MOST_VALUES = 80
 
 
@@ -118,11 +119,11 @@ def numbers_answered(answers_ok: Callable[[str], bool], known: Iterable[str]) ->
     if not values:
         return tuple(known)
     least = min(values)
-    low = max(value for value in values if value - least <= MOST_NUMBERS)
+    low = max(value for value in values if value - least < MOST_NUMBERS)
     # One number alone may be any text; a row of them goes on.
     if low == least and not answers_ok(str(low := least + 1)):
         return tuple(known)
-    most = least + MOST_NUMBERS
+    most = least + MOST_NUMBERS - 1
     high = low
     while high < most:
         high = min(least + 2 * max(high - least, 1), most)
@@ -139,11 +140,16 @@ def numbers_answered(answers_ok: Callable[[str], bool], known: Iterable[str]) ->
 
 
 def spread(ids: tuple[str, ...], count: int = 3) -> list[str]:
-    """A few ids far apart, in an order that no shard by remainder follows."""
+    """A few ids far apart. Of numbers, they are not all in one shard by a remainder."""
     if len(ids) <= count:
         return list(ids)
     places = [(number * len(ids)) // count + number for number in range(count)]
-    return list(dict.fromkeys(ids[min(place, len(ids) - 1)] for place in places))
+    chosen = [ids[min(place, len(ids) - 1)] for place in places]
+    for other in ids[places[-1] :] if all(map(str.isdigit, chosen)) else ():
+        chosen[-1] = other
+        if all(len({int(own) % shards for own in chosen if own.isdigit()}) > 1 for shards in range(2, _MOST_SHARDS)):
+            break
+    return list(dict.fromkeys(chosen))
 
 
 def _path_in(text: str) -> str:
