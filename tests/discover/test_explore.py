@@ -79,6 +79,14 @@ def test_an_old_value_is_told_from_one_never_shown(own: AnyCache) -> None:
     assert write.keys == ()
 
 
+def test_a_copy_that_a_process_keeps_does_not_hide_the_write() -> None:
+    with Shop(local=True) as shop:
+        (write,) = asked(shop, ServiceEvidence(routes=(READS[2], PUT))).writes
+    (shows,) = write.shows
+    assert (shows.read, shows.json_path) == ("/items/{id}", "$.stock")
+    assert shows.stale_s is not None
+
+
 def test_digests_in_keys_are_named_as_such(own: AnyCache) -> None:
     with Shop(own.url, hashed=True) as shop:
         explored = asked(shop, ServiceEvidence(routes=(READS[2],)), cache=own)

@@ -22,7 +22,9 @@ from luckyhit.text.json_values import is_object, map_texts
 
 METHODS = ("PUT", "PATCH", "POST")
 _MOST_READS = 12
-_SHOWN_WITHIN_S = 1.2
+_SHOWN_WITHIN_S, _LATE_WITHIN_S = 1.2, 3.0
+_OTHERS_WITHIN_S = 0.6
+"""How long other reads are waited for once one shows it."""
 _FRESH_WITHIN_S = 2.5
 _SETTLED_S = 0.3
 _PAUSE_S = 0.02
@@ -64,13 +66,17 @@ class WriteFinder:
         if attempt is None:
             return None
         best: WriteRoute | None = None
+        first: Accepted | None = None
         for accepted in self._attempts.accepted(attempt):
-            write = self._shown(attempt, accepted)
+            first = first or accepted
+            write = self._shown(attempt, accepted, attempt.key)
             if write.shows:
                 return self._with_keys(attempt, accepted, self._with_windows(attempt, accepted, write))
             # A page to log in at is shown by a redirection too.
             best = best or (write if accepted.answer.ok else None)
             attempt.rejected += [] if accepted.answer.ok else [accepted.answer.status]
+        if first is not None and (late := self._shown_late(attempt, first)) is not None:
+            return late
         if best is None:
             status = attempt.rejected[-1] if attempt.rejected else None
             reason = (
@@ -79,9 +85,21 @@ class WriteFinder:
             self._state.skip(route, reason)
         return best
 
-    def _shown(self, attempt: Attempt, accepted: Accepted) -> WriteRoute:
+    def _shown_late(self, attempt: Attempt, accepted: Accepted) -> WriteRoute | None:
+        """What shows for a key that nobody has read yet, and after longer: a process may keep copies of its own, which
+        no emptied cache takes away, and a replica may be behind."""
+        reads = [read for read in self._attempts.related(attempt.route.path) if attempt.key in read.ids]
+        documents = self._state.documents
+        unread = (key for key in attempt.ids if not any(path_for(read, key) in documents for read in reads))
+        key = next(unread, "") if attempt.name and reads else ""
+        if not key or self._state.over():
+            return None
+        attempt.key = key
+        write = self._shown(attempt, accepted, key, _LATE_WITHIN_S)
+        return self._with_keys(attempt, accepted, self._with_windows(attempt, accepted, write)) if write.shows else None
+
+    def _shown(self, attempt: Attempt, accepted: Accepted, key: str, within_s: float = _SHOWN_WITHIN_S) -> WriteRoute:
         """Write a fresh number, and look for it in all reads with the cache emptied before each look."""
-        key = attempt.key
         if not attempt.name and not has_key(accepted.body, key):
             key = created(accepted.answer) or key
         reads = [read for read in self._attempts.related(attempt.route.path) if not read.ids or key in read.ids]
@@ -89,12 +107,13 @@ class WriteFinder:
             reads = self._attempts.related(attempt.route.path)
         pending = {read.path: path_for(read, key) for read in reads[:_MOST_READS]}
         number = next(attempt.numbers)
-        answer = self._attempts.send(attempt, numbered(accepted.body, accepted.place, number))
+        sent = numbered(with_key(accepted.body, key) if attempt.name else accepted.body, accepted.place, number)
+        answer = self._attempts.send(attempt, sent)
         if not attempt.name and attempt.route.method == "POST" and key != attempt.key:
             key = created(answer) or key
             pending = {read.path: path_for(read, key) for read in reads[:_MOST_READS]}
         shows: list[Shows] = []
-        until = time.monotonic() + _SHOWN_WITHIN_S
+        until = time.monotonic() + within_s
         while pending and (time.monotonic() < until):
             self._state.empty_cache()
             for read_path, path in list(pending.items()):
@@ -108,7 +127,7 @@ class WriteFinder:
                     guess = "[" in place and "{key}" not in place and "{" not in read_path
                     shows.append(Shows(read_path, place, guess=guess))
                     del pending[read_path]
-            if shows and time.monotonic() > until - _SHOWN_WITHIN_S / 2:
+            if shows and time.monotonic() > until - within_s + _OTHERS_WITHIN_S:
                 break
             self._pause.wait(_PAUSE_S)
         order = [read.path for read in reads]
