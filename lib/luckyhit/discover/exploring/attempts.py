@@ -118,8 +118,9 @@ class Attempts:
         query = query_of(route)
         if query:
             seeds = [{QUERY: query}, *({**seed, QUERY: query} for seed in seeds)]
-        as_json = 0
-        for as_json, each in enumerate(self._accepted_of(attempt, seeds), 1):
+        as_json = False
+        for each in self._accepted_of(attempt, seeds):
+            as_json = True
             yield each
         undeclared = body is None and not query and attempt.media_type != FORM
         if not as_json and undeclared and attempt.rejected and not set(attempt.rejected) & _NOT_ABOUT_THE_BODY:
