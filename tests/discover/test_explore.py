@@ -87,6 +87,16 @@ def test_a_copy_that_a_process_keeps_does_not_hide_the_write() -> None:
     assert shows.stale_s is not None
 
 
+def test_copies_of_listed_texts_do_not_hide_it_either(own: AnyCache) -> None:
+    wiki, page = ServiceRoute("GET", "/wiki"), ServiceRoute("GET", "/wiki/{slug}", (Parameter("slug"),))
+    with Shop(own.url, local=True) as shop:
+        explored = asked(shop, ServiceEvidence(routes=(wiki, page, replace(page, method="PUT"))), cache=own)
+        read = next(read for read in explored.reads if read.ids)
+        assert len(read.ids) == 30
+    assert [shows.json_path for write in explored.writes for shows in write.shows] == ["$.revision"]
+    assert ("stored", "wiki:{slug}") in keys(read.keys)
+
+
 def test_digests_in_keys_are_named_as_such(own: AnyCache) -> None:
     with Shop(own.url, hashed=True) as shop:
         explored = asked(shop, ServiceEvidence(routes=(READS[2],)), cache=own)

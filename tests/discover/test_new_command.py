@@ -107,7 +107,7 @@ def test_an_unreachable_url_writes_no_case(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_service_without_a_ready_path_passes_check(tmp_path: Path) -> None:
-    (tmp_path / "shop.py").write_text(SERVICE)
+    (tmp_path / "shop.py").write_text(SERVICE.replace("FastAPI()", "FastAPI(openapi_url=None)"))
     done = new(tmp_path, "--start", UVICORN)
     case = load_case(case_file(tmp_path))
     assert done.returncode == 0 and "FAIL" not in done.stderr, done.stderr

@@ -33,6 +33,7 @@ class Shop(Service):
         super().__init__()
         self.cache = redis.Redis.from_url(cache_url) if cache_url else None
         self.stale, self.hashed, self.token, self.anything = stale, hashed, token, anything
+        self.pages = {f"page-{n}": n for n in range(30)}
         self.copies: dict[str, Any] | None = {} if local else None
         self.rows: dict[int, dict[str, Any]] = {
             n: {"id": n, "label": f"item {n}", "stock": n + 3, "note": "none", "amount": 0} for n in range(1, 41)
@@ -49,6 +50,16 @@ class Shop(Service):
         number = dict(parse_qsl(query)).get("number", "")
         if path == "/item" and number.isdigit() and int(number) in self.rows:
             return self.cached(f"item:{number}", lambda: self.rows[int(number)])
+        if path == "/wiki":
+            return [f"page-{n}" for n in range(30)]
+        if path.startswith("/wiki/"):
+            slug = path.removeprefix("/wiki/")
+            if slug not in self.pages:
+                return Reply({"error": "no such page"}, 404)
+            if request.method == "GET":
+                return self.cached(f"wiki:{slug}", lambda: {"slug": slug, "revision": self.pages[slug]})
+            self.pages[slug] = request.json()["revision"]
+            return Reply(status=204)
         if path.startswith("/users/"):
             known = path.removeprefix("/users/") in ("user-01", "user-02", "user-03", "carol")
             return {"name": path} if known else Reply({"error": "no such user"}, 404)
@@ -114,7 +125,11 @@ class Shop(Service):
 
     def cached(self, name: str, make: Any) -> Any:
         if self.copies is not None:
-            return json.loads(self.copies.setdefault(name, json.dumps(make())))
+            if name not in self.copies:
+                self.copies[name] = json.loads(json.dumps(make()))
+                if self.cache is not None:
+                    self.cache.set(name, json.dumps(self.copies[name]))
+            return dict(self.copies[name])
         if self.cache is None:
             return make()
         entry = self.cache.get(self.key(name))

@@ -27,6 +27,7 @@ from luckyhit.load.signals.signal_table import CALL_HEADERS
 
 MOST_ATTEMPTS = 10
 _MOST_ROWS = 60
+_ALL_ANSWERED, _UNASKED_EACH, _ENOUGH_UNASKED = 6, 3, 4
 """Values of one parameter that may fail."""
 _MOST_QUERY_KEYS = 3
 _NO_SUCH_ID = "987654321"
@@ -129,7 +130,9 @@ def _read(route: ServiceRoute, state: Exploring) -> ReadRoute | None:
     if not ids:
         return None
     # Another value of the other parameters shows whether they are in the cache's keys.
-    values = [{**fixed[0], names[-1]: value} for value in spread(ids)] + [{**fixed[-1], names[-1]: ids[0]}]
+    values = [{**fixed[0], names[-1]: value} for value in _sample(path, names[-1], ids, state)] + [
+        {**fixed[-1], names[-1]: ids[0]}
+    ]
     sample = [(filled_path(route.path, each) + query, each) for each in values[: None if fixed[1:] else -1]]
     return _described(ReadRoute(route, path, ids, where=f"asked: {len(ids)} ids, samples answered 200"), sample, state)
 
@@ -148,7 +151,10 @@ def _keyed_by_query(route: ServiceRoute, state: Exploring) -> ReadRoute | None:
         ids = _ids(route, path, parameter.name, state)
         del state.skipped[before:]
         if len(ids) > 1:
-            sample = [(filled_path(path, {parameter.name: value}), {parameter.name: value}) for value in spread(ids)]
+            sample = [
+                (filled_path(path, {parameter.name: value}), {parameter.name: value})
+                for value in _sample(path, parameter.name, ids, state)
+            ]
             where = f"asked: {len(ids)} values of {parameter.name}, samples answered 200"
             return _described(ReadRoute(route, path, ids, where=where), sample, state)
     return None
@@ -170,6 +176,11 @@ def _ids(route: ServiceRoute, path: str, name: str, state: Exploring) -> tuple[s
         return known
     last = Answer(0)
     for attempt, value in enumerate(candidates(route, name, state.documents)):
+        # Some of a list that answers stay unasked: a process may keep a copy of what it was asked for.
+        unasked = attempt >= _ALL_ANSWERED and attempt % _UNASKED_EACH == 0 and not value.isdigit()
+        if unasked and len(answered) == attempt:
+            answered.append(value)
+            continue
         last = state.asker.get(filled_path(path, {name: value}))
         if last.status == 200 and last.body != state.answers_all:
             state.documents.setdefault(filled_path(path, {name: value}), last.document)
@@ -188,6 +199,12 @@ def _ids(route: ServiceRoute, path: str, name: str, state: Exploring) -> tuple[s
     ids = numbers_answered(answers_ok, answered)
     state.ids.setdefault(before, ids)
     return ids
+
+
+def _sample(path: str, name: str, ids: tuple[str, ...], state: Exploring) -> list[str]:
+    """A few ids far apart, of those that were not asked for yet if there are enough."""
+    unasked = tuple(value for value in ids if filled_path(path, {name: value}) not in state.documents)
+    return spread(unasked if len(unasked) >= _ENOUGH_UNASKED else ids)
 
 
 def _from_texts(answers_ok: Callable[[str], bool], rows: Sequence[tuple[str, ...]]) -> list[str]:
