@@ -183,10 +183,13 @@ def test_a_search_that_takes_any_text_has_no_key() -> None:
 
 def test_both_parameters_are_in_the_template(own: AnyCache) -> None:
     shops = ServiceRoute("GET", "/shops")
+    listed = ServiceRoute("GET", "/shops/{shop}/items", (Parameter("shop"),))
     stock = ServiceRoute("GET", "/shops/{shop}/items/{id}", (Parameter("shop"), ID))
     with Shop(own.url) as shop:
-        explored = asked(shop, ServiceEvidence(routes=(shops, stock)), cache=own)
-    read = next(read for read in explored.reads if "{" in read.path)
+        explored = asked(shop, ServiceEvidence(routes=(shops, listed, stock)), cache=own)
+    by_path = {read.route.path: read for read in explored.reads}
+    assert by_path[listed.path].ids == ("berlin", "paris")
+    read = by_path[stock.path]
     assert read.path == "/shops/berlin/items/{id}"
     assert keys(read.keys) == {("read", "stock:{shop}:{id}"), ("stored", "stock:{shop}:{id}")}
 

@@ -65,6 +65,8 @@ class Shop(Service):
             return {"name": path} if known else Reply({"error": "no such user"}, 404)
         if path.startswith("/plans/"):
             return {"plan": 1} if request.headers.get("x-tenant") == "north" else Reply({"error": "which tenant?"}, 422)
+        if of_shop := re.fullmatch(r"/shops/([^/]+)/items", path):
+            return [{"id": n} for n in range(1, 10)] if of_shop[1] in ("berlin", "paris") else []
         if path == "/shops":
             return {"shops": [{"code": "berlin"}, {"code": "paris"}]}
         if of_shop := re.fullmatch(r"/shops/(berlin|paris)/items/([1-9])", path):

@@ -176,6 +176,8 @@ def _ids(route: ServiceRoute, path: str, name: str, state: Exploring) -> tuple[s
         return known
     last = Answer(0)
     for attempt, value in enumerate(candidates(route, name, state.documents)):
+        if value.isdigit() and answered and not answered[0].isdigit():
+            break  # a list of texts: what answers to a number beside them is an empty page
         # Some of a list that answers stay unasked: a process may keep a copy of what it was asked for.
         unasked = attempt >= _ALL_ANSWERED and attempt % _UNASKED_EACH == 0 and not value.isdigit()
         if unasked and len(answered) == attempt:
