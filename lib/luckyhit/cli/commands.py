@@ -153,7 +153,7 @@ def new(
     """Write a commented case to data/cases/NAME.yml: a template to fill in, or with --start, --url, --openapi, --har or
     --log a case that is found out from this evidence and then checked. Outside a project, the working directory becomes
     one: it gets the notebooks and data/cases. The last line is the case's path."""
-    from luckyhit.cli.tasks import new_tasks
+    from luckyhit.cli.tasks import discover_tasks, new_tasks
 
     named = (start, url, openapi, har, log, host, python, env, header_env, dry_run, cwd != ".")
     if not any(named):
@@ -161,8 +161,6 @@ def new(
         return
     if example:
         raise ArgumentError("--example can't be combined with evidence", hint="Leave out one of them.")
-    from luckyhit.cli.tasks import discover_tasks
-
     sources = discover_tasks.Sources(
         start, url, openapi, har, log, host, cwd, python, tuple(env or ()), tuple(header_env or ())
     )

@@ -9,6 +9,7 @@ from typing import Any
 from luckyhit.case.values.placeholders import fill, fill_text
 from luckyhit.experiments.after_writes import settled_at
 from luckyhit.experiments.means.bench import Bench, Trial, every_key, lacking, observed, wait_until
+from luckyhit.experiments.means.routes import Key
 from luckyhit.experiments.repeats import ids
 from luckyhit.judge.diagnosis.outcome import Observations
 from luckyhit.judge.diagnosis.trials import growth
@@ -18,14 +19,16 @@ _FAR = 1_000_003
 _NEW_URLS = 420
 
 
-def absent_keys(bench: Bench) -> list[int]:
+def absent_keys(bench: Bench) -> list[Key]:
     """Keys under which there is nothing: those that the case names, else far above all that it names, if the write
     creates what is not there. Empty where it does not."""
     probe = bench.case.freshness
     if probe is not None and probe.absent is not None:
-        return list(range(probe.absent.keys.first, probe.absent.keys.last + 1))[:40]
-    last = max([bench.routes.keys[-1] if bench.routes.keys else 0, *bench.routes.workload_keys[-1:]])
-    keys = [last + _FAR + number for number in range(40)]
+        return [*probe.absent.keys.values[:40]]
+    numbers = [key for key in (*bench.routes.keys[-1:], *bench.routes.workload_keys[-1:]) if isinstance(key, int)]
+    keys: list[Key] = [max(numbers) + _FAR + number for number in range(40)] if numbers else []
+    if not keys:
+        return []
     if bench.read(keys[-1]).status not in _GONE:
         return []
     # Never read before, so that no absence of it can be stored.
@@ -33,7 +36,7 @@ def absent_keys(bench: Bench) -> list[int]:
     return keys[:-2] if created and bench.read(keys[-2]).status == 200 else []
 
 
-def _create(bench: Bench, key: int) -> bool:
+def _create(bench: Bench, key: Key) -> bool:
     """By the case's own creation, or by the probe's write."""
     probe = bench.case.freshness
     if probe is None or probe.absent is None:
@@ -102,7 +105,7 @@ def many_new_urls(bench: Bench, trials: int) -> list[Observations]:
     if len(keys) < 4 * trials:
         return [lacking("many-new-urls", "variants")]
 
-    def miss_ms(key: int) -> tuple[float, int]:
+    def miss_ms(key: Key) -> tuple[float, int]:
         reading = bench.read(key)
         return reading.ms, reading.row
 

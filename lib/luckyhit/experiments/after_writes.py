@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 
 from luckyhit.experiments.means.bench import SETTLED_S, Bench, Trial, Written, lacking, observed, wait_until
 from luckyhit.experiments.means.calls import Reading
-from luckyhit.experiments.means.routes import ReadRoute
-from luckyhit.experiments.means.traced import AFTERWARDS_S, Touched
+from luckyhit.experiments.means.routes import DiagnosedRead, Key
+from luckyhit.experiments.means.traced import AFTERWARDS_S, TouchedKeys
 from luckyhit.experiments.repeats import entry_keys, ids
 from luckyhit.judge.diagnosis.outcome import Observations
 from luckyhit.judge.diagnosis.trials import MANY_KEYS, ReadAfterWrite, after_write, touched_keys
@@ -57,10 +57,10 @@ def write_then_read(bench: Bench, trials: int) -> list[Observations]:
 
 def polled(
     bench: Bench,
-    key: int,
+    key: Key,
     written: Written,
     before: Callable[[], object] = lambda: None,
-    route: ReadRoute | None = None,
+    route: DiagnosedRead | None = None,
 ) -> list[Reading]:
     """Reads at once for a moment, then at growing intervals until old data has no excuse left; fresh ones end it early.
     `before`: done before each. Every third one takes a new connection."""
@@ -102,7 +102,7 @@ def stale(readings: Sequence[Reading], written: Written) -> bool | None:
     return None if version is None else version < written.version
 
 
-def _conditional(bench: Bench, key: int, warm: Reading, written: Written, readings: Sequence[Reading]) -> Trial:
+def _conditional(bench: Bench, key: Key, warm: Reading, written: Written, readings: Sequence[Reading]) -> Trial:
     """The first answer's validator, sent once the plain answer is new."""
     if stale(readings, written) is not False:
         return Trial(None)
@@ -145,7 +145,7 @@ def keys_read_and_deleted(bench: Bench, trials: int) -> list[Observations]:
     return [observed("keys-read-and-deleted", made, ids("keys-read-and-deleted"))]
 
 
-def _of_the_write(write: Touched, read: Touched, key: int) -> list[str]:
+def _of_the_write(write: TouchedKeys, read: TouchedKeys, key: Key) -> list[str]:
     """What the write changed of this thing: keys that the read uses, what it deletes, and what it stores under the
     thing's own number. A session or a counter that it stores beside is none of it; nor is the entry of another thing,
     which an earlier write may delete late."""
@@ -287,6 +287,6 @@ def write_then_each_variant(bench: Bench, trials: int) -> list[Observations]:
     return [observed("write-then-each-variant", made, ids("write-then-each-variant"))]
 
 
-def _same_thing(one: ReadRoute, other: ReadRoute) -> bool:
+def _same_thing(one: DiagnosedRead, other: DiagnosedRead) -> bool:
     """Whether two routes differ in their query alone."""
     return one.template.partition("?")[0] == other.template.partition("?")[0]

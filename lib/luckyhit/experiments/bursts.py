@@ -7,6 +7,7 @@ from statistics import median
 
 from luckyhit.experiments.means.bench import Bench, Trial, lacking, observed
 from luckyhit.experiments.means.calls import Reading
+from luckyhit.experiments.means.routes import Key
 from luckyhit.experiments.means.settings_in_force import doubled, ttl_setting, with_variable
 from luckyhit.experiments.repeats import entry_keys, ids
 from luckyhit.experiments.surroundings import serving_processes
@@ -17,12 +18,12 @@ READERS = 12
 _HITS_FROM = 0.5
 
 
-def at_once(bench: Bench, keys: list[int]) -> list[Reading]:
+def at_once(bench: Bench, keys: list[Key]) -> list[Reading]:
     """One read of each of these keys, begun together, each over a connection of its own."""
     readings: list[Reading] = []
     barrier = threading.Barrier(len(keys))
 
-    def read(key: int) -> None:
+    def read(key: Key) -> None:
         barrier.wait()
         readings.append(bench.read(key, fresh=True))
 

@@ -21,7 +21,7 @@ from luckyhit.case import Case
 from luckyhit.errors import ArgumentError, ServiceStopped, TargetError
 from luckyhit.experiments.experiment_table import EXECUTED
 from luckyhit.experiments.means.bench import Bench
-from luckyhit.experiments.means.calls import Calls
+from luckyhit.experiments.means.calls import Requester
 from luckyhit.experiments.means.command_relay import CommandRelay
 from luckyhit.experiments.means.routes import Routes, routes_of
 from luckyhit.experiments.means.traced import CacheView
@@ -146,7 +146,7 @@ def _bench(
         stack.settings = changing.settings_of(stack, "before")
         opened.enter_context(stack)
         declared = signals_of(case.target)
-        calls = Calls(
+        calls = Requester(
             stack.base_url, headers, client_options(case.target, stack.base_url, project), case.workload.timeout,
             headers_source(declared), case.target.worker_header,
         )  # fmt: skip

@@ -11,6 +11,7 @@ from luckyhit.experiments.after_writes import settled_at
 from luckyhit.experiments.means.bench import Bench, Trial, Written, lacking, observed, wait_until
 from luckyhit.experiments.means.calls import Reading
 from luckyhit.experiments.means.command_relay import Command
+from luckyhit.experiments.means.routes import Key
 from luckyhit.experiments.repeats import ids
 from luckyhit.judge.diagnosis.outcome import Observations
 from luckyhit.judge.diagnosis.trials import with_delay
@@ -62,7 +63,7 @@ def overlapping_reads(bench: Bench, trials: int) -> list[Observations]:
     return [observed("overlapping-reads", made, ids("overlapping-reads"), write_ms=round(write_s * 1000, 1))]
 
 
-def _old_afterwards(bench: Bench, key: int, written: Written, readings: list[Reading], fresh: str, old: str) -> Trial:
+def _old_afterwards(bench: Bench, key: Key, written: Written, readings: list[Reading], fresh: str, old: str) -> Trial:
     wait_until(settled_at(bench, written))
     after = [bench.read(key), bench.read(key)]
     if not written.accepted or after[-1].version is None:
@@ -84,7 +85,7 @@ def delay_the_delete_reply(bench: Bench, trials: int) -> list[Observations]:
 
 
 def _delayed(
-    bench: Bench, experiment: str, trials: int, delayed: Callable[[Bench, int], tuple[Written, list[Reading], bool]]
+    bench: Bench, experiment: str, trials: int, delayed: Callable[[Bench, Key], tuple[Written, list[Reading], bool]]
 ) -> Observations:
     if bench.relay is None:
         return lacking(experiment, "cache-relay")
@@ -110,7 +111,7 @@ def _delayed(
     return observed(experiment, made, ids(experiment))
 
 
-def _store_held(bench: Bench, key: int) -> tuple[Written, list[Reading], bool]:
+def _store_held(bench: Bench, key: Key) -> tuple[Written, list[Reading], bool]:
     assert bench.relay is not None
     looked_up: set[bytes] = set()
 
@@ -134,7 +135,7 @@ def _store_held(bench: Bench, key: int) -> tuple[Written, list[Reading], bool]:
     return written, readings, reached
 
 
-def _reply_held(bench: Bench, key: int) -> tuple[Written, list[Reading], bool]:
+def _reply_held(bench: Bench, key: Key) -> tuple[Written, list[Reading], bool]:
     assert bench.relay is not None
     bench.warm(key)
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from luckyhit.experiments.means.bench import Bench, Trial, lacking, observed
 from luckyhit.experiments.means.calls import Reading
+from luckyhit.experiments.means.routes import Key
 from luckyhit.experiments.means.settings_in_force import declared_ttl_s
-from luckyhit.experiments.means.traced import Touched
+from luckyhit.experiments.means.traced import TouchedKeys
 from luckyhit.judge.diagnosis.experiment_rows import EXPERIMENTS
 from luckyhit.judge.diagnosis.outcome import Observations
 from luckyhit.judge.diagnosis.trials import indicator, lifetime, repeated, stored_keys
@@ -63,7 +64,7 @@ def _says(bench: Bench, reading: Reading) -> Trial:
     return Trial(outcome, [reading.row], {"status_said": reading.cache, "database_calls": reading.db_calls})
 
 
-def _headers(bench: Bench, key: int, readings: Sequence[Reading], stored: Sequence[tuple[str, ...]]) -> Trial:
+def _headers(bench: Bench, key: Key, readings: Sequence[Reading], stored: Sequence[tuple[str, ...]]) -> Trial:
     """Whether later readers get the value that belonged to the first one."""
     kept = {
         name: value
@@ -102,6 +103,6 @@ def entry_lifetime(bench: Bench, trials: int) -> list[Observations]:
     return [observed("entry-lifetime", made, ids("entry-lifetime"))]
 
 
-def entry_keys(touched: Touched) -> tuple[str, ...]:
+def entry_keys(touched: TouchedKeys) -> tuple[str, ...]:
     """The keys of a load's entry: looked up and then stored; else all that were stored."""
     return tuple(key for key in touched.stored if key in touched.read) or touched.stored

@@ -7,6 +7,7 @@ import time
 from luckyhit.experiments.after_writes import settled_at
 from luckyhit.experiments.means.bench import Bench, Trial, Written, every_key, lacking, observed, wait_until
 from luckyhit.experiments.means.calls import Reading
+from luckyhit.experiments.means.routes import Key
 from luckyhit.experiments.means.settings_in_force import with_variable, worker_setting
 from luckyhit.experiments.repeats import ids
 from luckyhit.judge.diagnosis.outcome import Observations
@@ -16,7 +17,7 @@ _READERS = 12
 _FILL = 300
 
 
-def _old_key(bench: Bench) -> tuple[int, Written, list[Reading]]:
+def _old_key(bench: Bench) -> tuple[Key, Written, list[Reading]]:
     """A warm key that was written; answers over several connections, once the bound is over."""
     key = bench.take()
     for _ in range(_READERS // 2):

@@ -11,7 +11,7 @@ from typing import Any
 
 from luckyhit.experiments.means.bench import Bench, Trial, lacking, observed
 from luckyhit.experiments.means.calls import Reading
-from luckyhit.experiments.means.routes import ReadRoute
+from luckyhit.experiments.means.routes import DiagnosedRead
 from luckyhit.experiments.repeats import ids
 from luckyhit.judge.diagnosis.outcome import Observations
 
@@ -30,7 +30,7 @@ _NUMBER = re.compile(r"([?&][^=&]+=)(\d+)")
 class Ask:
     """One variant of a request."""
 
-    route: ReadRoute
+    route: DiagnosedRead
     path: str
     headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -82,7 +82,7 @@ def _pairs(bench: Bench) -> Iterator[tuple[str, tuple[Ask, Ask]]]:
         yield name if name != "query" else values[0].partition("=")[0], (asks[0], asks[1])
 
 
-def _query(route: ReadRoute) -> str:
+def _query(route: DiagnosedRead) -> str:
     return route.template.partition("?")[2] or "no query"
 
 

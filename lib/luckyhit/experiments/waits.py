@@ -6,6 +6,7 @@ import time
 
 from luckyhit.experiments.after_writes import settled_at, stale
 from luckyhit.experiments.means.bench import Bench, Trial, Written, lacking, observed, wait_until
+from luckyhit.experiments.means.routes import Key
 from luckyhit.experiments.repeats import entry_keys, ids
 from luckyhit.judge.diagnosis.outcome import Observations
 from luckyhit.judge.diagnosis.trials import stale_window
@@ -47,9 +48,9 @@ def _watched(bench: Bench, experiment: str, trials: int, life_s: float, *, sibli
     keys = [bench.take() for _ in range(trials)]
     others = _siblings(bench, keys) if siblings else {}
     bench.empty()  # or the siblings are stored already, and asking for them stores nothing
-    written: dict[int, Written] = {}
+    written: dict[Key, Written] = {}
     rows = {key: [bench.warm(key).row] for key in keys}
-    until: dict[int, float | None] = dict.fromkeys(keys)
+    until: dict[Key, float | None] = dict.fromkeys(keys)
     for key in keys:
         write = bench.write(key)
         if write.accepted:
@@ -78,10 +79,10 @@ def _watched(bench: Bench, experiment: str, trials: int, life_s: float, *, sibli
     return observed(experiment, made, ids(experiment))
 
 
-def _siblings(bench: Bench, keys: list[int]) -> dict[int, list[int]]:
+def _siblings(bench: Bench, keys: list[Key]) -> dict[Key, list[Key]]:
     """For each key others whose entries are in the same key of the cache."""
-    by_entry: dict[str, list[int]] = {}
-    place: dict[int, tuple[str, ...]] = {}
+    by_entry: dict[str, list[Key]] = {}
+    place: dict[Key, tuple[str, ...]] = {}
     wanted: set[str] = set()
     for key in keys:
         place[key] = entry_keys(bench.traced_read(key)[0])

@@ -13,7 +13,7 @@ from typing import Any
 
 from luckyhit.errors import RunUnreadable
 from luckyhit.records.diagnosis import Diagnosis, ExperimentRecord, load_diagnosis
-from luckyhit.records.experiment_rows import EXPERIMENT_TABLE
+from luckyhit.records.experiment_requests import EXPERIMENT_TABLE
 from luckyhit.records.parquet import read_table
 from luckyhit.text.experiment_words import NEED_WORDS, OUTCOME_WORDS, QUESTIONS
 from luckyhit.text.fault_words import FAULT_WORDS

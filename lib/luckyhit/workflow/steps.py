@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from types import ModuleType
 from typing import Any
 
 from luckyhit import change as changing
@@ -99,10 +100,16 @@ def measure_baseline(run: CaseRun, project: Project, progress: Progress, sources
             _observed_only(run)
         else:
             measuring.show("working out what the plan can decide")
-            from luckyhit.workflow import planning  # imports the judge, which is loaded by now
-
+            planning = _planning()
             for text in planning.lines_of(planning.plan_again(run)):
                 run.progress(text, stays=True)
+
+
+def _planning() -> ModuleType:
+    """Imports the judge, which is loaded by the time that this is called."""
+    from luckyhit.workflow import planning
+
+    return planning
 
 
 def measure_change(run: CaseRun, project: Project, progress: Progress, sources: Sources | None = None) -> None:
@@ -130,8 +137,7 @@ def measure_change(run: CaseRun, project: Project, progress: Progress, sources: 
             names["after"] = "after"
         with imported_meanwhile():
             started = start_stacks(step, names)
-        from luckyhit.workflow import planning  # imports the judge, which is loaded by now
-
+        planning = _planning()
         changed = started.get("after", started["before"])
         for stack in started.values():
             changing.prepare(stack)

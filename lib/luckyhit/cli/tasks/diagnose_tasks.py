@@ -13,7 +13,7 @@ from luckyhit.project import Project
 from luckyhit.records.diagnosis import DiagnosisConclusion, diagnosis_document
 from luckyhit.report.diagnosis_view import DIAGNOSIS_FILE, diagnosis_rows, text_of, view_of
 from luckyhit.text.experiment_words import QUESTIONS
-from luckyhit.workflow.diagnosis import budget_of, diagnose_case
+from luckyhit.workflow.case_diagnosis import budget_of, diagnose_case
 
 
 def diagnose(case: str, *, budget: str, seed: int | None, outage: bool, fail_on: str, as_json: bool) -> None:

@@ -16,13 +16,14 @@ from typing import Any
 from luckyhit.case import Case
 from luckyhit.case.values.placeholders import fill, fill_text
 from luckyhit.errors import TargetError
-from luckyhit.experiments.means.calls import Calls, Reading
+from luckyhit.experiments.means.calls import Reading, Requester
 from luckyhit.experiments.means.command_relay import CommandRelay
-from luckyhit.experiments.means.routes import ReadRoute, Routes
-from luckyhit.experiments.means.traced import AFTERWARDS_S, CacheView, Touched
+from luckyhit.experiments.means.routes import DiagnosedRead, Key, Routes
+from luckyhit.experiments.means.traced import AFTERWARDS_S, CacheView, TouchedKeys
 from luckyhit.judge.diagnosis.outcome import Observations, RowReference
-from luckyhit.records.experiment_rows import EXPERIMENT_TABLE
+from luckyhit.records.experiment_requests import EXPERIMENT_TABLE
 from luckyhit.system import Stack
+from luckyhit.text.json_values import leaves
 
 _FEW_KEYS = 60
 FILLS_WITHIN_S = 4.0
@@ -68,27 +69,27 @@ class Bench:
     """One service on a stack of our own. `route`: the read that is diagnosed."""
 
     def __init__(
-        self, case: Case, stack: Stack, calls: Calls, routes: Routes, cache: CacheView | None,
+        self, case: Case, stack: Stack, calls: Requester, routes: Routes, cache: CacheView | None,
         relay: CommandRelay | None, seed: int,
     ) -> None:  # fmt: skip
         self.case, self.stack, self.calls, self.routes = case, stack, calls, routes
         self.cache, self.relay = cache, relay
         self.random = random.Random(seed)
-        self.route: ReadRoute = (routes.diagnosable or routes.reads)[0]
+        self.route: DiagnosedRead = (routes.diagnosable or routes.reads)[0]
         self.costs = Costs()
         self.configured = _configured(calls, case)
         self.bound_s = case.freshness.within if case.freshness is not None else 0.0
         self.late_s = SETTLED_S
         """So long after the declared bound a read that is old has no excuse left."""
         self._versions = count(routes.first_version + 10)
-        self.absent: list[int] | None = None
+        self.absent: list[Key] | None = None
         """Keys under which there is nothing yet; None where they were not looked for."""
-        self._keys: list[int] = []
+        self._keys: list[Key] = []
         self._lock = threading.Lock()
 
     # keys
 
-    def take(self) -> int:
+    def take(self) -> Key:
         """A key that no experiment used yet. Once all are used, the cache is emptied and they begin anew."""
         with self._lock:
             if not self._keys:
@@ -105,7 +106,7 @@ class Bench:
 
     # requests
 
-    def read(self, key: int, route: ReadRoute | None = None, *, fresh: bool = False, **options: Any) -> Reading:
+    def read(self, key: Key, route: DiagnosedRead | None = None, *, fresh: bool = False, **options: Any) -> Reading:
         chosen = route or self.route
         headers = {**chosen.headers, **options.pop("headers", {})}
         path = options.pop("path", None) or chosen.path(key)
@@ -113,29 +114,29 @@ class Bench:
             path, route=chosen.name, key=str(key), reader=chosen.reader, headers=headers, fresh=fresh, **options
         )
 
-    def write(self, key: int, version: int | None = None) -> Written:
+    def write(self, key: Key, version: int | None = None) -> Written:
         """Write the next version. Raises TargetError where no write is declared."""
         write = self.routes.write
         if write is None or write.path is None:
             raise TargetError("this case declares no write through the service")
         with self._lock:
             number = next(self._versions) if version is None else version
-        values: dict[str, Any] = {"key": key, "version": number}
+        values: dict[str, Any] = {"key": key, "version": number, "number": number}
         body: Any = None
         if isinstance(write.body, str):
             body = fill_text(write.body, values).encode()
         elif write.body is not None:
             body = fill(write.body, values)
         headers = {name: fill_text(value, values) for name, value in write.headers.items()}
-        if isinstance(body, (dict, list)) and not any(name.lower() == "content-type" for name in headers):
-            body, headers = json.dumps(body).encode(), {**headers, "content-type": "application/json"}
+        if body is not None and not isinstance(body, bytes):
+            body, headers = json.dumps(body).encode(), {"content-type": "application/json", **headers}
         reading = self.calls.send(
             write.method, fill_text(write.path, values), key=str(key), body=body, headers=headers, written=number
         )
         accepted = reading.status in write.statuses
         return Written(number, reading.done_s, accepted, reading.row, reading.status, reading.ms)
 
-    def warm(self, key: int, times: int = 2) -> Reading:
+    def warm(self, key: Key, times: int = 2) -> Reading:
         """Read until it should be stored; the last answer."""
         for _ in range(times):
             reading = self.read(key)
@@ -148,7 +149,7 @@ class Bench:
             self.cache.empty()
             self.calls.note("empty", "all keys of the cache deleted")
 
-    def fill(self, keys: Sequence[int], *, within_s: float = FILLS_WITHIN_S) -> int:
+    def fill(self, keys: Sequence[Key], *, within_s: float = FILLS_WITHIN_S) -> int:
         """Read these keys, as far as the time suffices; how many were read."""
         begun_s = time.monotonic()
         for number, key in enumerate(keys):
@@ -157,19 +158,19 @@ class Bench:
             self.read(key)
         return len(keys)
 
-    def traced_read(self, key: int, *, fresh: bool = False) -> tuple[Touched, Reading]:
+    def traced_read(self, key: Key, *, fresh: bool = False) -> tuple[TouchedKeys, Reading]:
         """A read that runs alone, and what it does in the cache."""
         readings: list[Reading] = []
         touched = self.touched(lambda: readings.append(self.read(key, fresh=fresh)))
         return touched, readings[0]
 
-    def traced_write(self, key: int) -> tuple[Touched, Written]:
+    def traced_write(self, key: Key) -> tuple[TouchedKeys, Written]:
         """The same for a write, with what it does after its acknowledgement."""
         writes: list[Written] = []
         touched = self.touched(lambda: writes.append(self.write(key)), afterwards_s=AFTERWARDS_S)
         return touched, writes[0]
 
-    def touched(self, do: Callable[[], object], *, afterwards_s: float = 0.0) -> Touched:
+    def touched(self, do: Callable[[], object], *, afterwards_s: float = 0.0) -> TouchedKeys:
         """What `do` does in the cache. Raises TargetError without a cache of our own."""
         if self.cache is None:
             raise TargetError("the commands of this cache can't be seen")
@@ -215,7 +216,7 @@ class Bench:
             return list(pool.map(lambda _: one(), range(trials)))
 
 
-def _configured(calls: Calls, case: Case) -> dict[str, str]:
+def _configured(calls: Requester, case: Case) -> dict[str, str]:
     """What the service says of its own settings (`target.config`): names in capital letters, on whatever level."""
     if case.target.config is None:
         return {}
@@ -223,17 +224,8 @@ def _configured(calls: Calls, case: Case) -> dict[str, str]:
         document = json.loads(calls.read(case.target.config).body)
     except ValueError:
         return {}
-    values: dict[str, str] = {}
-    parts = [document]
-    while parts:
-        part = parts.pop()
-        if isinstance(part, dict):
-            parts += part.values()
-            plain = {name: value for name, value in part.items() if isinstance(value, str | int | float)}
-            values |= {str(name).upper(): str(value) for name, value in plain.items()}
-        elif isinstance(part, list):
-            parts += part
-    return values
+    known = ((path[-1], value) for path, value in leaves(document) if path and value is not None)
+    return {str(name).upper(): str(value) for name, value in known}
 
 
 def observed(experiment: str, trials: Iterable[Trial], order: Sequence[str], **facts: Any) -> Observations:
@@ -253,7 +245,7 @@ def observed(experiment: str, trials: Iterable[Trial], order: Sequence[str], **f
     )
 
 
-def every_key(bench: Bench) -> list[int]:
+def every_key(bench: Bench) -> list[Key]:
     """The workload's keys and the probe's, each once."""
     return list(dict.fromkeys([*bench.routes.workload_keys, *bench.routes.keys]))
 

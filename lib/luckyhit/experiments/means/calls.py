@@ -45,7 +45,7 @@ class Reading:
         return 200 <= self.status < 300 or self.status == 304
 
 
-class Calls:
+class Requester:
     """Sends requests to one service, from several threads if need be. `options` go to httpx.Client.
 
     `experiment`: the id that new rows get. `rows`: those so far, as `EXPERIMENT_REQUESTS` has them.

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from luckyhit.case import Case
 from luckyhit.case.freshness import VersionRead, VersionWrite
@@ -12,11 +11,13 @@ from luckyhit.case.values.placeholders import fill_text
 from luckyhit.case.workload import Route
 from luckyhit.load.bodies.versions import VersionReader
 
+Key = int | str
+"""Value of `{key}`."""
 _MOST_KEYS = 20_000
 
 
 @dataclass(frozen=True)
-class ReadRoute:
+class DiagnosedRead:
     """A GET with `{key}` in its path. `reader`: None where its answers have no version."""
 
     name: str
@@ -24,7 +25,7 @@ class ReadRoute:
     reader: VersionReader | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
-    def path(self, key: int) -> str:
+    def path(self, key: Key) -> str:
         return fill_text(self.template, {"key": str(key)})
 
 
@@ -34,14 +35,14 @@ class Routes:
     where it goes round the service. `keys`: those that nobody else reads, in order. `workload_keys`: those of the
     workload."""
 
-    reads: tuple[ReadRoute, ...]
+    reads: tuple[DiagnosedRead, ...]
     write: VersionWrite | None
-    keys: range
+    keys: Sequence[Key]
     first_version: int
-    workload_keys: range
+    workload_keys: Sequence[Key]
 
     @property
-    def diagnosable(self) -> tuple[ReadRoute, ...]:
+    def diagnosable(self) -> tuple[DiagnosedRead, ...]:
         """The reads in which a written version shows."""
         return tuple(read for read in self.reads if read.reader is not None)
 
@@ -55,11 +56,11 @@ def routes_of(case: Case) -> Routes:
     headers = {route.path: dict(route.headers) for route in reads if not _filled(route.headers)}
     if probe is not None:
         own = [
-            ReadRoute(read.name, read.path, VersionReader(read), headers.get(read.path, {}))
+            DiagnosedRead(read.name, read.path, VersionReader(read), headers.get(read.path, {}))
             for read in probe.reads
             if "{key}" in read.path
         ]
-        keys = range(probe.keys.first, probe.keys.last + 1)[:_MOST_KEYS]
+        keys: Sequence[Key] = probe.keys.values[:_MOST_KEYS]
         write = probe.write if probe.write.path is not None else None
         first_version = probe.first_version
     else:
@@ -68,7 +69,7 @@ def routes_of(case: Case) -> Routes:
         write, first_version = _write_of(workload), 1_000_000
     known = {read.template for read in own}
     others = [
-        ReadRoute(route.name, route.path, None, headers.get(route.path, {})) for route in reads
+        DiagnosedRead(route.name, route.path, None, headers.get(route.path, {})) for route in reads
         if route.path not in known and "{number}" not in route.path
     ]  # fmt: skip
     return Routes((*own, *others), write, keys, first_version, max(ranges, key=len, default=keys)[:_MOST_KEYS])
@@ -78,24 +79,17 @@ def _filled(headers: Mapping[str, str]) -> bool:
     return any("{" in value for value in headers.values())
 
 
-def _shown(route: Route) -> ReadRoute:
+def _shown(route: Route) -> DiagnosedRead:
     read = VersionRead(name=route.name, path=route.path, version=route.version)
-    return ReadRoute(route.name, route.path, VersionReader(read), dict(route.headers))
+    return DiagnosedRead(route.name, route.path, VersionReader(read), dict(route.headers))
 
 
 def _write_of(workload: list[Route]) -> VersionWrite | None:
-    """The first write whose value is the workload's `{number}`, as a probe's write."""
+    """The first write whose value is the workload's `{number}`, as the probe's write; its texts keep that name."""
     for route in workload:
         if route.method != "GET" and route.version and "{key}" in route.path:
-            body: Any = _versioned(route.body)
             status = route.response.status if route.response is not None else [200, 201, 202, 204]
-            return VersionWrite(method=route.method, path=_versioned(route.path), body=body, status=status)
+            return VersionWrite.model_construct(
+                method=route.method, path=route.path, body=route.body, headers=dict(route.headers), status=status
+            )
     return None
-
-
-def _versioned(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.replace("{number}", "{version}")
-    if isinstance(value, dict):
-        return {name: _versioned(part) for name, part in value.items()}
-    return [_versioned(part) for part in value] if isinstance(value, list) else value

@@ -13,7 +13,7 @@ AFTERWARDS_S = 0.15
 
 
 @dataclass(frozen=True)
-class Touched:
+class TouchedKeys:
     """Keys by what was done with them, in order, each once. `flushed`: all keys were deleted at once. `names`: the
     commands that stored."""
 
@@ -33,7 +33,7 @@ class Touched:
         return tuple(dict.fromkeys((*self.stored, *self.deleted)))
 
 
-def touched_by(commands: list[KeyCommand]) -> Touched:
+def touched_by(commands: list[KeyCommand]) -> TouchedKeys:
     """A key that one request both stores without having read it, and deletes, is a lock that it held."""
     flushed = any(command.keys == ("*",) for command in commands)
     read, stored, deleted = (
@@ -43,7 +43,7 @@ def touched_by(commands: list[KeyCommand]) -> Touched:
     order = {key: command.verb for command in reversed(commands) for key in command.keys}
     last = {key: command.verb for command in commands for key in command.keys}
     locks = {key for key in stored if order[key] == "stored" and last[key] == "deleted"}
-    return Touched(
+    return TouchedKeys(
         tuple(key for key in read if key not in locks),
         tuple(key for key in stored if key not in locks),
         tuple(key for key in deleted if key not in locks),
@@ -69,7 +69,7 @@ class CacheView:
     def subscribers(self) -> int:
         return self._commands.subscribers()
 
-    def during(self, do: Callable[[], object], *, afterwards_s: float = 0.0) -> Touched:
+    def during(self, do: Callable[[], object], *, afterwards_s: float = 0.0) -> TouchedKeys:
         """What `do` did, and what came within `afterwards_s` of its end."""
         with self._commands.window() as window:
             do()

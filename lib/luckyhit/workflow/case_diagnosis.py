@@ -19,7 +19,7 @@ from luckyhit.errors import ArgumentError
 from luckyhit.experiments.diagnosing import BUDGET_S, Diagnosed, Progress, diagnose
 from luckyhit.project import Project
 from luckyhit.records.diagnosis import Diagnosis, diagnosis_document, load_diagnosis
-from luckyhit.records.experiment_rows import EXPERIMENT_REQUESTS
+from luckyhit.records.experiment_requests import EXPERIMENT_REQUESTS
 from luckyhit.records.parquet import table_of, write_table
 from luckyhit.report.diagnosis_view import DIAGNOSIS_FILE, EXPERIMENTS_FILE
 from luckyhit.scrub.redactor import Redactor
