@@ -129,7 +129,9 @@ class Bench:
         headers = {name: fill_text(value, values) for name, value in write.headers.items()}
         if isinstance(body, (dict, list)) and not any(name.lower() == "content-type" for name in headers):
             body, headers = json.dumps(body).encode(), {**headers, "content-type": "application/json"}
-        reading = self.calls.send(write.method, fill_text(write.path, values), key=str(key), body=body, headers=headers)
+        reading = self.calls.send(
+            write.method, fill_text(write.path, values), key=str(key), body=body, headers=headers, written=number
+        )
         accepted = reading.status in write.statuses
         return Written(number, reading.done_s, accepted, reading.row, reading.status, reading.ms)
 
