@@ -38,6 +38,7 @@ from luckyhit.records.manifest import Manifest, State, load_manifest
 from luckyhit.records.parquet import counters_by_block, nullable_integers, one_ahead, read_parts, row_count
 from luckyhit.records.schemas import SCHEMAS, Table
 from luckyhit.records.trace import TRACE, Trace, load_trace
+from luckyhit.text.json_values import is_object
 
 if TYPE_CHECKING:
     import pandas as pd  # imported where it is needed: the load engine, which never does, starts for each block
@@ -219,7 +220,7 @@ class Run:
             return None, []
         except (OSError, ValueError, RecursionError) as error:
             raise RunUnreadable(f"{TRACE} of {self.id} can't be read: {error}") from None
-        if not isinstance(document, dict):
+        if not is_object(document):
             raise RunUnreadable(f"{TRACE} of {self.id} is not an object")
         return load_trace(document)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pyarrow as pa
 
 from luckyhit import records
-from luckyhit.case.values.key_templates import key_template
+from luckyhit.case.values.cache_key_templates import key_template
 from luckyhit.judge.service_map import Edge, Node, ServiceMap, service_map
 from luckyhit.report.figures.figure_rows import FIGURES
 from luckyhit.report.recorded import Recorded

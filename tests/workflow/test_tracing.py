@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from luckyhit.case_run import CaseRun
+from luckyhit.change import Journal
 from luckyhit.project import Project
 from luckyhit.records.trace import TRACE, Trace, TracedRoute
 from luckyhit.report.figures import service_map as figure
@@ -171,9 +172,11 @@ def test_a_damaged_trace_leaves_the_rest(good: CaseRun, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_service_that_can_not_be_traced_is_measured_all_the_same(tmp_path: Path) -> None:
-    run, project = new_run(tmp_path, "particular")
+@pytest.mark.parametrize(("faults", "unknown"), [("", []), ("particular", ["not-started"])], ids=["traced", "not"])
+def test_the_baseline_is_measured_after_it(faults: str, unknown: list[str], tmp_path: Path) -> None:
+    run, project = new_run(tmp_path, faults, freshness=PROBE)
     measure_baseline(run, project, lambda *_: None)
-    trace, _ = run.load_trace()
-    assert trace is not None and trace.unknown == ["not-started"]
-    assert run.blocks("baseline") and run.manifest.failure is None
+    assert trace_in(run).unknown == unknown
+    assert run.blocks("baseline") == [0] and run.manifest.failure is None
+    assert not Journal(run.path / "journal.jsonl").open_steps()
+    assert len(service_map(recorded(run)))

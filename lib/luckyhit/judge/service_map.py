@@ -16,7 +16,7 @@ import pandas as pd
 
 from luckyhit.case import Case
 from luckyhit.case.freshness import EXPOSED
-from luckyhit.case.values.key_templates import key_template
+from luckyhit.case.values.cache_key_templates import key_template
 from luckyhit.judge.cache_events.keyspace_log import FLUSHED
 from luckyhit.judge.cache_events.write_events import events_around_writes
 from luckyhit.records.trace import Trace, TracedRoute

@@ -37,8 +37,8 @@ aiocache, cashews; SQLAlchemy, Django's database layer, sqlite3, aiosqlite, psyc
 mysqlclient. For all others there are `cache_lookup(found, key)` and `database_call()`. Where a database may be asked
 that is not watched, there is no `X-DB-Calls`.
 
-It costs about {cost_us} microseconds a request by itself; a service that does nothing but one lookup serves a tenth
-fewer requests with it.
+It costs about {cost_us} microseconds a request by itself; a service that does nothing but one lookup serves about a
+tenth fewer requests with it.
 
 Written by Lucky Hit's `luckyhit visibility {framework}` (MIT licence). It is yours: keep it, change it.
 """

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from luckyhit.case import Case
-from luckyhit.case.values.key_templates import common_templates, fits
+from luckyhit.case.values.cache_key_templates import common_templates, fits
 from luckyhit.records.trace import KeyVerb, Trace, TracedRead, TracedRoute, TracedStatement, TracedWrite
 from luckyhit.visibility.libraries import CACHES, DATABASES, UNWATCHED_DRIVERS
 from luckyhit.workflow.tracing.asked import Asked, AskedRequest

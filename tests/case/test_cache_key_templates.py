@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from luckyhit.case.values.key_templates import common_templates, fits
+from luckyhit.case.values.cache_key_templates import common_templates, fits
 
 DIGEST = ("5d41402abc4b2a76b9719d911017c592", "7d793037a0760186574b0282f2f435e7")
 TEMPLATES = {
