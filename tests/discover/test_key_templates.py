@@ -69,7 +69,8 @@ def test_templates_fill_in_to_the_keys(before: str, after: str) -> None:
     ids = ("3", "71", "20481")
     requests = [Touched({"id": one}, frozenset({("read", f"{before}{one}{after}")})) for one in ids]
     (use,) = key_templates(requests)
-    if "*" not in before + after:
+    # With hexadecimal digits around it, a number may be a part of a digest.
+    if "*" not in before + after and not use.hashed:
         assert {fill_text(use.template, {"id": one}) for one in ids} == {f"{before}{one}{after}" for one in ids}
 
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Sequence
 
-from luckyhit.experiments.means.bench import Bench, Trial, Written, lacking, observed, wait_until
+from luckyhit.experiments.means.bench import SETTLED_S, Bench, Trial, Written, lacking, observed, wait_until
 from luckyhit.experiments.means.calls import Reading
 from luckyhit.experiments.means.routes import ReadRoute
 from luckyhit.experiments.means.traced import AFTERWARDS_S, Touched
 from luckyhit.experiments.repeats import entry_keys, ids
 from luckyhit.judge.diagnosis.outcome import Observations
-from luckyhit.judge.diagnosis.trials import ReadAfterWrite, after_write, touched_keys
+from luckyhit.judge.diagnosis.trials import MANY_KEYS, ReadAfterWrite, after_write, touched_keys
 
-SETTLED_S = 0.4
-"""So long after the declared bound a read that is old has no excuse left."""
+_WATCHED_S = 1.5
+"""So long beyond the declared bound reads are watched for one that is late, but comes."""
 _CLOSE_S = 0.12
 """Reads follow each other at once for so long: an acknowledgement before its commit is some ten milliseconds early."""
 _AT_ONCE = 4
@@ -26,7 +27,7 @@ _SPREAD = 24
 
 def settled_at(bench: Bench, written: Written) -> float:
     """When the declared staleness is over, on the monotonic clock."""
-    return written.acked_s + bench.bound_s * 1.1 + SETTLED_S
+    return written.acked_s + bench.bound_s * 1.1 + bench.late_s
 
 
 def write_then_read(bench: Bench, trials: int) -> list[Observations]:
@@ -42,7 +43,10 @@ def write_then_read(bench: Bench, trials: int) -> list[Observations]:
         conditional.append(_conditional(bench, key, warm, written, readings))
         return freshness_of(bench, written, warm, readings)
 
+    bench.late_s = max(bench.late_s, _WATCHED_S)
     made = bench.each(trials, one, at_once=_AT_ONCE if bench.bound_s < _LONG_S else 3 * _AT_ONCE)
+    late = [float(trial.facts.get("old_until_ms") or 0) for trial in made if trial.outcome == "first-read-stale"]
+    bench.late_s = max(SETTLED_S, 1.5 * max(late, default=0.0) / 1000 + 0.2)
     results = [observed("write-then-read", made, ids("write-then-read"))]
     if any(trial.outcome for trial in conditional):
         results.append(observed("write-then-conditional-read", conditional, ids("write-then-conditional-read")))
@@ -142,10 +146,14 @@ def keys_read_and_deleted(bench: Bench, trials: int) -> list[Observations]:
 
 
 def _of_the_write(write: Touched, read: Touched, key: int) -> list[str]:
-    """What the write changed of this thing: keys that the read uses, all that it deletes, and what it stores under the
-    thing's own number. A session or a counter that it stores beside is none of it."""
+    """What the write changed of this thing: keys that the read uses, what it deletes, and what it stores under the
+    thing's own number. A session or a counter that it stores beside is none of it; nor is the entry of another thing,
+    which an earlier write may delete late."""
     own = [name for name in write.stored if name in read.entries or str(key) in name]
-    return list(dict.fromkeys([*write.deleted, *own]))
+    alike = [re.compile(re.escape(name).replace(str(key), r"\d+")) for name in read.entries if str(key) in name]
+    others = {name for name in write.deleted if name not in read.entries and any(one.fullmatch(name) for one in alike)}
+    deleted = [name for name in write.deleted if name not in others or len(others) >= MANY_KEYS]
+    return list(dict.fromkeys([*deleted, *own]))
 
 
 def delete_the_read_key(bench: Bench, trials: int) -> list[Observations]:

@@ -165,7 +165,7 @@ def _experiments(bench: Bench, state: _State, progress: Progress, *, outage: boo
     state.needs = met_needs(bench, outage=outage)
     state.durations = durations_s(bench)
     for look in looks(state.means):
-        if look.id in EXECUTED:
+        if look.id in EXECUTED and state.means.budget_s > look.seconds:
             _make(bench, state, look, progress)
     while True:
         step = next_experiment(state.elimination, state.means)

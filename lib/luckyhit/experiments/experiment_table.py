@@ -33,7 +33,7 @@ EXECUTED: Mapping[str, Execute] = {
     "repeat-request": repeats.repeat_request,
     "keys-of-a-repeat": repeats.repeat_request,
     "header-against-body": repeats.repeat_request,
-    "same-headers-for-two": repeats.same_headers_for_two,
+    "same-headers-for-two": repeats.repeat_request,
     "entry-lifetime": repeats.entry_lifetime,
     "vary-one-dimension": variants.vary_one_dimension,
     "burst-on-cold-key": bursts.burst_on_cold_key,

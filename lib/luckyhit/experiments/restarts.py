@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from luckyhit.experiments.after_writes import settled_at
 from luckyhit.experiments.means.bench import Bench, Trial, Written, every_key, lacking, observed, wait_until
 from luckyhit.experiments.means.calls import Reading
@@ -74,25 +76,30 @@ def cut_the_signal(bench: Bench, trials: int) -> list[Observations]:
     if bench.relay is None:
         return [lacking("cut-the-signal", "cache-relay")]
     made = []
-    for _ in range(trials):
+    for _ in range(2):
         _, written, readings = _old_key(bench)
         if _any_old(written, readings):
             made.append(Trial("stale-as-before", [written.row, readings[-1].row]))
-            continue
-        key = bench.take()
+    if made:
+        return [observed("cut-the-signal", made * trials, ids("cut-the-signal"))]
+    keys = [bench.take() for _ in range(trials)]
+    for key in keys:
         for _ in range(_READERS // 2):
             bench.read(key, fresh=True)
-        cut = bench.relay.cut_subscribers()
-        row = bench.calls.note("cut", f"{cut} subscribed connections cut")
-        if not cut:
-            return [lacking("cut-the-signal", "cache-relay")]
-        written = bench.write(key)
-        if not written.accepted:
-            continue
-        wait_until(settled_at(bench, written) + _RECONNECTS_WITHIN_S)
-        after = [bench.read(key, fresh=True) for _ in range(_READERS)]
-        outcome = "stale-since-cut" if _any_old(written, after) else "fresh-after-cut"
-        made.append(Trial(outcome, [row, written.row, after[-1].row], {"connections_cut": cut}))
+    cut = bench.relay.cut_subscribers()
+    row = bench.calls.note("cut", f"{cut} subscribed connections cut")
+    if not cut:
+        return [lacking("cut-the-signal", "cache-relay")]
+    try:
+        writes = {key: bench.write(key) for key in keys}
+        time.sleep(_RECONNECTS_WITHIN_S)
+        for key, written in writes.items():
+            wait_until(settled_at(bench, written))
+            after = [bench.read(key, fresh=True) for _ in range(_READERS)]
+            outcome = "stale-since-cut" if _any_old(written, after) else "fresh-after-cut"
+            made.append(Trial(outcome, [row, written.row, after[-1].row], {"connections_cut": cut}))
+    finally:
+        bench.stack.restart(bench.stack.settings)  # or it stays without messages
     return [observed("cut-the-signal", made, ids("cut-the-signal"))]
 
 

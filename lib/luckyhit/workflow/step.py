@@ -6,7 +6,7 @@ import os
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from luckyhit import change as changing
 from luckyhit.atomic import write_atomically
@@ -28,7 +28,8 @@ STOP = "stop"
 @dataclass
 class RunningStep:
     """The resources of one step. `originals`: by stack, the values of the probe's cold keys before the probe.
-    `sources`: where each arm's revision is checked out already, if the caller keeps the worktrees."""
+    `sources`: where each arm's revision is checked out already, if the caller keeps the worktrees; `checked_out`: where it
+    is, once a stack was started."""
 
     run: CaseRun
     project: Project
@@ -38,6 +39,7 @@ class RunningStep:
     originals: dict[str, dict[str, int]] = field(default_factory=dict)
     looks: changing.FingerprintHistory | None = None
     sources: Sources | None = None
+    checked_out: Mapping[Arm, Settings] | None = None
 
 
 @contextmanager
@@ -153,10 +155,12 @@ def _note_failure(run: CaseRun, project: Project, error: BaseException) -> None:
         run.update(rollback=rollback, changed=not rollback.confirmed)
 
 
-def start_stacks(step: RunningStep, names: Mapping[Arm, str]) -> dict[Arm, Stack]:
-    """Start one stack per arm, without the change. They are always rolled back and stopped when the step ends."""
+def start_stacks(step: RunningStep, names: Mapping[Arm, str], *, hooks: str | None = None) -> dict[Arm, Stack]:
+    """Start one stack per arm, without the change. They are always rolled back and stopped when the step ends. `hooks`:
+    a directory that the services' Python searches first."""
     run, case = step.run, step.run.case
-    sources = _worktrees(step) if case.change.diff_noted else {}
+    if step.checked_out is None:
+        step.checked_out = _worktrees(step) if case.change.diff_noted else {}
     made: dict[Arm, Stack] = {}
     for arm, name in names.items():
         workdir = run.path / "work" / name
@@ -164,8 +168,8 @@ def start_stacks(step: RunningStep, names: Mapping[Arm, str]) -> dict[Arm, Stack
         stack = Stack(
             case, name, workdir, project=step.project.root, allow_change=may_change(run), only_observe=observes(run)
         )
-        stack.sources = sources
-        stack.settings = changing.settings_of(stack, "before")
+        stack.sources = step.checked_out
+        stack.settings = replace(changing.settings_of(stack, "before"), hooks=hooks)
         made[arm] = stack
         step.stacks.callback(stack.stop)
     changing.start_stacks(list(made.values()), step.journal)

@@ -31,6 +31,7 @@ from luckyhit.workflow.preflight import expected_response, originals_of
 from luckyhit.workflow.probe_controls import probe_share, with_controls
 from luckyhit.workflow.step import RunningStep, Sources, how_to_allow, may_change, observes, start_stacks, step_of
 from luckyhit.workflow.stored_keys import Stored
+from luckyhit.workflow.tracing import trace_service
 from luckyhit.workflow.watching import learn_cache_keys
 
 
@@ -59,6 +60,9 @@ def measure_baseline(run: CaseRun, project: Project, progress: Progress, sources
         )
     with step_of(run, project, sources) as step:
         measuring = Measuring(step, progress, planned_seconds(run))
+        if case.target.start is not None and case.target.start.trace:
+            measuring.show("tracing what the service asks of database and cache")
+            trace_service(step)
         measuring.show("starting the service")
         with imported_meanwhile():
             stack = start_stacks(step, {"before": "before"})["before"]

@@ -26,6 +26,7 @@ from luckyhit.system import Stack
 
 _FEW_KEYS = 60
 FILLS_WITHIN_S = 4.0
+SETTLED_S = 0.4
 MOST_ROWS = 12
 """Rows of evidence that an outcome names."""
 
@@ -77,6 +78,8 @@ class Bench:
         self.costs = Costs()
         self.configured = _configured(calls, case)
         self.bound_s = case.freshness.within if case.freshness is not None else 0.0
+        self.late_s = SETTLED_S
+        """So long after the declared bound a read that is old has no excuse left."""
         self._versions = count(routes.first_version + 10)
         self.absent: list[int] | None = None
         """Keys under which there is nothing yet; None where they were not looked for."""
@@ -126,7 +129,9 @@ class Bench:
         headers = {name: fill_text(value, values) for name, value in write.headers.items()}
         if isinstance(body, (dict, list)) and not any(name.lower() == "content-type" for name in headers):
             body, headers = json.dumps(body).encode(), {**headers, "content-type": "application/json"}
-        reading = self.calls.send(write.method, fill_text(write.path, values), key=str(key), body=body, headers=headers)
+        reading = self.calls.send(
+            write.method, fill_text(write.path, values), key=str(key), body=body, headers=headers, written=number
+        )
         accepted = reading.status in write.statuses
         return Written(number, reading.done_s, accepted, reading.row, reading.status, reading.ms)
 

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
 import httpx
@@ -95,10 +96,12 @@ class Calls:
         key: str = "",
         body: Any = None,
         reader: VersionReader | None = None,
+        written: int | None = None,
         headers: Mapping[str, str] | None = None,
         fresh: bool = False,
     ) -> Reading:
-        """One request; never raises for what the service does. `body`: bytes, or a JSON value; None for none."""
+        """One request; never raises for what the service does. `body`: bytes, or a JSON value; None for none.
+        `written`: the version that it writes, for its row."""
         client = self._new_client() if fresh else self._client
         options = {} if body is None else {"content": body} if isinstance(body, bytes) else {"json": body}
         sent_ns, error = time.monotonic_ns(), None
@@ -111,7 +114,7 @@ class Calls:
                 client.close()
         done_ns = time.monotonic_ns()
         kind = "read" if method in ("GET", "HEAD") else "write"
-        return self._kept(kind, f"{method} {path}", route, key, sent_ns, done_ns, answer, error, reader)
+        return self._kept(kind, f"{method} {path}", route, key, sent_ns, done_ns, answer, error, reader, written)
 
     def note(self, kind: str, text: str, key: str = "") -> int:
         """A row for what was done beside requests: a key deleted, a service restarted."""
@@ -129,9 +132,10 @@ class Calls:
         answer: httpx.Response | None,
         error: str | None,
         reader: VersionReader | None,
+        written: int | None = None,
     ) -> Reading:
         pairs: list[tuple[bytes, bytes]] = []
-        status, version, worker = 0, None, None
+        status, version, worker = 0, written, None
         if answer is not None:
             status = answer.status_code
             pairs = [(name.lower(), value) for name, value in answer.headers.raw]
@@ -156,7 +160,9 @@ class Calls:
 
     def _new_client(self) -> httpx.Client:
         limits = httpx.Limits(max_connections=128, max_keepalive_connections=64)
-        return httpx.Client(limits=limits, **self._settings)
+        # A client that keeps cookies is another one from its second request on.
+        nothing = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
+        return httpx.Client(limits=limits, cookies=nothing, **self._settings)
 
 
 def _version(reader: VersionReader, key: str, status: int, pairs: list[tuple[bytes, bytes]], body: bytes) -> int | None:
