@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,14 +47,14 @@ class Running:
     redis: redis.Redis
     truth: dict[str, Any]
 
-    def answer(self, row: int, headers: dict[str, str] | None = None, **params: str) -> httpx.Response:
+    def answer(self, row: int, headers: Mapping[str, str] | None = None, **params: str) -> httpx.Response:
         """The answer to one read by a connection of its own."""
         url = httpx.URL(self.url + self.truth["read"]["path"].format(id=row))
         return httpx.get(url.copy_merge_params(params), headers=headers, **_PLAIN)
 
     def read(self, row: int, **params: str) -> Reading:
         """One read by a connection of its own."""
-        answer = self.answer(row, **params)
+        answer = self.answer(row, None, **params)
         version: Any = answer.json()
         for step in self.truth["read"]["version"].split(".")[1:]:
             version = version.get(step) if isinstance(version, dict) else None
@@ -98,7 +98,7 @@ class Running:
         self.redis.config_set("port", free_port())
         self.redis.client_kill_filter(_type="normal", skipme=True)
         yield
-        self.redis.config_set("port", port)
+        self.redis.config_set("port", str(port))
 
 
 class Commands:

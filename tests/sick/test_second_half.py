@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from luckyhit.case.load import load_case
+from luckyhit.judge.diagnosis.table import FAULTS, NONE
 from tier import one_of_many
 from waiting import eventually
 
@@ -214,6 +215,10 @@ EXPERIMENTS: dict[str, tuple[Callable[[Running], bool], dict[str, str]]] = {
     "outside": (_outside, {}),
 }
 QUICK = ("outer-layer", "ack-before-commit", "outside")
+
+
+def test_each_fault_class_has_a_service() -> None:
+    assert set(SICK) == set(FAULTS) - {NONE}
 
 
 @pytest.mark.parametrize("fault_class", EXPERIMENTS)
