@@ -5,6 +5,7 @@
         manifest.json       schema version, seed, code revision, versions, host, design, blocks, timings
         journal.jsonl       what was changed, with its inverse (written by luckyhit.change)
         progress.jsonl      the activities of the run over time
+        trace.json          what each route asks of database and cache, if the service was traced
         requests/*.parquet  writes/*.parquet  reads/*.parquet  counters/*.parquet
         events/*.parquet
         result.json         written by luckyhit.judge
@@ -36,6 +37,7 @@ from luckyhit.records import SCHEMA_VERSION, Result, Stage, UnreadPart
 from luckyhit.records.manifest import Manifest, State, load_manifest
 from luckyhit.records.parquet import counters_by_block, nullable_integers, one_ahead, read_parts, row_count
 from luckyhit.records.schemas import SCHEMAS, Table
+from luckyhit.records.trace import TRACE, Trace, load_trace
 
 if TYPE_CHECKING:
     import pandas as pd  # imported where it is needed: the load engine, which never does, starts for each block
@@ -207,6 +209,19 @@ class Run:
             return Result.model_validate_json(text)
         except ValueError as error:
             raise RunUnreadable(f"result.json of {self.id} can't be read: {error}") from None
+
+    def load_trace(self) -> tuple[Trace | None, list[UnreadPart]]:
+        """`trace.json` as far as it can be read, and its unreadable parts; None if the service was not traced. Raises
+        RunUnreadable if it is no JSON object."""
+        try:
+            document = json.loads((self.path / TRACE).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None, []
+        except (OSError, ValueError, RecursionError) as error:
+            raise RunUnreadable(f"{TRACE} of {self.id} can't be read: {error}") from None
+        if not isinstance(document, dict):
+            raise RunUnreadable(f"{TRACE} of {self.id} is not an object")
+        return load_trace(document)
 
 
 def runs(runs_dir: Path) -> Iterator[Run]:

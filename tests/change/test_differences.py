@@ -99,6 +99,15 @@ def test_only_the_declared_change_may_differ(
     assert (named or "") in guard.detail
 
 
+@pytest.mark.parametrize(
+    ("name", "ok"),
+    [("config.ttl", True), ("header.vary", True), ("git.untracked", True), ("git.changes", False), ("env.X", False)],
+)
+def test_revisions_may_be_said_to_have_other_defaults(name: str, ok: bool, guard_of: Callable[..., Guard]) -> None:
+    guard = guard_of("revision", {**OLD, name: "1"}, {**NEW, name: "2"}, other_defaults=True)
+    assert guard.ok is ok
+
+
 @pytest.mark.parametrize(("before", "ok"), [("52428800", True), ("0", False)])
 def test_setting_is_compared_in_the_words_of_the_server(before: str, ok: bool, guard_of: Callable[..., Guard]) -> None:
     assert guard_of("cache-setting", {MEMORY: before}, {MEMORY: "104857600"}, before="50mb").ok is ok

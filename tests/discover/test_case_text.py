@@ -6,14 +6,17 @@ import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from luckyhit.case import Case, load_case
+from luckyhit.case.values.placeholders import fill_text
 from luckyhit.discover.case_text import CaseDraft, case_draft
 from luckyhit.discover.evidence import (
+    FORM,
     Discovery,
     KeyUse,
     Launch,
@@ -114,7 +117,69 @@ def test_keys_that_are_no_numbers_go_to_a_file(tmp_path: Path) -> None:
     assert list(draft.files.values()) == ["red-chair\nblue-table\nlamp\n"]
     keys = case.workload.routes[0].keys
     assert keys is not None and keys.file == "data/cases/found.keys.txt"
+    assert case.freshness is not None and case.freshness.keys.shared
+    assert case.freshness.keys.names == list(names)
+
+
+def test_many_text_keys_are_apart_from_the_probe(tmp_path: Path) -> None:
+    names = tuple(f"chair-{number}" for number in range(60))
+    case, draft = loaded(replace(FOUND, reads=(replace(READ, ids=names),)), tmp_path)
+    (of_workload,) = (set(text.split()) for text in draft.files.values())
+    assert case.freshness is not None and case.freshness.keys.names is not None and not case.freshness.keys.shared
+    assert of_workload | set(case.freshness.keys.names) == set(names)
+    assert not of_workload & set(case.freshness.keys.names)
+
+
+def test_a_form_is_sent_as_a_form(tmp_path: Path) -> None:
+    body = {"price": "{version}", "label": "a & {{b}}"}
+    form = replace(WRITE, body=body, media_type=FORM, statuses=(302,))
+    case, _ = loaded(replace(FOUND, writes=(form,)), tmp_path)
+    assert case.freshness is not None
+    assert case.freshness.write.headers["Content-Type"] == FORM
+    assert dict(parse_qsl(fill_text(str(case.freshness.write.body), {"version": 7}))) == {
+        "price": "7", "label": "a & {{b}}"
+    }  # fmt: skip
+    assert [route.version for route in case.workload.routes] == ["$.price", "{number}"]
+
+
+def test_a_page_is_read_by_a_pattern(tmp_path: Path) -> None:
+    write = replace(WRITE, shows=(Shows(ITEM, "", guess=True, regex=r"<b>(\d+)<"),))
+    case, draft = loaded(replace(FOUND, writes=(write,)), tmp_path)
+    assert case.freshness is not None and case.freshness.reads[0].regex == r"<b>(\d+)<"
+    assert "freshness.reads" in draft.guesses and {route.version for route in case.workload.routes} == {None}
+
+
+def test_a_path_beyond_ascii_is_quoted(tmp_path: Path) -> None:
+    path = "/größen/{größe}"
+    route = replace(GET, path=path, parameters=(Parameter("größe"),))
+    read = replace(READ, route=route, path=path, keys=(KeyUse("size:{größe}", "read"),))
+    write = replace(WRITE, path=path, shows=(Shows(path, "$.price"),), keys=())
+    case, _ = loaded(replace(FOUND, reads=(read,), writes=(write,)), tmp_path)
+    assert case.freshness is not None and case.freshness.write.path == "/gr%C3%B6%C3%9Fen/{key}"
+    assert len(case.cache.clear) == 1
+
+
+def test_a_thing_without_a_key_gets_no_probe(tmp_path: Path) -> None:
+    read = ReadRoute(ServiceRoute("GET", "/banner"), "/banner", fields=("$.text",), keys=(KeyUse("banner", "read"),))
+    write = WriteRoute(
+        ServiceRoute("PUT", "/banner"), "/banner", {"text": "0{version}"}, shows=(Shows("/banner", "$.text"),)
+    )
+    case, _ = loaded(replace(FOUND, reads=(read,), writes=(write,)), tmp_path)
+    assert case.freshness is None and case.cache.clear == ["banner"]
+    assert [route.method for route in case.workload.routes] == ["GET"]
+
+
+def test_a_write_that_names_no_key_is_left_out(tmp_path: Path) -> None:
+    post = replace(WRITE, route=replace(PUT, method="POST", path="/items"), path="/items")
+    case, _ = loaded(replace(FOUND, writes=(post,)), tmp_path)
     assert case.freshness is None
+    assert {route.method for route in case.workload.routes} == {"GET"}
+
+
+def test_a_template_that_another_one_covers_is_left_out(tmp_path: Path) -> None:
+    uses = tuple(KeyUse(each, "read") for each in ("item:{item_id}:{shop}", "item:*:{shop}", "item:{item_id}:berlin"))
+    case, _ = loaded(replace(FOUND, reads=(replace(READ, keys=uses),), writes=()), tmp_path)
+    assert case.cache.clear == ["item:{item_id}:{shop}"]
 
 
 def test_few_keys_are_shared_with_the_probe(tmp_path: Path) -> None:

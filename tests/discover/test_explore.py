@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from luckyhit.caches import AnyCache
 from luckyhit.discover.asking import Asker
-from luckyhit.discover.evidence import Body, Parameter, ServiceEvidence, ServiceRoute, Setting, WriteRoute
+from luckyhit.discover.evidence import FORM, Body, Parameter, ServiceEvidence, ServiceRoute, Setting, WriteRoute
 from luckyhit.discover.explore import Explored, explore
 from luckyhit.errors import GuardError
 from luckyhit.system.embedded import start_embedded
@@ -32,11 +33,11 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AnyCache]:
 
 
 def asked(
-    service: Service, evidence: ServiceEvidence, *, cache: AnyCache | None = None, may_write: bool = True
+    service: Service, evidence: ServiceEvidence, *, cache: AnyCache | None = None, may_write: bool = True, **more: Any
 ) -> Explored:
     with httpx.Client(base_url=service.url, trust_env=False) as client:
         asker = Asker(client, may_write=may_write)
-        return explore(evidence, asker, cache=cache, fields={}, may_write=may_write)
+        return explore(evidence, asker, cache=cache, fields={}, may_write=may_write, **more)
 
 
 def keys(uses: Sequence[Any]) -> set[tuple[str, str]]:
@@ -78,6 +79,24 @@ def test_an_old_value_is_told_from_one_never_shown(own: AnyCache) -> None:
     assert write.keys == ()
 
 
+def test_a_copy_that_a_process_keeps_does_not_hide_the_write() -> None:
+    with Shop(local=True) as shop:
+        (write,) = asked(shop, ServiceEvidence(routes=(READS[2], PUT))).writes
+    (shows,) = write.shows
+    assert (shows.read, shows.json_path) == ("/items/{id}", "$.stock")
+    assert shows.stale_s is not None
+
+
+def test_copies_of_listed_texts_do_not_hide_it_either(own: AnyCache) -> None:
+    wiki, page = ServiceRoute("GET", "/wiki"), ServiceRoute("GET", "/wiki/{slug}", (Parameter("slug"),))
+    with Shop(own.url, local=True) as shop:
+        explored = asked(shop, ServiceEvidence(routes=(wiki, page, replace(page, method="PUT"))), cache=own)
+        read = next(read for read in explored.reads if read.ids)
+        assert len(read.ids) == 30
+    assert [shows.json_path for write in explored.writes for shows in write.shows] == ["$.revision"]
+    assert ("stored", "wiki:{slug}") in keys(read.keys)
+
+
 def test_digests_in_keys_are_named_as_such(own: AnyCache) -> None:
     with Shop(own.url, hashed=True) as shop:
         explored = asked(shop, ServiceEvidence(routes=(READS[2],)), cache=own)
@@ -93,6 +112,86 @@ def test_a_text_field_takes_a_number(own: AnyCache) -> None:
     (write,) = explored.writes
     assert write.body == {"note": "0{version}"}
     assert ("/items/{id}", "$.note") in {(shows.read, shows.json_path) for shows in write.shows}
+
+
+def test_a_form_is_tried_where_json_is_refused(own: AnyCache) -> None:
+    with Shop(own.url) as shop:
+        explored = asked(
+            shop, ServiceEvidence(routes=(*READS, ServiceRoute("POST", "/items/{id}/stock", (ID,)))), cache=own
+        )
+    (write,) = explored.writes
+    assert (write.media_type, write.body["stock"], write.statuses) == (FORM, "{version}", (303,))
+    assert ("/items/{id}", "$.stock") in {(shows.read, shows.json_path) for shows in write.shows}
+
+
+def test_a_redirection_that_changes_nothing_is_no_write(own: AnyCache) -> None:
+    with Shop(own.url) as shop:
+        explored = asked(
+            shop, ServiceEvidence(routes=(*READS, ServiceRoute("PUT", "/items/{id}/private", (ID,)))), cache=own
+        )
+    assert explored.writes == ()
+    assert ("PUT /items/{id}/private", "it answered 302") in explored.skipped
+
+
+def test_braces_of_a_constant_are_doubled(own: AnyCache) -> None:
+    example = Body(example={"label": "{curly}", "stock": 1})
+    with Shop(own.url) as shop:
+        explored = asked(shop, ServiceEvidence(routes=(*READS, replace(PUT, body=example))), cache=own)
+    assert explored.writes[0].body == {"label": "{{curly}}", "stock": "{version}"}
+
+
+def test_a_key_in_the_query_is_found(own: AnyCache) -> None:
+    by_query = ServiceRoute("GET", "/item", (Parameter("number", "query", required=False),))
+    with Shop(own.url) as shop:
+        explored = asked(shop, ServiceEvidence(routes=(by_query, PUT)), cache=own)
+    (read,) = explored.reads
+    assert (read.path, read.ids) == ("/item?number={number}", tuple(map(str, range(1, 41))))
+    assert keys(read.keys) == {("read", "item:{number}"), ("stored", "item:{number}")}
+    assert [shows.read for shows in explored.writes[0].shows] == [read.path]
+
+
+def test_texts_of_the_code_are_ids_where_nothing_else_is() -> None:
+    user = ServiceRoute("GET", "/users/{name}", (Parameter("name"),))
+    texts = [("red-1", "red-2"), ("user-01", "user-02", "user-03", "user-04"), ("carol",), ("nobody",)]
+    with Shop() as shop:
+        (read,) = asked(shop, ServiceEvidence(routes=(user,)), id_texts=texts).reads
+    assert read.ids == ("user-01", "user-02", "user-03", "carol")
+
+
+def test_a_header_that_is_needed_is_sent() -> None:
+    plan = ServiceRoute("GET", "/plans/{id}", (ID, Parameter("X-Tenant", "header", examples=("north",))))
+    secret = Parameter("Authorization", "header")
+    with Shop() as shop:
+        explored = asked(shop, ServiceEvidence(routes=(replace(plan, parameters=(*plan.parameters, secret)),)))
+    assert explored.headers == {"X-Tenant": "north"} and len(explored.reads) == 1
+
+
+def test_numbers_stay_below_a_limit() -> None:
+    level = ServiceRoute("PUT", "/items/{id}/level", (ID,))
+    with Shop() as shop:
+        (write,) = asked(shop, ServiceEvidence(routes=(*READS, level))).writes
+    assert (write.body, write.first_version) == ({"level": "{version}"}, 25_000)
+    assert {shows.json_path for shows in write.shows} >= {"$.level"}
+
+
+def test_a_search_that_takes_any_text_has_no_key() -> None:
+    search = ServiceRoute("GET", "/items", (Parameter("q", "query"),))
+    with Shop() as shop:
+        (read,) = asked(shop, ServiceEvidence(routes=(search,))).reads
+    assert read.ids == ()
+
+
+def test_both_parameters_are_in_the_template(own: AnyCache) -> None:
+    shops = ServiceRoute("GET", "/shops")
+    listed = ServiceRoute("GET", "/shops/{shop}/items", (Parameter("shop"),))
+    stock = ServiceRoute("GET", "/shops/{shop}/items/{id}", (Parameter("shop"), ID))
+    with Shop(own.url) as shop:
+        explored = asked(shop, ServiceEvidence(routes=(shops, listed, stock)), cache=own)
+    by_path = {read.route.path: read for read in explored.reads}
+    assert by_path[listed.path].ids == ("berlin", "paris")
+    read = by_path[stock.path]
+    assert read.path == "/shops/berlin/items/{id}"
+    assert keys(read.keys) == {("read", "stock:{shop}:{id}"), ("stored", "stock:{shop}:{id}")}
 
 
 def test_a_number_in_the_query_is_tried() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from luckyhit.discover.evidence import Setting
 from luckyhit.discover.launch import Launched, StartRequest
 from luckyhit.errors import ArgumentError, ServiceStopped
 from luckyhit.system.ports import free_port, release
@@ -90,11 +91,41 @@ def test_a_port_that_nothing_sets_is_fixed(tmp_path: Path) -> None:
     assert any(str(port) in sentence for sentence in unknown)
 
 
-def test_a_cache_that_is_not_asked_is_unknown(tmp_path: Path) -> None:
+def test_a_cache_that_is_not_asked_is_guessed_from_the_code(tmp_path: Path) -> None:
     with started(service(tmp_path), tmp_path) as launched:
+        launch, unknown = launched.found(tmp_path)
+    assert launch.cache_env == ("REDIS_URL",) and launch.where["cache"].startswith("guess")
+    assert unknown == []
+
+
+def test_a_cache_that_nothing_names_is_unknown(tmp_path: Path) -> None:
+    command = service(tmp_path, cache="def cache(): return redis.Redis(port=1)")
+    with started(command, tmp_path) as launched:
         launch, unknown = launched.found(tmp_path)
     assert launch.cache_env == () and len(unknown) == 1
     assert "REDIS_URL" not in launch.env
+
+
+def test_a_variable_that_it_can_not_do_without_may_be_the_cache(tmp_path: Path) -> None:
+    # Built at run time, so that the source code does not name it.
+    command = service(
+        tmp_path, cache='URL = os.environ["SHOP_" + "URL"]\ndef cache(): return redis.Redis.from_url(URL)'
+    )
+    with started(command, tmp_path) as launched:
+        httpx.get(f"{launched.base_url}/item").raise_for_status()
+        launch, _ = launched.found(tmp_path)
+    assert launch.cache_env == ("SHOP_URL",) and launch.env["SHOP_URL"] == "{cache_url}"
+
+
+def test_settings_of_what_it_loaded_start_it_again(tmp_path: Path) -> None:
+    command = service(tmp_path, cache='def cache(): return redis.Redis.from_url(os.environ["SHOP_" + "KV"])')
+    loaded = [Setting("SHOP_KV", "redis://localhost")]
+    with started(command, tmp_path) as launched:
+        first = launched.port
+        assert launched.learn(loaded) and not launched.learn(loaded)
+        httpx.get(f"{launched.base_url}/item").raise_for_status()
+        launch, _ = launched.found(tmp_path)
+    assert launch.cache_env == ("SHOP_KV",) and launched.port != first
 
 
 def test_what_the_user_gives_is_kept(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -32,6 +33,15 @@ def change(id: int, item: Item):
     prices[id] = item.price
     return {"id": id, "price": prices[id]}
 """
+ID = {"name": "id", "in": "path", "schema": {"type": "integer", "example": 7}}
+PRICE = {"application/json": {"schema": {"type": "object", "properties": {"price": {"type": "integer"}}}}}
+OPENAPI = {
+    "openapi": "3.1.0",
+    "paths": {
+        "/items/{id}": {"parameters": [ID], "get": {}, "put": {"requestBody": {"content": PRICE}}},
+        "/pay": {"post": {}},
+    },
+}
 UVICORN = "{python} -m uvicorn shop:app --port {port}"
 
 
@@ -73,6 +83,16 @@ def test_wrong_arguments_write_no_case(arguments: list[str], named: str, tmp_pat
     assert named in done.stderr and "Traceback" not in done.stderr
 
 
+def test_a_dry_run_lists_ids_and_bodies_and_sends_nothing(tmp_path: Path) -> None:
+    (tmp_path / "openapi.json").write_text(json.dumps(OPENAPI))
+    done = new(tmp_path, "--start", "touch started", "--openapi", "openapi.json", "--dry-run")
+    assert done.returncode == 0 and not (tmp_path / "started").exists() and not case_file(tmp_path).exists()
+    (read,) = (line for line in done.stdout.splitlines() if line.startswith("GET /items/{id}"))
+    assert "7" in read.partition("id: ")[2].partition(";")[0].split(", ")
+    assert '  body {"price": 1}' in done.stdout.splitlines()
+    assert any(line.startswith("not sent: POST /pay") for line in done.stdout.splitlines())
+
+
 @pytest.mark.parametrize("command", ["no-such-program-here", "{python} -c 'raise SystemExit(7)'"])
 def test_a_service_that_does_not_start_writes_no_case(command: str, tmp_path: Path) -> None:
     done = new(tmp_path, "--start", command)
@@ -87,7 +107,7 @@ def test_an_unreachable_url_writes_no_case(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_service_without_a_ready_path_passes_check(tmp_path: Path) -> None:
-    (tmp_path / "shop.py").write_text(SERVICE)
+    (tmp_path / "shop.py").write_text(SERVICE.replace("FastAPI()", "FastAPI(openapi_url=None)"))
     done = new(tmp_path, "--start", UVICORN)
     case = load_case(case_file(tmp_path))
     assert done.returncode == 0 and "FAIL" not in done.stderr, done.stderr

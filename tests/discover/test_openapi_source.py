@@ -79,6 +79,18 @@ def test_wrong_paths_give_no_route(paths: Any) -> None:
     assert not evidence.routes
 
 
+@pytest.mark.parametrize("form", ["json", "yaml"])
+def test_a_document_of_five_megabytes_is_read(form: str, tmp_path: Path) -> None:
+    schema = {"type": "object", "properties": {f"field_{number}": {"type": "integer"} for number in range(40)}}
+    operation = {"summary": "x" * 3_000, "requestBody": {"content": {"application/json": {"schema": schema}}}}
+    text = json.dumps(document({f"/r{number}/{{id}}": {"put": operation} for number in range(1_250)}))
+    path = tmp_path / f"large.{form}"
+    path.write_text(text if form == "json" else "# the same\n" + text)
+    assert path.stat().st_size > 5_000_000
+    routes = openapi.from_file(path).routes
+    assert len(routes) == 1_250 and all(route.body is not None for route in routes)
+
+
 def test_document_that_refers_to_itself_everywhere_is_read() -> None:
     count = 60
     schemas = {

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from luckyhit.discover.launch import Launched, StartRequest
 from luckyhit.discover.risk import risk_of
-from luckyhit.discover.sources import framework_routes
+from luckyhit.discover.sources import framework_routes, path_texts
 from luckyhit.discover.sources.framework_routes import FrameworkRoutes, application_of, usual_application
 
 FLASK = """
@@ -26,6 +27,66 @@ def create_app():
     @app.post("/items/<int:item_id>/refund")
     def refund(item_id): return {}
     return app
+"""
+AIOHTTP = """
+from aiohttp import web
+async def item(request): return web.json_response({})
+async def put_item(request): return web.json_response({"price": (await request.json())["price"]})
+app = web.Application()
+app.add_routes([web.get(r"/items/{item_id:\\d+}", item), web.put(r"/items/{item_id:\\d+}", put_item)])
+"""
+TORNADO = """
+import json
+from tornado.web import Application, RequestHandler
+class Item(RequestHandler):
+    def get(self, item_id): pass
+    def put(self, item_id): json.loads(self.request.body)["price"]
+app = Application([(r"/items/([0-9]+)", Item)])
+"""
+BOTTLE = """
+from bottle import Bottle, request
+app = Bottle()
+@app.get("/items/<item_id:int>")
+def item(item_id): return {}
+@app.put("/items/<item_id:int>")
+def put_item(item_id): return request.json["price"]
+"""
+FALCON = """
+import falcon
+class Item:
+    def on_get(self, request, response, item_id): pass
+    def on_put(self, request, response, item_id): request.media["price"]
+app = falcon.App()
+app.add_route("/items/{item_id:int}", Item())
+"""
+SANIC = """
+from sanic import Sanic
+app = Sanic("shop")
+@app.get("/items/<item_id:int>")
+async def item(request, item_id): pass
+@app.put("/items/<item_id:int>")
+async def put_item(request, item_id): request.json["price"]
+"""
+LITESTAR = """
+from litestar import Litestar, get, put
+@get("/items/{item_id:int}")
+async def item(item_id: int) -> dict: return {}
+@put("/items/{item_id:int}")
+async def put_item(item_id: int, data: dict) -> dict: return {"price": data["price"]}
+app = Litestar([item, put_item])
+"""
+MOUNTED = """
+from fastapi import FastAPI
+from flask import Flask, request
+from starlette.applications import Starlette
+from starlette.middleware.wsgi import WSGIMiddleware
+from starlette.routing import Mount
+api, old = FastAPI(), Flask(__name__)
+@api.get("/items/{item_id}")
+def item(item_id: int): return {}
+@old.put("/items/<int:item_id>")
+def put_item(item_id): return {"price": request.json["price"]}
+app = Starlette(routes=[Mount("/api", api), Mount("/old", WSGIMiddleware(old))])
 """
 FASTAPI = """
 from fastapi import FastAPI
@@ -71,6 +132,95 @@ def test_fastapi_routes_have_their_query(tmp_path: Path) -> None:
         ("item_id", "path", True),
         ("currency", "query", False),
     ]
+
+
+@pytest.mark.parametrize(
+    ("framework", "source"),
+    [("aiohttp", AIOHTTP), ("tornado", TORNADO), ("bottle", BOTTLE), ("falcon", FALCON), ("sanic", SANIC),
+     ("litestar", LITESTAR), ("flask", FLASK)],
+)  # fmt: skip
+def test_each_framework_has_its_table(framework: str, source: str, tmp_path: Path) -> None:
+    pytest.importorskip(framework)
+    table = ask(tmp_path, source, "serve", "shop:create_app()" if framework == "flask" else "shop:app")
+    by_method = {route.method: route for route in table.evidence.routes if route.path.startswith("/items/{")}
+    assert table.framework == framework and {"GET", "PUT"} <= set(by_method)
+    assert by_method["PUT"].parameters[0].kind == "integer"
+    assert table.fields["PUT", by_method["PUT"].path] == ("price",)
+
+
+def test_what_is_mounted_has_its_prefix(tmp_path: Path) -> None:
+    table = ask(tmp_path, MOUNTED, "uvicorn", "shop:app")
+    assert {("GET", "/api/items/{item_id}"), ("PUT", "/old/items/{item_id}")} <= shown(table)
+    by_path = {route.path: route for route in table.evidence.routes}
+    assert by_path["/api/items/{item_id}"].parameters[0].kind == "integer"
+
+
+SERVED = """
+import os
+from wsgiref.simple_server import make_server
+if os.environ.get("FORKED"):
+    child = os.fork()
+    if child: os.waitpid(child, 0)
+"""
+
+
+@pytest.mark.parametrize("forked", [False, True])
+def test_a_running_process_writes_its_routes(forked: bool, tmp_path: Path) -> None:
+    served = SERVED + FLASK + 'make_server("127.0.0.1", int(os.environ["PORT"]), create_app()).serve_forever()\n'
+    (tmp_path / "shop.py").write_text(served)
+    env = {"FORKED": "1"} if forked else {}
+    request = StartRequest("{python} shop.py", env=env, cwd=str(tmp_path), python=sys.executable)
+    with Launched(request, environ=os.environ) as launched:
+        table = framework_routes.from_processes(launched.routes_folder)
+    assert {("GET", "/items/{item_id}"), ("PUT", "/items/{item_id}")} <= shown(table)
+    assert str(tmp_path / "shop.py") in map(str, table.files)
+
+
+def test_a_customisation_of_the_environment_still_runs(tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "sitecustomize.py").write_text('import os; os.environ["OWN"] = "ran"\n')
+    (tmp_path / "shop.py").write_text('import os; assert os.environ["OWN"] == "ran"\n' + SERVED + FLASK + "make_server"
+                                      '("127.0.0.1", int(os.environ["PORT"]), create_app()).serve_forever()\n')  # fmt: skip
+    env = {"PYTHONPATH": str(tmp_path / "own")}
+    request = StartRequest("{python} shop.py", env=env, cwd=str(tmp_path), python=sys.executable)
+    with Launched(request, environ=os.environ) as launched:
+        assert framework_routes.from_processes(launched.routes_folder).evidence.routes
+        launch, _ = launched.found(tmp_path)
+    assert launch.env["PYTHONPATH"] == env["PYTHONPATH"] and "LUCKYHIT_ROUTES" not in launch.env
+
+
+@pytest.mark.parametrize(
+    ("source", "routes"),
+    [
+        ('if path.startswith("/items/"): pass', {("GET", "/items/{id}"), ("GET", "/items/")}),
+        ('re.fullmatch(r"^/items/(\\d+)/notes$", path)', {("GET", "/items/{id}/notes")}),
+        ('url = f"/items/{item}"\ndef do_PUT(self): pass', {("GET", "/items/{id}"), ("PUT", "/items/{id}")}),
+        ('url = "/shops/%s/items/%d"', {("GET", "/shops/{id}/items/{id1}")}),
+        ('open("/etc/hosts"); x = "/a b"; y = "//"', set()),
+        ('x = b"/items"\nm == "DELETE"', {("GET", "/items"), ("DELETE", "/items")}),
+        ("def (:", set()),
+    ],
+)
+def test_paths_are_guessed_from_texts(source: str, routes: set[tuple[str, str]], tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(source)
+    guessed = path_texts.from_files([tmp_path / "shop.py"])
+    assert shown(guessed) == routes
+    assert all(route.risk for route in guessed.evidence.routes if route.method == "DELETE")
+
+
+def test_ids_are_taken_from_texts(tmp_path: Path) -> None:
+    source = (
+        """
+rows = {f"SKU-{n:04d}": n for n in range(9)}
+users = {"alice": 1, "a b": 2}
+log = f"{users} of {rows}"
+"""
+        + "\nbroken = f'{x:d} y'"
+    )
+    (tmp_path / "shop.py").write_text(source)
+    rows = path_texts.id_texts([tmp_path / "shop.py"])
+    assert rows[0][:2] == ("SKU-0001", "SKU-0002")
+    assert rows[1:] == [("alice",)]
 
 
 def test_django_settings_are_named_by_manage_py(tmp_path: Path) -> None:

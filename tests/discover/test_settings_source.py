@@ -34,6 +34,44 @@ def test_name_and_default_are_read(tmp_path: Path, source: str, default: str | N
     assert setting.kind == ("number" if default else "text")
 
 
+@pytest.mark.parametrize(
+    ("helper", "call", "default", "choices"),
+    [
+        ("def number(name, default): return float(os.environ.get(name, default))", 'number("CACHE_TTL", 60)', "60", ()),
+        ("def need(name): return os.environ[name]", 'need("CACHE_TTL")', None, ()),
+        ("def text(name, default=''): return os.getenv(name) or default", 'text("CACHE_TTL", default="7")', "7", ()),
+        (
+            "def choice(name, default, *others): return os.environ.get(name, default)",
+            'choice("CACHE_TTL", "short", "long")', "short", ("short", "long"),
+        ),
+    ],
+)  # fmt: skip
+def test_helpers_that_read_the_environment_are_followed(
+    helper: str, call: str, default: str | None, choices: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "helpers.py").write_text(f"import os\n{helper}\n")
+    setting = read(tmp_path, f"from helpers import *\nx = {call}")["CACHE_TTL"]
+    assert (setting.default, setting.choices) == (default, choices)
+
+
+def test_a_prefix_in_a_mapping_is_read(tmp_path: Path) -> None:
+    source = 'class S(BaseSettings):\n  model_config = {"env_prefix": "cache_"}\n  ttl: int = 60'
+    assert read(tmp_path, source)["CACHE_TTL"].default == "60"
+
+
+def test_settings_inside_of_settings_are_read(tmp_path: Path) -> None:
+    source = """
+class Cache(BaseModel):
+  url: str = "redis://localhost"
+  ttl: int = 60
+class S(BaseSettings):
+  model_config = SettingsConfigDict(env_nested_delimiter="__", env_prefix="SHOP_")
+  cache: Cache = Cache()
+"""
+    settings = read(tmp_path, source)
+    assert settings["SHOP_CACHE__TTL"].default == "60" and settings["SHOP_CACHE__URL"].kind == "url"
+
+
 def test_shell_defaults_are_read(tmp_path: Path) -> None:
     setting = read(tmp_path, 'exec x --ttl "${STALE_S:-30}" # ${NOT_THIS}\n', "run.sh")
     assert setting["STALE_S"].default == "30" and "NOT_THIS" not in setting

@@ -116,6 +116,16 @@ NOT_RUN: dict[tuple[str, str], str] = {
             "--har checkout.har",
         )
     },
+    **{
+        ("docs/bisect.md", f"luckyhit bisect stale-basket --good v1.4.2 {options}"): (
+            "it names a repository of the reader's; tests/bisect/test_bisect_command.py gives it for one of its own"
+        )
+        for options in (
+            "--bad main --dry-run",
+            "--bad main",
+            "--build 'make build' --goal stale_reads",
+        )
+    },
     **{("CONTRIBUTING.md", f"make {part}"): ".ci/run gives it" for part in ("setup", "check", "test")},
     (README, "conda env create -f environment.yml && conda activate luckyhit"): (
         "it needs conda and its channels; tests/test_dependencies.py holds the file against the lock file"

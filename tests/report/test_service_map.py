@@ -7,7 +7,8 @@ from dataclasses import replace
 import pyarrow as pa
 
 from luckyhit import records
-from luckyhit.judge.service_map import Edge, Node, ServiceMap, key_template, service_map
+from luckyhit.case.values.key_templates import key_template
+from luckyhit.judge.service_map import Edge, Node, ServiceMap, service_map
 from luckyhit.report.figures.figure_rows import FIGURES
 from luckyhit.report.recorded import Recorded
 from luckyhit.report.tables.service_map_rows import service_map_rows

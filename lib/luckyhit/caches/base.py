@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -251,6 +251,12 @@ class CommandSource(Protocol):
 
     def empty(self) -> None:
         """Delete all keys. Raises GuardError for a server that the run did not start."""
+
+    def delete(self, keys: Iterable[str]) -> int:
+        """Delete these keys, as `KeyCommand` spells them; how many there were. Raises as `empty` does."""
+
+    def subscribers(self) -> int:
+        """Number of clients that wait for messages: of channels, of keys' events, or of their own cached keys."""
 
 
 @dataclass(frozen=True, slots=True)

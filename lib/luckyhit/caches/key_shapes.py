@@ -61,8 +61,11 @@ class Shape:
         before, after = (".*?".join(map(re.escape, part.split("*"))) for part in (self.before, self.after))
         if self.group:
             return SHARED if re.fullmatch(before, cache_key, re.DOTALL) else None
-        match = re.fullmatch(f"{before}(\\d+){after}", cache_key, re.DOTALL)
-        return match[1] if match else None
+        # A number ends where its digits do, whatever stands in for a part beside it.
+        for key in (r"\d+", ".+?"):
+            if match := re.fullmatch(f"{before}({key}){after}", cache_key, re.DOTALL):
+                return match[1]
+        return None
 
 
 SHARED = "*"
@@ -150,7 +153,8 @@ class _Template:
 
 def _shape(cache_key: str, key: str) -> Shape:
     """For a key that fits no template. Words with a digit may differ the next time (a timestamp, a hash)."""
-    parts = re.split(rf"(?<!\d){re.escape(key)}(?!\d)", cache_key)
+    edge = r"\d" if key.isdigit() else r"[^\W_]"
+    parts = re.split(rf"(?<!{edge}){re.escape(key)}(?!{edge})", cache_key)
     free = [re.sub(r"\*+", "*", re.sub(r"[^\W_]*\d[^\W_]*", "*", part)) for part in parts]
     if len(parts) == 2:
         return Shape(free[0], free[1])
@@ -238,11 +242,13 @@ def _keys_of(freshness: Freshness, templates: Sequence[str]) -> tuple[dict[str, 
 
 def reserved(case: Case) -> Callable[[str], bool]:
     """A function that tells whether a key is reserved for the probe."""
-    ranges = list(_ranges(case.freshness)) if case.freshness is not None else []
-    return lambda key: any(int(key) in keys for keys in ranges)
+    keys = list(_ranges(case.freshness)) if case.freshness is not None else []
+    texts = frozenset(key for several in keys if not isinstance(several, range) for key in several)
+    ranges = [several for several in keys if isinstance(several, range)]
+    return lambda key: key in texts or (key.isdecimal() and any(int(key) in several for several in ranges))
 
 
-def _ranges(freshness: Freshness) -> Iterator[range]:
-    yield range(freshness.keys.first, freshness.keys.last + 1)
+def _ranges(freshness: Freshness) -> Iterator[Sequence[int | str]]:
+    yield freshness.keys.values
     if freshness.absent is not None:
-        yield range(freshness.absent.keys.first, freshness.absent.keys.last + 1)
+        yield freshness.absent.keys.values

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from luckyhit.case.part import HttpStatus, Json, Key, Method, Part, Statuses, each_status
 from luckyhit.case.values.texts import (
@@ -13,6 +14,7 @@ from luckyhit.case.values.texts import (
     HeaderName,
     HeaderValue,
     KeyedTemplate,
+    KeyName,
     Name,
     ReadPath,
     Statement,
@@ -117,14 +119,48 @@ class ProbeKeys(Part):
     first: Key = Field(description="The first reserved key, a whole number.")
     last: Key = Field(description="The last reserved key, included.")
 
+    @property
+    def values(self) -> Sequence[int | str]:
+        """The keys as they are filled in, in order."""
+        return range(self.first, self.last + 1)
+
 
 class SharedKeys(ProbeKeys):
     """Existing keys that the probe writes to and restores."""
 
+    first: Key = Field(
+        default=1, description="The first reserved key, a whole number. Either `first` and `last`, or `names`."
+    )
+    last: Key = Field(default=0, description="The last reserved key, included. With `names`: their number.")
+    names: list[KeyName] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1_000,
+        description="The reserved keys one by one, where they are no whole numbers: `[about, contact]`.",
+    )
     shared: bool = Field(
         default=False,
         description="True if the workload reads these keys too. Nothing else may write them.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _numbered(cls, written: Any) -> Any:
+        """Names are numbered by their places, from 1."""
+        if not isinstance(written, dict):
+            return written
+        names = written.get("names")
+        given = [name for name in ("first", "last") if name in written]
+        if names is None and len(given) < 2:
+            raise ValueError("first and last, or names")
+        if names is not None and given and (written.get("first"), written.get("last")) != (1, len(names)):
+            raise ValueError(f"either names, or first and last (got names and {given[0]})")
+        return written if names is None or not isinstance(names, list) else {**written, "first": 1, "last": len(names)}
+
+    @property
+    def values(self) -> Sequence[int | str]:
+        """The keys as they are filled in, in order."""
+        return self.names if self.names is not None else range(self.first, self.last + 1)
 
 
 class Removal(Part):

@@ -55,6 +55,11 @@ class Start(Part):
     )
     ready: PlainPath = Field(default="/health", description="A path that answers 200 when the service is ready.")
     ready_within: Duration = Field(default=20.0, description="How long the service may take to become ready.")
+    trace: bool = Field(
+        default=False,
+        description="True: before the baseline, the service is started once more with its libraries watched, and asked "
+        "one request at a time: which statements and cache keys each route uses ([visibility.md](visibility.md)).",
+    )
 
     @property
     def in_workdir(self) -> bool:

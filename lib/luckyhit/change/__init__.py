@@ -20,7 +20,7 @@ from luckyhit.change.lock import target_identities, target_lock
 from luckyhit.change.notify import watching_events
 from luckyhit.change.permissions.permission_checks import check_permissions, summary
 from luckyhit.change.revert import close_steps, revert_run
-from luckyhit.change.worktrees import difference_of, revisions_of, worktrees
+from luckyhit.change.worktrees import difference_of, repository_of_case, revisions_of, worktrees
 
 __all__ = [
     "Fingerprint",
@@ -36,6 +36,7 @@ __all__ = [
     "difference_of",
     "in_place",
     "prepare",
+    "repository_of_case",
     "reset_block",
     "revert_run",
     "revisions_of",

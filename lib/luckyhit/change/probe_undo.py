@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from luckyhit.case.changes.http import HttpCall
 from luckyhit.case.freshness import Freshness
+from luckyhit.case.values.keys import in_path, key_value
 from luckyhit.case.values.placeholders import fill, fill_text
 from luckyhit.change.journal import Step
 from luckyhit.change.kinds.http_kind import ServiceCalls
@@ -66,7 +67,7 @@ def _failures(
         try:
             calls.send(
                 HttpCall.model_construct(
-                    method=removal.method, path=fill_text(removal.path, {"key": key}), status=statuses
+                    method=removal.method, path=fill_text(removal.path, {"key": in_path(key)}), status=statuses
                 )
             )
         except TargetError as error:
@@ -75,11 +76,11 @@ def _failures(
 
 def _write(context: UndoContext, freshness: Freshness, calls: ServiceCalls, key: str, value: int) -> None:
     """Write a value as the case's probe does. Raises TargetError."""
-    write, values = freshness.write, {"key": int(key), "version": value}
+    write, values = freshness.write, {"key": key_value(key), "version": value}
     if write.command is None and write.sql is None:
         body = fill_text(write.body, values) if isinstance(write.body, str) else fill(write.body, values)
         headers = {name: fill_text(text, values) for name, text in write.headers.items()}
-        path = fill_text(write.path or "", values)
+        path = fill_text(write.path or "", {**values, "key": in_path(key)})
         calls.send(
             HttpCall.model_construct(
                 method=write.method, path=path, body=body, headers=headers, status=[*write.statuses]

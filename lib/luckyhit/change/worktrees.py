@@ -46,7 +46,7 @@ def revisions_of(case: Case, project: Path) -> dict[Arm, str]:
     """The full hash of each arm's revision. Raises GuardError where there is no such repository or revision, or both
     are the same."""
     change = _change(case)
-    root, inside = _repository(case, project)
+    root, inside = repository_of_case(case, project)
     revisions: dict[Arm, str] = {}
     for arm, name in (("before", change.before), ("after", change.after)):
         try:
@@ -73,7 +73,7 @@ def revisions_of(case: Case, project: Path) -> dict[Arm, str]:
 
 def difference_of(case: Case, project: Path, revisions: Mapping[Arm, str]) -> str:
     """The change as Git shows it: a summary by file, then the whole difference."""
-    root, _ = _repository(case, project)
+    root, _ = repository_of_case(case, project)
     return git(root, "diff", "--stat=100", "--patch", "--no-color", "--no-ext-diff", revisions["before"],
                revisions["after"])  # fmt: skip
 
@@ -86,7 +86,7 @@ def worktrees(
 
     Raises GuardError where the intent can't be journalled (nothing was made then), TargetError where Git refuses.
     """
-    root, inside = _repository(case, project)
+    root, inside = repository_of_case(case, project)
     places: dict[Arm, Path] = {arm: (folder / arm).resolve() for arm in revisions}
     made: list[tuple[int, Path]] = []
     # Where this process dies alone, Git would go on: `luckyhit revert` finds it by this.
@@ -155,8 +155,9 @@ def _change(case: Case) -> RevisionChange:
     return case.change
 
 
-def _repository(case: Case, project: Path) -> tuple[Path, Path]:
-    """(its root, the service's working directory below it)."""
+def repository_of_case(case: Case, project: Path) -> tuple[Path, Path]:
+    """(root of the service's repository, the service's working directory below it). Raises GuardError where it lies in
+    none."""
     cwd = source_directory(case.target.start, project).resolve()
     try:
         root = Path(git(cwd, "rev-parse", "--show-toplevel").rstrip("\n")).resolve()

@@ -90,6 +90,31 @@ def run(
 
 
 @app.command()
+def diagnose(
+    case: CaseArgument,
+    budget: Annotated[str, typer.Option(help="How long experiments may take.")] = "90s",
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of keys and of the order. Default: that of the workload.")
+    ] = None,
+    outage: Annotated[
+        bool, typer.Option("--outage", help="Allow that the service's own cache is cut off for the length of a write.")
+    ] = False,
+    fail_on: Annotated[
+        str, typer.Option(help="Exit with code 1 on these conclusions, such as shown,open,outside.")
+    ] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Find out which kind of fault the service of a case has, by experiments on a stack of its own.
+
+    The service is started as it is before the change, with a cache of its own. Nothing is done to a service that is
+    already running. The last line is the path of the record (diagnosis.json).
+    """
+    from luckyhit.cli.tasks import diagnose_tasks
+
+    diagnose_tasks.diagnose(case, budget=budget, seed=seed, outage=outage, fail_on=fail_on, as_json=as_json)
+
+
+@app.command()
 def new(
     name: Annotated[str, typer.Argument(help="Name of the case, for example `slow-basket`.")],
     example: Annotated[

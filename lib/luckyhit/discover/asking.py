@@ -10,10 +10,10 @@ from typing import Any
 
 import httpx
 
+from luckyhit.discover.evidence import FORM
 from luckyhit.errors import GuardError
 
 _READS = frozenset({"GET", "HEAD"})
-FORM = "application/x-www-form-urlencoded"
 NO_SUCH_PATH = "/lucky-hit-asks-for-a-path-that-cannot-exist"
 _LARGEST_BYTES = 5_000_000
 
@@ -35,6 +35,11 @@ class Answer:
     def ok(self) -> bool:
         return 200 <= self.status < 300
 
+    @property
+    def accepted(self) -> bool:
+        """Whether it may be the answer to a write that was carried out: a form's often leads to another page."""
+        return self.ok or self.status in (302, 303)
+
     @cached_property
     def document(self) -> Any:
         """The body's JSON value; `NotJson` for another body."""
@@ -43,6 +48,11 @@ class Answer:
         except (ValueError, RecursionError):
             return NotJson
 
+    @property
+    def text(self) -> str:
+        """The body's text; empty for one that is JSON."""
+        return self.body[:_LARGEST_BYTES].decode("utf-8", "replace") if self.document is NotJson else ""
+
     def header(self, name: str) -> str:
         """The last value of a header, empty without it."""
         wanted = name.lower().encode()
@@ -50,11 +60,13 @@ class Answer:
 
 
 class Asker:
-    """Sends requests to one service, one after the other. `client` has its base URL and headers."""
+    """Sends requests to one service, one after the other. `client` has its base URL and the user's headers; `headers`
+    are those that its routes need."""
 
     def __init__(self, client: httpx.Client, *, may_write: bool) -> None:
         self.may_write = may_write
         self.requests_sent = 0
+        self.headers: dict[str, str] = {}
         self._client = client
 
     def get(self, path: str) -> Answer:
@@ -73,8 +85,9 @@ class Asker:
         self.requests_sent += 1
         options: dict[str, Any] = {} if not media_type else {"data" if media_type == FORM else "json": body}
         try:
-            answer = self._client.request(method, path, follow_redirects=False, **options)
+            headers = {name: value for name, value in self.headers.items() if name not in self._client.headers}
+            answer = self._client.request(method, path, follow_redirects=False, headers=headers, **options)
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError):
             return Answer(0, done_s=time.monotonic())
-        headers = tuple((name.lower(), value) for name, value in answer.headers.raw)
-        return Answer(answer.status_code, headers, answer.content, time.monotonic())
+        shown = tuple((name.lower(), value) for name, value in answer.headers.raw)
+        return Answer(answer.status_code, shown, answer.content, time.monotonic())

@@ -11,7 +11,8 @@ from luckyhit.discover.risk import words_of
 
 URL_NAMES = (
     "REDIS_URL", "REDIS_URI", "CACHE_URL", "CACHE_REDIS_URL", "REDIS_CACHE_URL", "VALKEY_URL", "CACHE_LOCATION",
-    "DJANGO_CACHE_URL", "FLASK_CACHE_REDIS_URL", "REDIS_DSN", "CACHE_DSN", "REDISCLOUD_URL", "REDIS_TLS_URL",
+    "CACHE_URI", "VALKEY_URI", "REDIS_CONNECTION_STRING", "REDIS_SERVER_URL", "DJANGO_CACHE_URL",
+    "FLASK_CACHE_REDIS_URL", "REDIS_DSN", "CACHE_DSN", "REDISCLOUD_URL", "REDIS_TLS_URL",
 )  # fmt: skip
 HOST_AND_PORT = (
     ("REDIS_HOST", "REDIS_PORT"),
@@ -25,6 +26,7 @@ PORT_NAMES = (
     "FLASK_RUN_PORT", "GRANIAN_PORT", "BIND_PORT",
 )  # fmt: skip
 _SERVERS = frozenset({"redis", "valkey", "cache", "memcache", "memcached"})
+_SCHEMES = ("redis://", "rediss://", "valkey://", "valkeys://")
 _NOT_A_CACHE = frozenset({"database", "db", "broker", "celery", "queue", "session", "sentry", "ttl", "key", "prefix"})
 
 
@@ -49,14 +51,16 @@ class CacheVariable:
         return dict(zip(self.names, ("{cache_host}", "{cache_port}"), strict=True))
 
 
-def cache_variables(settings: Iterable[Setting], given: Mapping[str, str]) -> list[CacheVariable]:
-    """The usual ones, and those that the source code reads and whose name looks like one. Not those in `given`."""
+def cache_variables(
+    settings: Iterable[Setting], given: Mapping[str, str], needed: Iterable[str] = ()
+) -> list[CacheVariable]:
+    """The usual ones, those that the source code reads and whose name or default looks like one, and `needed`. Not
+    those in `given`."""
     settings = list(settings)
     names = {setting.name for setting in settings}
-    urls = list(URL_NAMES)
+    urls = list(dict.fromkeys((*URL_NAMES, *needed)))
     for setting in settings:
-        words = set(words_of(setting.name))
-        if words & _SERVERS and not words & _NOT_A_CACHE and setting.kind == "url" and setting.name not in urls:
+        if _names_a_cache(setting) and setting.name not in urls:
             urls.append(setting.name)
     pairs = list(HOST_AND_PORT)
     for name in sorted(names):
@@ -66,3 +70,10 @@ def cache_variables(settings: Iterable[Setting], given: Mapping[str, str]) -> li
                 pairs.append(pair)
     by_url = [CacheVariable((name,), "url") for name in urls if name not in given]
     return by_url + [CacheVariable(pair, "host and port") for pair in pairs if not set(pair) & set(given)]
+
+
+def _names_a_cache(setting: Setting) -> bool:
+    words = set(words_of(setting.name))
+    if words & _NOT_A_CACHE:
+        return False
+    return (setting.default or "").startswith(_SCHEMES) or (bool(words & _SERVERS) and setting.kind == "url")

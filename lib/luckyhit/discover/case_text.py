@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from luckyhit.case.values.texts import SIMPLE_PATH
+from luckyhit.discover.case_requests import Guesses, RequestSections
 from luckyhit.discover.chosen import CaseParts, chosen_from, other_value
 from luckyhit.discover.evidence import Discovery, KeyUse, ReadRoute, Setting
-from luckyhit.discover.yaml_text import comment, flow, in_quotes, listed_comment, quoted, route_name, with_text_replaced
+from luckyhit.discover.exploring.key_templates import without_covered
+from luckyhit.discover.yaml_text import comment, flow, in_quotes, listed_comment, quoted
 from luckyhit.load.signals.signal_table import CACHE_SOURCES
-
-_UNKNOWN_RATE = "50/s"
 
 
 @dataclass(frozen=True)
@@ -32,28 +32,31 @@ class CaseDraft:
 def case_draft(name: str, discovery: Discovery, key_folder: str = "data/cases") -> CaseDraft:
     """`key_folder`: where a list of keys that are no numbers will be, relative to the project."""
     chosen = chosen_from(discovery)
-    writer = _Writer(name, discovery, chosen, key_folder)
+    guesses = Guesses()
+    writer = _Writer(name, discovery, chosen, guesses)
+    requests = RequestSections(name, discovery, chosen, guesses, key_folder)
     sections = (
         writer.head, writer.people, writer.route, writer.expected, writer.why, writer.change, writer.cache,
-        writer.rollback, writer.target, writer.workload, writer.freshness, writer.goals, writer.end,
+        writer.rollback, writer.target, requests.workload, requests.freshness, writer.goals, writer.end,
     )  # fmt: skip
     text = "\n".join("\n".join(lines) + "\n" for section in sections if (lines := list(section())))
-    return CaseDraft(text, writer.files, tuple(writer.guesses))
+    return CaseDraft(text, requests.files, tuple(guesses))
 
 
 class _Writer:
-    def __init__(self, name: str, discovery: Discovery, chosen: CaseParts, key_folder: str) -> None:
-        self.name, self.discovery, self.chosen = name, discovery, chosen
-        self.files: dict[str, str] = {}
-        self.guesses: list[str] = []
-        self._key_folder = key_folder
+    def __init__(self, name: str, discovery: Discovery, chosen: CaseParts, guesses: Guesses) -> None:
+        self.name, self.discovery, self.chosen, self.guesses = name, discovery, chosen, guesses
         self._settings = [
             setting
             for setting in discovery.evidence.settings
-            if setting.about_cache and setting.kind != "url" and setting.name not in self._cache_names
+            if (setting.about_cache or len(setting.choices) > 1)
+            and setting.kind != "url"
+            and setting.name not in self._cache_names
         ]
         # A text that the code compares with another one switches something; a number can be changed as well.
-        self._settings.sort(key=lambda candidate: (other_value(candidate) is None, not candidate.choices))
+        self._settings.sort(
+            key=lambda candidate: (other_value(candidate) is None, not candidate.about_cache, not candidate.choices)
+        )
 
     @property
     def _cache_names(self) -> tuple[str, ...]:
@@ -66,10 +69,6 @@ class _Writer:
             return None
         first = self._settings[0]
         return first if other_value(first) is not None else None
-
-    def _guess(self, place: str, why: str, indent: str = "") -> list[str]:
-        self.guesses.append(place)
-        return comment(f"guess: {why}", indent)
 
     def head(self) -> Iterator[str]:
         yield "# yaml-language-server: $schema=case.schema.json"
@@ -92,7 +91,7 @@ class _Writer:
         read = self.chosen.read
         yield "# The route in question, its usual input, and the slow query or failing command as one would run it."
         if read is None:
-            yield from self._guess("route", "no read route was seen to answer.")
+            yield from self.guesses.comment("route", "no read route was seen to answer.")
             yield "route: GET /"
             yield 'input: "TODO: path, query and body, with usual values"'
         else:
@@ -136,7 +135,7 @@ class _Writer:
         changed = self._changed
         yield "# The one change."
         if changed is None:
-            yield from self._guess(
+            yield from self.guesses.comment(
                 "change", "no setting was found that could be changed; this compares the service with itself."
             )
             yield "change:"
@@ -145,7 +144,7 @@ class _Writer:
         else:
             before = changed.default or ""
             why = f"{changed.name} is a setting about the cache (seen: {changed.where}), default {before}."
-            yield from self._guess("change", why)
+            yield from self.guesses.comment("change", why)
             yield "change:"
             yield "  kind: env"
             yield f'  what: "TODO: what {changed.name} changes"'
@@ -168,14 +167,14 @@ class _Writer:
         if discovery.launch is None:
             yield "# The keys that may be cleared; other keys are never touched. Nothing says where the cache is:"
             yield "# name the variable that holds its URL (url_env: CACHE_URL), and its keys."
-            yield from self._guess("cache.clear", "the cache was not looked into.")
+            yield from self.guesses.comment("cache.clear", "the cache was not looked into.")
             yield "cache:"
             yield '  clear: ["TODO:{id}"]'
             return
         if not discovery.launch.cache_env:
             yield "# No cache server was seen in use: the service is restarted before each block."
             return
-        templates = list(dict.fromkeys(self._template(use) for use in self.chosen.keys_in_use))
+        templates = without_covered(dict.fromkeys(self._template(use) for use in self.chosen.keys_in_use))
         yield "# The keys that may be cleared; other keys are never touched."
         yield "cache:"
         if templates:
@@ -184,17 +183,23 @@ class _Writer:
             if hashed:
                 yield from comment("A part of these keys looks like a hash: {hash} stands for it.", "  ")
             if any(use.guess for use in self.chosen.keys_in_use):
-                yield from self._guess("cache.clear", "a template that one id alone supports.", "  ")
+                yield from self.guesses.comment("cache.clear", "a template that one id alone supports.", "  ")
             yield "  clear:"
             yield from (f"    - {in_quotes(template)}" for template in templates)
         else:
-            yield from self._guess("cache.clear", "the service connected to it, and no key was seen.", "  ")
+            yield from self.guesses.comment("cache.clear", "the service connected to it, and no key was seen.", "  ")
             yield '  clear: ["TODO:{id}"]'
         yield "  # The cache server is the run's own."
         yield "  dedicated: true"
 
     def _template(self, use: KeyUse) -> str:
-        return re.sub(r"\*+", "{hash}", use.template)
+        """As a case has it: names of parameters may be anything, those of placeholders not."""
+
+        def named(match: re.Match[str]) -> str:
+            name = re.sub(r"\W", "_", match[1] or "", flags=re.ASCII).lstrip("0123456789")
+            return f"{{{name or 'key'}}}" if match[1] else match[0]
+
+        return re.sub(r"\*+", "{hash}", re.sub(r"\{\{|\}\}|\{([^{}]*)\}", named, use.template))
 
     def rollback(self) -> Iterator[str]:
         changed = self._changed
@@ -248,7 +253,7 @@ class _Writer:
         name, _, value = shown.partition(":")
         if not name or any(name.strip().lower() == source.name for source in CACHE_SOURCES):
             return
-        yield from self._guess("target.cache_header", f"seen: {shown}", "  ")
+        yield from self.guesses.comment("target.cache_header", f"seen: {shown}", "  ")
         yield f"  cache_header: {quoted(name.strip())}"
         if value.strip().lower() in ("true", "false", "1", "0", "yes", "no"):
             yes, no = {"t": ("True", "False"), "f": ("True", "False"), "y": ("yes", "no"), "n": ("yes", "no")}.get(
@@ -256,122 +261,8 @@ class _Writer:
             )
             yield f"  cache_values: {{{in_quotes(yes)}: hit, {in_quotes(no)}: miss}}"
 
-    def workload(self) -> Iterator[str]:
-        chosen, rate = self.chosen, self.discovery.evidence.rate
-        yield "# The requests, generated from the seed, the same for both arms."
-        yield "workload:"
-        yield "  seed: 1"
-        if rate is None:
-            yield from self._guess("workload.rate", "no log was given.", "  ")
-        yield f"  rate: {f'{min(max(rate, 1), 200):g}/s' if rate is not None else _UNKNOWN_RATE}"
-        yield "  routes:"
-        names: set[str] = set()
-        versioned = self._versioned_reads
-        for read in self._workload_reads:
-            yield f"    - name: {route_name(read.route.name or read.path, names)}"
-            yield f"      path: {quoted(chosen.keyed(read.path))}"
-            yield from self._weight(read.route.weight, 8 if read is chosen.read else 1)
-            yield from self._keys("      ", bool(read.ids))
-            if read is not chosen.read:
-                fields = [field for field in read.fields if re.fullmatch(SIMPLE_PATH, field)][:8]
-                yield f"      response: {{status: {read.status}, fields: {flow(fields)}}}"
-            if read in versioned:
-                yield f"      version: {quoted(chosen.version_of(read))}"
-        if not self._workload_reads:
-            yield "    - {name: home, path: /}"
-        write = chosen.write
-        if write is not None and self.discovery.started and not self._written:
-            yield "    # No write here: there are so few keys that the probe writes to all of them."
-        elif write is not None and self._written:
-            yield f"    - name: {route_name(write.route.name or 'write', names)}"
-            yield f"      method: {write.route.method}"
-            yield f"      path: {quoted(chosen.keyed(write.path))}"
-            yield from self._weight(write.route.weight, 1)
-            yield from self._keys("      ", True)
-            yield f"      body: {in_quotes(with_text_replaced(write.body, '{version}', '{number}'))}"
-            if versioned:
-                yield '      version: "{number}"'
-            yield f"      response: {{status: {flow(write.statuses)}}}"
-
-    @property
-    def _written(self) -> bool:
-        """Whether the workload writes: not where the probe needs all keys."""
-        return self.chosen.write is not None and self.discovery.started and not self.chosen.keys.shared
-
-    @property
-    def _versioned_reads(self) -> list[ReadRoute]:
-        """The reads of the workload that show what its write wrote, by key. The load engine reads simple paths only."""
-        write, version = self.chosen.write, self.chosen.version_of
-        if write is None or not self._written or "{key}" not in self.chosen.keyed(write.path) + in_quotes(write.body):
-            return []
-        return [read for read in self._workload_reads if read.ids and re.fullmatch(SIMPLE_PATH, version(read))]
-
-    @property
-    def _workload_reads(self) -> list[ReadRoute]:
-        """Without health checks, which tell nothing about the cache."""
-        launch = self.discovery.launch
-        left_out = {self.discovery.config_path, launch.ready if launch is not None else None}
-        return [read for read in self.chosen.reads if read.path not in left_out or read is self.chosen.read]
-
-    def _weight(self, proportion: float | None, usual: int) -> Iterator[str]:
-        if proportion is not None:
-            yield "      # seen: the log"
-        elif not any(read.route.weight is not None for read in self.discovery.reads):
-            yield from self._guess("workload.routes.weight", "no log was given.", "      ")
-        yield f"      weight: {max(round(100 * proportion, 3), 0.001) if proportion is not None else usual}"
-
-    def _keys(self, indent: str, needed: bool) -> Iterator[str]:
-        if not needed:
-            return
-        numbers = self.chosen.keys.workload
-        if numbers is not None:
-            yield f"{indent}keys: {{first: {numbers[0]}, last: {numbers[1]}, popularity: zipf}}"
-            return
-        file = f"{self.name}.keys.txt"
-        self.files[file] = "".join(f"{key}\n" for key in self.chosen.keys.texts)
-        yield f"{indent}keys: {{file: {quoted(f'{self._key_folder}/{file}')}, popularity: zipf}}"
-
-    def freshness(self) -> Iterator[str]:
-        chosen, write = self.chosen, self.chosen.write
-        if write is None or not chosen.shown or chosen.keys.probe is None:
-            yield "# No probe for old data: " + (
-                "nothing is written to a service that is only observed."
-                if not self.discovery.started
-                else "no write was found whose value a read shows for a numbered key."
-            )
-            return
-        first, last = chosen.keys.probe
-        yield "# The probe for old data writes increasing numbers and measures when readers see them."
-        yield from comment(f"seen: {write.where or 'a number written to a service of our own'}")
-        yield "freshness:"
-        yield "  write:"
-        yield f"    method: {write.route.method}"
-        yield f"    path: {quoted(chosen.keyed(write.path))}"
-        yield f"    body: {in_quotes(write.body)}"
-        yield f"    status: {flow(write.statuses)}"
-        yield "  reads:"
-        names: set[str] = set()
-        # A list may not have every key of the probe on its page.
-        shown = [(read, shows) for read, shows in chosen.shown if read.ids] or list(chosen.shown)
-        for read, shows in shown:
-            if shows.guess:
-                yield from self._guess("freshness.reads", "seen once only.", "    ")
-            yield f"    - name: {route_name(read.route.name or read.path, names)}"
-            yield f"      path: {quoted(chosen.keyed(read.path))}"
-            yield f"      version: {in_quotes(shows.json_path)}"
-        for read, shows in chosen.shown:
-            if (read, shows) not in shown:
-                place = f"{chosen.keyed(read.path)} shows it too, at {shows.json_path}"
-                yield from comment(f"{place}: add it if it shows all of these keys.", "    ")
-        shared = ", shared: true" if chosen.keys.shared else ""
-        yield f"  keys: {{first: {first}, last: {last}{shared}}}"
-        yield from self._guess("freshness.within", "how old an answer may be is for the owner to say.", "  ")
-        yield "  within: 100ms"
-        yield "  horizon: 2s"
-
     def goals(self) -> Iterator[str]:
-        read, probed = self.chosen.read, self.chosen.write is not None and bool(self.chosen.shown)
-        probed = probed and self.chosen.keys.probe is not None
+        read, probed = self.chosen.read, self.chosen.probed
         yield "# What has to improve (better), and what must not get worse by more than the margin (no-worse)."
         yield "goals:"
         if probed:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+import string
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 from luckyhit.discover.evidence import Discovery, KeyUse, ReadRoute, Setting, Shows, WriteRoute
 
 MOST_READS = 5
 MOST_WORKLOAD_KEYS = 500
+MOST_NAMES = 200
+_KEPT = "".join(char for char in string.punctuation if char not in '#"<>\\^`|')
+"""Of a path: `%` too, since what is quoted is not quoted again."""
 FEWEST_APART = 20
 """With fewer keys the probe and the workload share them."""
 
@@ -16,12 +21,13 @@ FEWEST_APART = 20
 @dataclass(frozen=True)
 class CaseKeys:
     """`numbers`: first and last, where all ids are consecutive whole numbers; `workload` and `probe`: their parts,
-    `shared` where they are the same. `texts`: ids that are not."""
+    `shared` where they are the same. `texts`: ids that are not, of the workload; `probe_names`: of the probe."""
 
     numbers: tuple[int, int] | None = None
     workload: tuple[int, int] | None = None
     probe: tuple[int, int] | None = None
     shared: bool = False
+    probe_names: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()
 
 
@@ -38,8 +44,19 @@ class CaseParts:
     keys_in_use: tuple[KeyUse, ...] = ()
 
     def keyed(self, path: str) -> str:
-        """A path with `{key}` for its one parameter; `{version}` stays."""
-        return re.sub(r"\{(?!version\})[^}]*\}", "{key}", path)
+        """A path with `{key}` for its one parameter, as a case has it: in ASCII; `{version}` stays."""
+        return quote(re.sub(r"\{(?!version\})[^}]*\}", "{key}", path), safe=_KEPT)
+
+    @property
+    def probed(self) -> bool:
+        """Whether a probe can write and read back: it needs the key in both."""
+        keys = self.keys
+        return self.write is not None and bool(self.shown) and bool(keys.probe or keys.probe_names) and self.write_keyed
+
+    @property
+    def write_keyed(self) -> bool:
+        """Whether the write names the key that it changes."""
+        return self.write is not None and "{key}" in self.keyed(self.write.path) + str(self.write.body)
 
     def version_of(self, read: ReadRoute) -> str:
         return next((shows.json_path for shown, shows in self.shown if shown.path == read.path), "")
@@ -92,15 +109,22 @@ def _same_ids(one: ReadRoute, other: ReadRoute) -> bool:
 
 def _keys(read: ReadRoute) -> CaseKeys:
     numbers = sorted(int(text) for text in read.ids if re.fullmatch(r"[0-9]{1,15}", text))
-    if not read.ids or len(numbers) != len(read.ids):
-        return CaseKeys(texts=read.ids)
-    first, last = numbers[0], numbers[-1]
-    if last - first + 1 != len(set(numbers)):
-        return CaseKeys(texts=read.ids)
+    if not read.ids:
+        return CaseKeys()
+    first, last = (numbers[0], numbers[-1]) if numbers else (0, 0)
+    if len(numbers) != len(read.ids) or last - first + 1 != len(set(numbers)):
+        return _text_keys(read.ids)
     if len(numbers) < 2 * FEWEST_APART:
         return CaseKeys((first, last), (first, last), (first, last), shared=True)
     middle = min(first + len(numbers) // 2, first + MOST_WORKLOAD_KEYS)
     return CaseKeys((first, last), (first, middle - 1), (middle, last))
+
+
+def _text_keys(ids: tuple[str, ...]) -> CaseKeys:
+    """Every second one is the probe's, where there are enough: the first ones of a list are often the most asked."""
+    if len(ids) < 2 * FEWEST_APART:
+        return CaseKeys(texts=ids, probe_names=ids, shared=True)
+    return CaseKeys(texts=ids[::2], probe_names=ids[1::2][:MOST_NAMES])
 
 
 def other_value(setting: Setting) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,9 +16,9 @@ from luckyhit.discover.asking import NO_SUCH_PATH, Asker
 from luckyhit.discover.evidence import Discovery, ReadRoute, ServiceEvidence
 from luckyhit.discover.explore import explore
 from luckyhit.discover.exploring.attempts import path_for
-from luckyhit.discover.launch import READY_PATHS, Launched, StartRequest
+from luckyhit.discover.launch import Launched, StartRequest
 from luckyhit.discover.merge import merged
-from luckyhit.discover.sources import access_log, framework_routes, har, openapi
+from luckyhit.discover.sources import access_log, framework_routes, har, openapi, path_texts
 from luckyhit.discover.sources.framework_routes import FrameworkRoutes
 from luckyhit.errors import ServiceNotReady
 
@@ -109,9 +109,12 @@ def _started(
     environ: Mapping[str, str],
     progress: Callable[[str], None],
 ) -> Discovery:
-    with Launched(start, environ=environ, progress=progress) as launched, _client(launched.base_url, headers) as client:
+    with Launched(start, environ=environ, progress=progress) as launched, ExitStack() as stack:
         progress(f"it answers on port {launched.port}; reading its routes")
         table = _route_table(launched)
+        if launched.learn(table.evidence.settings):
+            table = _route_table(launched)
+        client = stack.enter_context(_client(launched.base_url, headers))
         document = openapi.from_service(client, files.place)
         known = merged(
             [
@@ -128,6 +131,7 @@ def _started(
             fields=table.fields,
             may_write=True,
             alive=lambda: launched.alive,
+            id_texts=path_texts.id_texts(table.files),
             progress=progress,
         )
         launch, unknown = launched.found(project, _answering_path(explored.reads))
@@ -157,7 +161,22 @@ def _ended(launched: Launched) -> list[str]:
 
 
 def _route_table(launched: Launched) -> FrameworkRoutes:
-    """Asked from the process that listens: its interpreter, arguments, directory and environment work."""
+    """From its processes; else from its interpreter; else from texts in its source code."""
+    written = framework_routes.from_processes(launched.routes_folder)
+    if written.evidence.routes:
+        return written
+    asked = _asked(launched)
+    if asked.evidence.routes:
+        return asked
+    guessed = path_texts.from_files(written.files)
+    notes = (*asked.evidence.notes, "Routes are guessed from texts in the source code that look like paths.")
+    notes = notes if guessed.evidence.routes else asked.evidence.notes
+    known = merged([guessed.evidence, written.evidence, replace(asked.evidence, notes=notes)])
+    return replace(written, evidence=known, fields=guessed.fields)
+
+
+def _asked(launched: Launched) -> FrameworkRoutes:
+    """From the interpreter of the process that listens, whose arguments, directory and environment work."""
     with suppress(psutil.Error, OSError):
         for process in (launched.listener, *launched.listener.parents()):
             command = process.cmdline()
@@ -176,25 +195,3 @@ def _interpreter(process: psutil.Process) -> str:
 
 def _client(base_url: str, headers: Mapping[str, str]) -> httpx.Client:
     return httpx.Client(base_url=base_url, headers=dict(headers), timeout=_WITHIN_S, trust_env=False)
-
-
-def planned_requests(files: SourceFiles, start: StartRequest | None, url: str) -> list[str]:
-    """What would be sent, one line each, without sending or starting anything."""
-    known = merged(files.evidence())
-    if start is None and not url:
-        return ["no request: only files are read"]
-    lines = [f"GET {path}   (is it ready)" for path in READY_PATHS] if start is not None else []
-    places = (files.place,) if files.place else openapi.USUAL_PLACES
-    if files.document is None:
-        lines += [f"GET {path}   (an OpenAPI document)" for path in places]
-    lines.append(f"GET {NO_SUCH_PATH}   (does it answer 200 to anything)")
-    for route in known.routes:
-        if route.method == "GET" and not route.risk:
-            lines.append(f"GET {route.path}   (several ids, each twice)")
-        elif route.method in ("PUT", "PATCH", "POST") and start is not None and not route.risk:
-            lines.append(f"{route.method} {route.path}   (to the service that is started here)")
-        else:
-            lines.append(f"not sent: {route.method} {route.path}   ({route.risk or 'nothing is written to --url'})")
-    if start is not None:
-        lines.append("and the same for each route that the service's OpenAPI document or route table has")
-    return lines

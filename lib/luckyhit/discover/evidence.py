@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Place = Literal["path", "query", "header"]
+FORM = "application/x-www-form-urlencoded"
 
 
 @dataclass(frozen=True)
@@ -113,14 +114,17 @@ class ReadRoute:
 
 @dataclass(frozen=True)
 class Shows:
-    """A read that shows what a write wrote: its JSON path, and after how long. `cached_before`: whether the old value
+    """A read that shows what a write wrote: its place, and after how long. `cached_before`: whether the old value
     was still served right after the acknowledgement, up to `stale_s` seconds (None: fresh at once)."""
 
     read: str
     """The read's `path`."""
     json_path: str
+    """Empty where the answer is no JSON."""
     stale_s: float | None = None
     guess: bool = False
+    regex: str = ""
+    """Matches the number in an answer that is no JSON."""
 
 
 @dataclass(frozen=True)
@@ -130,11 +134,15 @@ class WriteRoute:
     route: ServiceRoute
     path: str
     body: Any
-    """The body with the version in place: `{"price": "{version}"}`; other fields constant."""
+    """The body with the version in place: `{"price": "{version}"}`; other fields constant, their braces doubled."""
     statuses: tuple[int, ...] = (200,)
     shows: tuple[Shows, ...] = ()
     keys: tuple[KeyUse, ...] = ()
     where: str = ""
+    first_version: int | None = None
+    """The first number that was sent, where the service takes none of the usual size."""
+    media_type: str = "application/json"
+    """`FORM` where the fields of the body are those of a form."""
 
 
 @dataclass(frozen=True)
@@ -174,6 +182,8 @@ class Discovery:
     """What could not be found out, one sentence each, with what would tell it."""
     headers_env: dict[str, str] = field(default_factory=dict)
     """Request headers that were sent, each with the name of the environment variable that holds its value."""
+    headers: dict[str, str] = field(default_factory=dict)
+    """Request headers that its routes need, as they were sent."""
     requests_sent: int = 0
     partial: bool = False
     """Whether it was interrupted."""

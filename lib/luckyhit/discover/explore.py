@@ -6,13 +6,14 @@ Reads are asked of any service, writes only of one that was started here (`may_w
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from luckyhit.caches.base import AnyCache
 from luckyhit.discover.asking import Asker
 from luckyhit.discover.evidence import Discovery, ReadRoute, ServiceEvidence, WriteRoute
+from luckyhit.discover.exploring.ids import needed_headers
 from luckyhit.discover.exploring.reads import Exploring, config_path_of, find_reads
 from luckyhit.discover.exploring.writes import WriteFinder
 
@@ -30,6 +31,7 @@ class Explored:
     cache_kind: CacheKindName = "unknown"
     skipped: tuple[tuple[str, str], ...] = ()
     unknown: tuple[str, ...] = ()
+    headers: dict[str, str] = field(default_factory=dict)
     requests_sent: int = 0
     partial: bool = False
 
@@ -43,6 +45,7 @@ class Explored:
             cache_kind=self.cache_kind,
             skipped=self.skipped,
             unknown=tuple(dict.fromkeys((*evidence.notes, *self.unknown))),
+            headers=self.headers,
             requests_sent=self.requests_sent,
             partial=self.partial,
         )
@@ -57,10 +60,12 @@ def explore(
     may_write: bool,
     progress: Callable[[str], None] = lambda _: None,
     alive: Callable[[], bool] = lambda: True,
+    id_texts: Sequence[tuple[str, ...]] = (),
     deadline_s: float = 45.0,
 ) -> Explored:
     """Ask the routes of `evidence`. `cache`: our own server, which is emptied again and again; None where the service
-    is not ours. `fields`: names that each view (method, path) reads from a body. Once it is not `alive`, or after
+    is not ours. `fields`: names that each view (method, path) reads from a body. `id_texts`: rows of texts that ids may
+    look like. Once it is not `alive`, or after
     `deadline_s` seconds, no further route is begun. Ctrl-C gives what is known until then, as `partial`."""
     ends = time.monotonic() + deadline_s
     own = cache if may_write else None
@@ -70,7 +75,8 @@ def explore(
             return ENDED
         return TIME_UP if time.monotonic() > ends else ""
 
-    state = Exploring(asker, own, progress, over=over)
+    state = Exploring(asker, own, progress, over=over, id_texts=id_texts)
+    asker.headers |= needed_headers(evidence.routes)
     writes: list[WriteRoute] = []
     partial = False
     try:
@@ -96,6 +102,7 @@ def explore(
         cache_kind=_kind(state, own),
         skipped=tuple(state.skipped),
         unknown=tuple(state.unknown),
+        headers=asker.headers,
         requests_sent=asker.requests_sent,
         partial=partial,
     )

@@ -8,7 +8,7 @@ import shlex
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,17 +20,19 @@ import psutil
 from luckyhit.caches import AnyCache, placeholders
 from luckyhit.discover.cache_variables import PORT_NAMES, CacheVariable, cache_variables
 from luckyhit.discover.evidence import Launch, Setting
-from luckyhit.discover.relay import Relay
+from luckyhit.discover.risk import words_of
+from luckyhit.discover.sources.framework_routes import FOLDER_NAME, IN_SERVICE
 from luckyhit.discover.sources.settings import settings_of, source_files
 from luckyhit.errors import ArgumentError, ServiceNotReady, ServiceStopped
 from luckyhit.system import ports
 from luckyhit.system.embedded import start_embedded
 from luckyhit.system.process import SupervisedProcess, tail
+from luckyhit.system.relay import Relay
 from luckyhit.system.start_settings import INHERITED, filled
 
 READY_PATHS = (
     "/health", "/healthz", "/health/", "/healthz/", "/ready", "/readyz", "/livez", "/live", "/status", "/ping",
-    "/api/health", "/_health", "/up", "/",
+    "/api/health", "/_health", "/up", "/", "/openapi.json", "/schema/openapi.json",
 )  # fmt: skip
 _LISTENS_WITHIN_S = 40.0
 _POLL_S = 0.05
@@ -41,6 +43,8 @@ _MISSING = re.compile(
     r"|\b([A-Z][A-Z0-9_]+) (?:is not set|is required|must be set|is missing)"
 )
 """How services say which variable they lack."""
+_ADDRESSES = (["url"], ["uri"], ["dsn"], ["location"], ["address"], ["endpoint"])
+_MOST_NEEDED = 3
 
 
 @dataclass(frozen=True)
@@ -78,9 +82,11 @@ class Launched:
         self.settings: list[Setting] = []
         self._environ, self._progress = environ, progress
         self._open = ExitStack()
+        self._running = self._open.enter_context(ExitStack())
         self._relays: list[tuple[CacheVariable, Relay]] = []
         self._ports: dict[str, int] = {}
         self._files_before: frozenset[str] = frozenset()
+        self._needed: list[str] = []
 
     def __enter__(self) -> Self:
         try:
@@ -96,6 +102,7 @@ class Launched:
     def _start(self) -> None:
         folder = self._open.enter_context(tempfile.TemporaryDirectory(prefix="luckyhit-new-"))
         self.workdir = Path(folder)
+        self.routes_folder = Path(self._open.enter_context(tempfile.TemporaryDirectory(prefix="luckyhit-routes-")))
         arguments = self.request.arguments
         in_workdir = "{workdir}" in self.request.cwd
         self.cwd = Path(self.request.cwd.replace("{workdir}", folder)).expanduser().absolute()
@@ -104,13 +111,51 @@ class Launched:
         self._progress("starting a cache of its own")
         self.cache: AnyCache = start_embedded(self.workdir, self._environ, with_password=False)
         self._open.callback(self.cache.stop)
+        self._files_before = frozenset() if in_workdir else frozenset(_names_in(self.cwd))
+        self.log = self.workdir / "service.log"
+        self._run_with_what_it_needs()
+
+    def _run_with_what_it_needs(self) -> None:
+        """A variable without which it ends may be that of its cache."""
+        needed = self._needed
+        first: ServiceStopped | None = None
+        while True:
+            try:
+                self._run()
+                return
+            except ServiceStopped as error:
+                first = first or error
+                name = self._missing_name()
+                if name in needed or words_of(name)[-1:] not in _ADDRESSES or len(needed) == _MOST_NEEDED:
+                    raise first from None
+                needed.append(name)
+
+    def learn(self, settings: Iterable[Setting]) -> bool:
+        """Start the service again where these settings (the source code of what it loaded) name a variable that may be
+        its cache's and was not tried, and none of those tried was used. Returns whether it was."""
+        known = {setting.name for setting in self.settings}
+        more = [setting for setting in settings if setting.name not in known]
+        tried = {variable.names for variable, _ in self._relays}
+        new = [
+            found for found in cache_variables([*self.settings, *more], self.request.env) if found.names not in tried
+        ]
+        self.settings += more
+        if self.cache_in_use() or not new:
+            return False
+        self._run()
+        return True
+
+    def _run(self) -> None:
+        """Start the process, in place of the one before."""
+        arguments = self.request.arguments
+        self._running.close()
+        for file in self.routes_folder.iterdir():
+            file.unlink()
         env, values = self._environment(arguments)
         command = [self._filled(argument, values) for argument in arguments]
-        self._files_before = frozenset() if in_workdir else frozenset(_names_in(self.cwd))
         self._progress(f"starting the service: {self.request.command[:100]}")
-        self.log = self.workdir / "service.log"
         self._process = SupervisedProcess(command, cwd=self.cwd, env=env, log=self.log)
-        self._open.callback(self._process.stop)
+        self._running.callback(self._process.stop)
         self.port = self._listening_port()
         self.base_url = f"http://{ports.HOST}:{self.port}"
         self.ready = self._await_ready()
@@ -129,7 +174,8 @@ class Launched:
     def _environment(self, arguments: list[str]) -> tuple[dict[str, str], dict[str, object]]:
         host, port = ports.HOST, ports.free_port()
         address = placeholders(self.cache.url)
-        self._open.callback(ports.release, port)
+        self._relays, self._ports = [], {}
+        self._running.callback(ports.release, port)
         self._direct = any("{cache_" in text for text in (*arguments, *self.request.env.values()))
         values: dict[str, object] = {
             "port": port,
@@ -143,10 +189,10 @@ class Launched:
         for name in PORT_NAMES:
             if name not in self.request.env:
                 self._ports[name] = ports.free_port()
-                self._open.callback(ports.release, self._ports[name])
+                self._running.callback(ports.release, self._ports[name])
                 env[name] = str(self._ports[name])
-        for variable in cache_variables(self.settings, self.request.env):
-            relay = self._open.enter_context(Relay((host, int(address["cache_port"]))))
+        for variable in cache_variables(self.settings, self.request.env, self._needed):
+            relay = self._running.enter_context(Relay((host, int(address["cache_port"]))))
             self._relays.append((variable, relay))
             env |= variable.values(host, relay.port)
         self.pass_env = tuple(
@@ -156,6 +202,9 @@ class Launched:
         )
         env |= {name: self._environ[name] for name in self.pass_env}
         env |= {name: self._filled(value, values) for name, value in self.request.env.items()}
+        # Its processes write their routes when they are asked.
+        env |= {FOLDER_NAME: str(self.routes_folder), "PYTHONDONTWRITEBYTECODE": "1"}
+        env["PYTHONPATH"] = os.pathsep.join(filter(None, (str(IN_SERVICE), env.get("PYTHONPATH", ""))))
         self._given_port = port
         return env, values
 
@@ -201,11 +250,15 @@ class Launched:
         )
 
     def _what_to_do(self) -> str:
-        missing = _MISSING.findall("\n".join(tail(self.log, 40)))
-        if missing:
-            name = "".join(missing[-1])
+        name = self._missing_name()
+        if name:
             return f"It needs the variable {name}: add --env {name}=VALUE."
         return "Run the command by hand in that directory, and add the variables that it needs with --env NAME=VALUE."
+
+    def _missing_name(self) -> str:
+        """The variable that its log says it lacks; empty where it says none."""
+        missing = _MISSING.findall("\n".join(tail(self.log, 40)))
+        return "".join(missing[-1]).upper() if missing else ""
 
     def _speaks_http(self, port: int) -> bool:
         try:
@@ -254,6 +307,10 @@ class Launched:
         if not used and self._direct:
             names = tuple(name for name, value in env.items() if "{cache_" in value) or ("the command",)
             where["cache"] = "as given"
+        if not names and (guessed := self._named_by_its_code()) is not None:
+            env |= guessed.placeholders
+            names = guessed.names
+            where["cache"] = f"guess: the service reads {' and '.join(names)}; no request that was sent asked the cache"
         if not names:
             unknown.append(
                 "Which variable takes the cache's address: the service connected to none of those tried "
@@ -286,6 +343,12 @@ class Launched:
             where=where,
         )
         return launch, unknown
+
+    def _named_by_its_code(self) -> CacheVariable | None:
+        """The one way to give it its cache that its code or its error names; None where there are several or none."""
+        read = {*(setting.name for setting in self.settings), *self._needed} - self.request.env.keys()
+        named = [variable for variable, _ in self._relays if set(variable.names) <= read]
+        return named[0] if len(named) == 1 else None
 
     def _with_port(
         self, env: dict[str, str], where: dict[str, str], unknown: list[str]

@@ -1,27 +1,29 @@
-"""What a service does with its cache, from the case and the recorded cache events.
+"""What a service does with its cache, from the case, the recorded cache events and the trace of the service.
 
 Nodes are routes and key templates; edges say what a route does to a key. Each edge has its source: `recorded` (the
-cache reported it) or `inferred` (the cache reported it of a key, and several routes may have done it). A part that was
-not visible is a gap with an id, never a missing edge.
+cache reported it), `inferred` (the cache reported it of a key, and several routes may have done it) or `traced` (the
+service's own libraries did it for a request of that route). A part that was not visible is a gap with an id, never a
+missing edge.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 import pandas as pd
 
 from luckyhit.case import Case
 from luckyhit.case.freshness import EXPOSED
+from luckyhit.case.values.key_templates import key_template
 from luckyhit.judge.cache_events.keyspace_log import FLUSHED
 from luckyhit.judge.cache_events.write_events import events_around_writes
+from luckyhit.records.trace import Trace, TracedRoute
 
 NodeKind = Literal["read", "write", "key"]
-EdgeKind = Literal["stores", "deletes", "keeps", "rewrites"]
-Source = Literal["recorded", "inferred"]
+EdgeKind = Literal["reads", "stores", "deletes", "keeps", "rewrites"]
+Source = Literal["recorded", "inferred", "traced"]
 Gap = Literal["events-off", "no-probe", "write-not-watched"]
 Problem = Literal["deletes-nothing", "key-mismatch"]
 _FATES: Mapping[str, EdgeKind] = {
@@ -47,7 +49,8 @@ class Node:
 
 @dataclass(frozen=True)
 class Edge:
-    """`route` and `key` are ids of nodes. `count`: events, or writes; `of`: the watched writes (None: not counted)."""
+    """`route` and `key` are ids of nodes. `count`: events, writes, or lookups that found something; `watched`: of how
+    many writes, lookups or traced requests (None: not counted)."""
 
     route: str
     key: str
@@ -59,18 +62,23 @@ class Edge:
 
 @dataclass(frozen=True)
 class ServiceMap:
-    """`problems`: (id, id of the write's node)."""
+    """`problems`: (id, id of the write's node). `traced`: by id of a route's node, what the trace has of it; `unknown`:
+    what the trace as a whole does not know (`luckyhit.records.trace.UnknownId`)."""
 
     nodes: Sequence[Node] = ()
     edges: Sequence[Edge] = ()
     gaps: Sequence[Gap] = ()
     problems: Sequence[tuple[Problem, str]] = ()
+    traced: Mapping[str, TracedRoute] = field(default_factory=dict)
+    unknown: Sequence[str] = ()
 
     def of_kind(self, kind: NodeKind) -> list[Node]:
         return [node for node in self.nodes if node.kind == kind]
 
 
-def service_map(case: Case, reads: pd.DataFrame, writes: pd.DataFrame, events: pd.DataFrame) -> ServiceMap:
+def service_map(
+    case: Case, reads: pd.DataFrame, writes: pd.DataFrame, events: pd.DataFrame, trace: Trace | None = None
+) -> ServiceMap:
     """The map of one run. The frames have the columns of `luckyhit.records`."""
     nodes = dict.fromkeys(
         Node("read" if route.method in ("GET", "HEAD") else "write", f"{route.method} {route.path}")
@@ -78,6 +86,7 @@ def service_map(case: Case, reads: pd.DataFrame, writes: pd.DataFrame, events: p
     )
     gaps: list[Gap] = []
     edges: list[Edge] = []
+    probe_write = ""
     templates = list(case.cache.clear) if case.cache else []
     if case.freshness is None:
         gaps.append("no-probe")
@@ -94,21 +103,31 @@ def service_map(case: Case, reads: pd.DataFrame, writes: pd.DataFrame, events: p
             edges += of_write
             if not visible:
                 gaps.append("write-not-watched")
+    traced = {_known(nodes, _kind(route), route.route): route for route in (trace.routes if trace else ())}
+    edges += [edge for name, route in traced.items() for edge in _traced(name, route, edges)]
+    if any(edge.source == "traced" for edge in edges):
+        gaps = [gap for gap in gaps if gap == "write-not-watched" and probe_write not in traced]
     keys = dict.fromkeys([Node("key", template) for template in templates])
     keys |= dict.fromkeys(Node("key", edge.key.removeprefix("key:")) for edge in edges)
     nodes |= keys
-    return ServiceMap(list(nodes), edges, gaps, _problems(list(nodes), edges))
+    problems = _problems(probe_write, edges, traced.get(probe_write))
+    return ServiceMap(list(nodes), edges, gaps, problems, traced, trace.unknown if trace else ())
 
 
-def key_template(cache_key: str, key: str, templates: Sequence[str]) -> str:
-    """The declared template that a cache key fits, or the key with `{key}` for the probe's key."""
-    for template in templates:
-        parts = re.split(r"\{[^{}]*\}", template)
-        if re.fullmatch("[^:]+".join(map(re.escape, parts)), cache_key):
-            return template
-    if not key or key == "*":
-        return re.sub(r"(?<![0-9A-Za-z])\d+(?![0-9A-Za-z])", "{key}", cache_key)
-    return re.sub(rf"(?<!\d){re.escape(key)}(?!\d)", "{key}", cache_key)
+def _kind(route: TracedRoute) -> NodeKind:
+    return "read" if route.route.split(" ")[0] in ("GET", "HEAD") else "write"
+
+
+def _traced(name: str, route: TracedRoute, known: Sequence[Edge]) -> Iterator[Edge]:
+    """What a route was traced to do, without what the cache reported of it anyway."""
+    recorded = {(edge.route, edge.key, edge.kind) for edge in known if edge.source == "recorded"}
+    stores: EdgeKind = "stores" if _kind(route) == "read" else "rewrites"
+    for read in route.cache_reads:
+        yield Edge(name, f"key:{read.key}", "reads", "traced", read.hits, read.hits + read.misses)
+    for write in route.cache_writes:
+        kind: EdgeKind = stores if write.verb == "stored" else "deletes"
+        if (name, f"key:{write.key}", kind) not in recorded:
+            yield Edge(name, f"key:{write.key}", kind, "traced", write.calls)
 
 
 def _known(nodes: dict[Node, None], kind: NodeKind, label: str) -> str:
@@ -158,16 +177,16 @@ def _after_writes(
     return edges, total > 0
 
 
-def _problems(nodes: Sequence[Node], edges: Sequence[Edge]) -> list[tuple[Problem, str]]:
-    """A write whose watched entries were all kept deletes nothing that readers use; one may delete another key."""
-    used = {edge.key for edge in edges if edge.kind == "stores" and edge.route.startswith("read:")}
-    problems: list[tuple[Problem, str]] = []
-    for node in nodes:
-        own = [edge for edge in edges if node.kind == "write" and edge.route == node.id]
-        deleted = {edge.key for edge in own if edge.kind == "deletes"}
-        renewed = {edge.key for edge in own if edge.kind == "rewrites"}
-        if deleted and used and not deleted & used and not renewed & used:
-            problems.append(("key-mismatch", node.id))
-        elif not deleted and not renewed and any(edge.kind == "keeps" for edge in own):
-            problems.append(("deletes-nothing", node.id))
-    return problems
+def _problems(write: str, edges: Sequence[Edge], traced: TracedRoute | None) -> list[tuple[Problem, str]]:
+    """Of the probe's write: one that deletes nothing that readers use, or another key. Traced requests that wrote to no
+    key say so, too, unless a part of the cache was not visible."""
+    used = {edge.key for edge in edges if edge.kind in ("reads", "stores") and edge.route.startswith("read:")}
+    own = [edge for edge in edges if edge.route == write]
+    deleted = {edge.key for edge in own if edge.kind == "deletes"}
+    renewed = {edge.key for edge in own if edge.kind == "rewrites"}
+    if deleted and used and not deleted & used and not renewed & used:
+        return [("key-mismatch", write)]
+    untouched = traced is not None and traced.requests > 0 and not traced.unknown
+    if not deleted and not renewed and ((untouched and used) or any(edge.kind == "keeps" for edge in own)):
+        return [("deletes-nothing", write)]
+    return []

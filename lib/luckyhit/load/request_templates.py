@@ -101,11 +101,14 @@ class RouteTemplate:
         path = self.path(key, number)
         if self._simple:
             return self._start + path.encode() + self._rest
+        lines = self._lines or head_lines(self._origin, self._declared(self._key(key), number))
+        return request_bytes(self.method, path, lines, self.body(key, number))
+
+    def body(self, key: int, number: int) -> bytes | None:
+        """The body, filled in; None without one."""
         values = {"key": self._key(key), "number": number}
-        body = None
         if isinstance(self.route.body, str):
-            body = fill_text(self.route.body, values).encode()
-        elif self.route.body is not None:
-            body = json.dumps(fill(self.route.body, values), separators=(",", ":")).encode()
-        lines = self._lines or head_lines(self._origin, self._declared(values["key"], number))
-        return request_bytes(self.method, path, lines, body)
+            return fill_text(self.route.body, values).encode()
+        if self.route.body is not None:
+            return json.dumps(fill(self.route.body, values), separators=(",", ":")).encode()
+        return None

@@ -11,6 +11,7 @@ from statistics import median_high
 from typing import TYPE_CHECKING
 
 from luckyhit.case.freshness import Freshness, Prestate, VersionWrite
+from luckyhit.case.values.keys import in_path
 from luckyhit.case.values.placeholders import fill_text
 from luckyhit.probe.probe_reads import GONE, ProbeRead, ProbeReader, Validator
 from luckyhit.probe.probe_writes import Writer, WriteResult, writer_for
@@ -144,7 +145,7 @@ class ProbeArm:
         self.requests_sent += 1
         response = await self._reader.client.request(
             removal.method,
-            fill_text(removal.path, {"key": key}),
+            fill_text(removal.path, {"key": in_path(key)}),
             headers=self._headers,
             timeout_s=timeout_s or self._timeout_s,
         )

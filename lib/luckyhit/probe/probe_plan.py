@@ -67,23 +67,21 @@ class KeyRanges:
     """The reserved keys by use: one for the preflight, cold ones that nobody reads before they are written, warm ones;
     and the absent ones. A small range has no cold keys."""
 
-    warm: range
-    cold: range
-    preflight: int
-    absent: range
-    absent_preflight: int | None
+    warm: Sequence[int | str]
+    cold: Sequence[int | str]
+    preflight: int | str
+    absent: Sequence[int | str]
+    absent_preflight: int | str | None
 
     @classmethod
     def of(cls, freshness: Freshness) -> KeyRanges:
-        keys = range(freshness.keys.first, freshness.keys.last + 1)
+        keys = freshness.keys.values
         if len(keys) > 1_000_000:
             keys = keys[:1_000_000]
         # A faulty service leaves the preflight's key stale, so no probe uses it.
         usual = keys[:-1] if len(keys) > 1 else keys
         cold = min(MOST_COLD_KEYS, len(usual) // 4) if "cold" in freshness.prestates else 0
-        absent = range(0)
-        if freshness.absent is not None:
-            absent = range(freshness.absent.keys.first, freshness.absent.keys.last + 1)
+        absent = freshness.absent.keys.values if freshness.absent is not None else ()
         return cls(
             usual[: len(usual) - cold],
             usual[len(usual) - cold :],
@@ -124,7 +122,7 @@ def plan_events(
     rng: random.Random,
     first_version: int,
     requests: float = 0.0,
-    cold_keys: Sequence[int] = (),
+    cold_keys: Sequence[int | str] = (),
     variants: int = 1,
 ) -> list[ProbeEvent]:
     """The probes of one block, by time, each done before `duration_ns`; the same for the same state of `rng`.
@@ -320,11 +318,11 @@ def _deal(
 class _Turns:
     """Keys in turn, none while a probe of it is open."""
 
-    def __init__(self, keys: range, rng: random.Random) -> None:
+    def __init__(self, keys: Sequence[int | str], rng: random.Random) -> None:
         self._keys, self._next = keys, rng.randrange(len(keys)) if keys else 0
-        self._open_until: dict[int, int] = {}
+        self._open_until: dict[int | str, int] = {}
 
-    def take(self, at_ns: int, until_ns: int) -> int | None:
+    def take(self, at_ns: int, until_ns: int) -> int | str | None:
         for step in range(len(self._keys)):
             place = (self._next + step) % len(self._keys)
             key = self._keys[place]

@@ -168,14 +168,14 @@ def survey(
     originals: dict[str, int] = {}
     with _client(base_url, timeout_s, options) as client:
 
-        def read(route: VersionReader, key: int) -> ProbeRead:
+        def read(route: VersionReader, key: int | str) -> ProbeRead:
             for _ in range(most_reads):
                 read = _survey_read(client, route, prefix + route.path(str(key)), str(key), headers)
                 if not read.server_error:
                     break
             return read
 
-        def value(route: VersionReader, key: int) -> int:
+        def value(route: VersionReader, key: int | str) -> int:
             value = version_of(read(route, key))
             check_below(str(key), value, freshness.first_version, freshness.first_version)
             return value

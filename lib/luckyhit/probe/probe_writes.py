@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from luckyhit.case.freshness import VersionWrite
+from luckyhit.case.values.keys import in_path, key_value
 from luckyhit.case.values.placeholders import fill, fill_text
 from luckyhit.errors import ArgumentError
 from luckyhit.load.priority import reset_priority
@@ -71,8 +72,8 @@ class HttpWriter:
         self._write, self._client, self._headers = write, client, dict(headers)
 
     async def write(self, key: str, version: int, timeout_s: float) -> WriteResult:
-        write, values = self._write, {"key": int(key), "version": version}
-        path = fill_text(write.path or "", values)
+        write, values = self._write, {"key": key_value(key), "version": version}
+        path = fill_text(write.path or "", {**values, "key": in_path(key)})
         headers = {**self._headers, **{name: fill_text(value, values) for name, value in write.headers.items()}}
         body = None
         if isinstance(write.body, str):
@@ -169,7 +170,7 @@ class SqlWriter:
 
     def _execute(self, key: str, version: int) -> WriteResult:
         sent_ns = time.monotonic_ns()
-        values: dict[str, Any] = {"key": int(key), "version": version}
+        values: dict[str, Any] = {"key": key_value(key), "version": version}
         try:
             with self._engine.connect() as connection:
                 rows = connection.execute(self._statement, values).rowcount

@@ -12,6 +12,14 @@ from luckyhit import __version__
 from luckyhit.designs import DESIGNS
 from luckyhit.judge.facade import RULES, old_data_text
 from luckyhit.records.manifest import Manifest
+from luckyhit.report.diagnosis_view import (
+    EXPERIMENT_HEADINGS,
+    STRIP_HEADINGS,
+    DiagnosisView,
+    diagnosis_in,
+    diagnosis_rows,
+    view_of,
+)
 from luckyhit.report.evidence import actions, blocks, checklist, cleared_keys, compared, one_change, restored
 from luckyhit.report.evidence.journal_view import JournalEvidence, journal_lost, open_steps
 from luckyhit.report.evidence.repeat_run import commands, data_files
@@ -62,7 +70,11 @@ class _Attempts:
 def context(run: Run, recorded: Recorded, journal: JournalEvidence, incomplete: str | None) -> dict[str, Any]:
     """All values of the template, except links."""
     attempt = _Attempts()
-    values = {**_head(run, recorded, incomplete), **_measured(recorded, attempt), **_the_change(run, recorded, attempt)}
+    values = {
+        **_head(run, recorded, incomplete),
+        **_measured(run, recorded, attempt),
+        **_the_change(run, recorded, attempt),
+    }
     values |= _evidence(recorded, journal, attempt)
     values |= _repeating(run, recorded.manifest)
     values |= _of_an_observation(recorded, incomplete, values)
@@ -93,7 +105,7 @@ def _head(run: Run, recorded: Recorded, incomplete: str | None) -> dict[str, Any
     }
 
 
-def _measured(recorded: Recorded, attempt: _Attempts) -> dict[str, Any]:
+def _measured(run: Run, recorded: Recorded, attempt: _Attempts) -> dict[str, Any]:
     case, result = recorded.case, recorded.result
     return {
         "declared": contents.declared(case)[2:] if case else [],
@@ -118,6 +130,9 @@ def _measured(recorded: Recorded, attempt: _Attempts) -> dict[str, Any]:
         "routes": attempt("The routes", route_rows.route_table, result),
         "confidence": _confidence(recorded),
         "figures": _figures(recorded),
+        "diagnosis": attempt("The diagnosis", _diagnosis, run),
+        "strip_headings": STRIP_HEADINGS,
+        "experiment_headings": EXPERIMENT_HEADINGS,
         "service_map": _service_map(recorded),
         "service_map_headings": service_map_rows.HEADINGS,
         "course": attempt("The course of the run", timeline.course_rows, recorded),
@@ -223,6 +238,11 @@ class PageFigure:
     title: str
     sentence: str
     picture: Markup | None
+
+
+def _diagnosis(run: Run) -> DiagnosisView | None:
+    made = diagnosis_in(run.path)
+    return None if made is None else view_of(made, diagnosis_rows(run.path))
 
 
 def _service_map(recorded: Recorded) -> list[tuple[str, str, str, str, str]]:

@@ -22,6 +22,7 @@ from luckyhit.records import Arm, Stage
 from luckyhit.records.manifest import Manifest, NotedBlock
 from luckyhit.records.parquet import block_of, read_what_can_be
 from luckyhit.records.schemas import SCHEMAS, Table
+from luckyhit.records.trace import TRACE, Trace
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -53,6 +54,7 @@ class Recorded:
     case: Case | None = None
     result: Result | None = None
     manifest: Manifest = field(default_factory=Manifest)
+    trace: Trace | None = None
     problems: Sequence[str] = ()
 
     @cached_property
@@ -178,6 +180,7 @@ def recorded(run: CaseRun, result: Result | None = None) -> Recorded:
         case=_case(run, problems),
         result=result,
         manifest=manifest,
+        trace=_trace(run, problems),
         problems=problems,
     )
 
@@ -198,6 +201,16 @@ def manifest_of(run: Run, problems: list[str] | None = None) -> Manifest:
         if problems is not None:
             problems.append(error.message)
         return Manifest()
+
+
+def _trace(run: Run, problems: list[str]) -> Trace | None:
+    try:
+        trace, unread = run.load_trace()
+    except LuckyHitError as error:
+        problems.append(f"{error.message}.")
+        return None
+    problems += [f"{TRACE}: {part}." for part in unread]
+    return trace
 
 
 def _case(run: CaseRun, problems: list[str]) -> Case | None:

@@ -21,7 +21,7 @@ from luckyhit.scrub.redactor import Redactor
 from luckyhit.scrub.sweep import scrub_log
 from luckyhit.system import ports
 from luckyhit.system.process import SupervisedProcess, tail
-from luckyhit.system.start_settings import SOURCE, Settings, check_python, filled, filled_command, filled_env
+from luckyhit.system.start_settings import SOURCE, Settings, check_python, filled, filled_command, filled_env, hooked
 
 _PORT_ATTEMPTS = 5
 _PORT_FREE_WITHIN_S = 5.0
@@ -75,7 +75,9 @@ class Service:
     def check_settings(self, settings: Settings, cache_url: str) -> None:
         """Raise what `start` would raise for these settings, without starting anything."""
         cwd = self._cwd if settings.source is None else Path(settings.source, settings.cwd)
-        if self._start.in_workdir:
+        if settings.in_place is not None:
+            cwd = Path(settings.in_place.cwd)
+        elif self._start.in_workdir:
             cwd.mkdir(parents=True, exist_ok=True)
         if not cwd.is_dir():
             raise TargetError(
@@ -151,6 +153,9 @@ class Service:
         return self._project / filled(self._start.cwd, {"workdir": str(self._workdir)}, environ)
 
     def _filled(self, settings: Settings, cache_url: str, port: int) -> tuple[list[str], dict[str, str]]:
+        if settings.in_place is not None:
+            env = dict(settings.in_place.env)
+            return list(settings.in_place.command), env | hooked(settings, env)
         values = self.values(cache_url, port)
         command = filled_command(self._start, settings, values, self._environ)
         if settings.source is not None and os.sep in command[0]:
@@ -162,6 +167,8 @@ class Service:
 
     def _place(self, settings: Settings) -> Path:
         """The working directory. Makes the link to `settings.source`, if any."""
+        if settings.in_place is not None:
+            return Path(settings.in_place.cwd)
         if settings.source is None:
             return self._cwd
         link = self._workdir / SOURCE

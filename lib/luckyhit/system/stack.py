@@ -61,6 +61,8 @@ class Stack:
         self.sources: Mapping[Arm, Settings] = {}
         """The settings of each arm, where the arms are two revisions (see `luckyhit.change.worktrees`)."""
         self.cache: AnyCache | None = None
+        self.cache_front: Callable[[str], str] = lambda url: url
+        """From the URL of the cache to the one that the service gets: a relay in front of it, for example."""
         self.environ = environ
         self._allow_change = allow_change and not only_observe
         # A cache that the run does not start belongs to somebody else, whoever starts the service in front of it.
@@ -228,7 +230,7 @@ class Stack:
 
     @property
     def _cache_url(self) -> str:
-        return self.cache.url if self.cache is not None else ""
+        return self.cache_front(self.cache.url) if self.cache is not None else ""
 
     def _start_cache(self) -> None:
         url_env = self.case.cache.url_env

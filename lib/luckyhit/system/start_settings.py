@@ -14,6 +14,7 @@ from luckyhit.case.target import Start
 from luckyhit.case.values.path_variables import fill_variables
 from luckyhit.case.values.placeholders import PlaceholderError, fill_text
 from luckyhit.errors import ArgumentError, TargetError
+from luckyhit.system.running_command import RunningCommand
 
 _WITHIN_S = 20.0
 _MARK = "luckyhit-python"
@@ -93,6 +94,10 @@ class Settings:
     """With a `source`: the working directory, relative to it."""
     python_path: tuple[str, ...] = ()
     """With a `source`: its directories, relative, that Python searches first."""
+    hooks: str | None = None
+    """A directory that Python searches before all others, for what has to be imported before the service."""
+    in_place: RunningCommand | None = None
+    """What is started in place of the case's command: what that command came to."""
 
 
 def filled_command(
@@ -136,7 +141,14 @@ def filled_env(
     if settings.source is not None and settings.python_path:
         first = [str(Path(str(values["workdir"]), SOURCE, directory)) for directory in settings.python_path]
         env["PYTHONPATH"] = os.pathsep.join([*first, *filter(None, [env.get("PYTHONPATH")])])
-    return env
+    return env | hooked(settings, env)
+
+
+def hooked(settings: Settings, env: Mapping[str, str]) -> dict[str, str]:
+    """The variable that makes Python search `settings.hooks` first; empty without hooks."""
+    if settings.hooks is None:
+        return {}
+    return {"PYTHONPATH": os.pathsep.join([settings.hooks, *filter(None, [env.get("PYTHONPATH")])])}
 
 
 def source_directory(start: Start | None, project: Path, environ: Mapping[str, str] = os.environ) -> Path:

@@ -1,10 +1,13 @@
 """A file for a service that tells nothing of its cache: written here, kept by whoever owns the service.
 
-counts, libraries, requests    what is counted, in which libraries, and what is told of it
-asgi, wsgi, django             how requests are met
+counts, caches, databases, libraries    what is counted, and in which libraries
+requests                                what is told of a request
+asgi, wsgi, django                      how requests are met
+statements, cache_writes, recording     for a trace: each call as a line in a file
 
-`visibility_file` puts the first three and one of the others together: one file that needs nothing but the standard
-library (and Django, for Django).
+`visibility_file` puts all of them and one of the last three together: one file that needs nothing but the standard
+library (and Django, for Django). `trace_file` puts the first four and the last three together, as a `sitecustomize.py`
+for a service that is started to be traced.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from luckyhit.visibility.requests import PATH
 Framework = Literal["asgi", "wsgi", "django"]
 FRAMEWORKS: tuple[Framework, ...] = get_args(Framework)
 
-_CORE = ("counts", "libraries", "requests")
+_CORE = ("counts", "caches", "databases", "libraries", "requests")
 _HEAD = '''"""Cache status and database calls of each request, for whoever measures this service.
 
 {use}
@@ -48,7 +51,7 @@ _USE = {
     "django": 'Put `"cache_visibility.CacheVisibility"` first in `MIDDLEWARE`, and into the settings\n'
     '`CACHE_VISIBILITY = {"settings": ["NAME", ...]}`.',
 }
-COST_US = 9
+COST_US = 4
 """As `benchmarks/visibility.py` measures it."""
 
 
@@ -60,6 +63,17 @@ def visibility_file(framework: str) -> str:
     head = _HEAD.format(use=_USE[framework], path=PATH, cost_us=COST_US, framework=framework)
     first, *others = map(_body, parts)
     return "\n\n".join([f"{head}\n{_imports(parts)}\n{first}", *others])
+
+
+_TRACED = ("counts", "caches", "databases", "libraries", "statements", "cache_writes", "recording")
+
+
+def trace_file(folder: str, lines: str) -> str:
+    """A `sitecustomize.py` that writes each call of a watched library to the file `lines`. `folder`: where it will lie,
+    first on PYTHONPATH. It has to work with Python 3.9."""
+    parts = [(files(__package__) / f"{name}.py").read_text(encoding="utf-8") for name in _TRACED]
+    begin = f"record({lines!r})\nalso_import({folder!r})\n"
+    return "\n\n".join([_imports(parts), *map(_body, parts), begin])
 
 
 def _imports(parts: list[str]) -> str:
@@ -90,4 +104,4 @@ def _body(part: str) -> str:
     return "\n".join(lines[max(node.end_lineno or 0 for node in head) :]).strip("\n") + "\n"
 
 
-__all__ = ["COST_US", "FRAMEWORKS", "Framework", "visibility_file"]
+__all__ = ["COST_US", "FRAMEWORKS", "Framework", "trace_file", "visibility_file"]

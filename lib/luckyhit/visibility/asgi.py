@@ -43,18 +43,24 @@ class CacheVisibility:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = list(message.get("headers", ()))
-                added = self.requests.headers(counts, [name.decode("latin-1").lower() for name, _ in headers])
-                headers += [(name.encode(), value.encode()) for name, value in added]
+                names = {name.lower() for name, _ in headers}
+                for name, value in self.requests.headers(counts):
+                    if (encoded := name.encode()).lower() not in names:
+                        headers.append((encoded, value.encode()))
                 message = {**message, "headers": headers}
             await send(message)
 
         try:
             await self.app(scope, receive, tell)
         finally:
-            request_id = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+            request_id = None
+            for name, value in scope["headers"]:
+                if name == b"x-request-id":
+                    request_id = value.decode("latin-1")
+                    break
             self.requests.end(
                 counts, scope["method"], scope["path"], scope["query_string"].decode("latin-1"), status, began,
-                request_id.decode("latin-1") or None,
+                request_id or None,
             )  # fmt: skip
 
     async def _health(self, send: Callable[[Any], Awaitable[None]], scope: dict[str, Any]) -> None:

@@ -33,13 +33,14 @@ class CacheVisibility:
             given.get("log", to_stderr),
             given.get("path", PATH),
         )
-        if iscoroutinefunction(get_response):
+        self._later_response = iscoroutinefunction(get_response)
+        if self._later_response:
             markcoroutinefunction(self)
 
     def __call__(self, request: Any) -> Any:
         if request.path == self.requests.path and request.method in ("GET", "HEAD"):
-            return self._health_later(request) if iscoroutinefunction(self) else self._health(request)
-        if iscoroutinefunction(self):
+            return self._health_later(request) if self._later_response else self._health(request)
+        if self._later_response:
             return self._later(request)
         counts, began, response = self.requests.begin(), time.perf_counter(), None
         try:
@@ -57,14 +58,14 @@ class CacheVisibility:
             self._end(request, response, counts, began)
 
     def _shown(self, response: Any, counts: Counts) -> Any:
-        for name, value in self.requests.headers(counts, [name.lower() for name in response.headers]):
-            response.headers[name] = value
+        for name, value in self.requests.headers(counts):
+            response.headers.setdefault(name, value)
         return response
 
     def _end(self, request: Any, response: Any, counts: Counts, began: float) -> None:
         self.requests.end(
             counts, request.method, request.path, request.META.get("QUERY_STRING", ""),
-            500 if response is None else response.status_code, began, request.headers.get("X-Request-Id"),
+            500 if response is None else response.status_code, began, request.META.get("HTTP_X_REQUEST_ID"),
         )  # fmt: skip
 
     def _health(self, request: Any) -> Any:

@@ -38,7 +38,8 @@ class CacheVisibility:
         def tell(line: str, headers: list[tuple[str, str]], *error: Any) -> Any:
             nonlocal status
             status = int(line.partition(" ")[0])
-            added = self.requests.headers(counts, [name.lower() for name, _ in headers])
+            names = {name.lower() for name, _ in headers}
+            added = [header for header in self.requests.headers(counts) if header[0].lower() not in names]
             return start_response(line, headers + added, *error)
 
         def end() -> None:

@@ -16,13 +16,16 @@ from luckyhit.case_run import CaseRun
 from luckyhit.judge import judge
 from luckyhit.judge.context.earlier_baselines import with_earlier
 from luckyhit.judge.table.samples import RequestTable
+from luckyhit.project import Project
 from luckyhit.records import Result
 from luckyhit.report import notebook_tables
+from luckyhit.report.diagnosis_view import diagnosis_rows, markdown_of, view_of
 from luckyhit.report.evidence.journal_view import journal_of
 from luckyhit.report.figures.figure_rows import FIGURES, figure_for
 from luckyhit.report.recorded import Recorded, recorded
 from luckyhit.report.tables import finding_sentences, observed
 from luckyhit.workflow.cell_output import Picture
+from luckyhit.workflow.diagnosis import diagnose_run
 from luckyhit.workflow.planning import planning_after, planning_of
 from luckyhit.workflow.unattended.export import export, keep_result
 
@@ -70,6 +73,11 @@ class CellContents:
 
     def service_map(self, run: CaseRun, result: Result | None) -> pd.DataFrame:
         return notebook_tables.service_map(self.recorded(run, result))
+
+    def diagnosis(self, run: CaseRun, project: Project, budget: str, *, outage: bool) -> str:
+        """Make it, keep it in the run, and tell it as Markdown. Raises ArgumentError for a budget that is no time."""
+        made = diagnose_run(run, project, budget, outage=outage)
+        return markdown_of(view_of(made, diagnosis_rows(run.path)))
 
     def not_seen(self, run: CaseRun, result: Result | None) -> str:
         return notebook_tables.not_seen(self.recorded(run, result))

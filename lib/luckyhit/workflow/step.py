@@ -6,7 +6,7 @@ import os
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from luckyhit import change as changing
 from luckyhit.atomic import write_atomically
@@ -20,13 +20,16 @@ from luckyhit.scrub.sweep import keep_logs, sweep
 from luckyhit.system import Settings, Stack
 from luckyhit.workflow.preflight import secret_headers
 
+Sources = Mapping[Arm, Settings]
 STOP = "stop"
 """Name of the file in the run directory that requests a stop."""
 
 
 @dataclass
 class RunningStep:
-    """The resources of one step. `originals`: by stack, the values of the probe's cold keys before the probe."""
+    """The resources of one step. `originals`: by stack, the values of the probe's cold keys before the probe.
+    `sources`: where each arm's revision is checked out already, if the caller keeps the worktrees; `checked_out`: where it
+    is, once a stack was started."""
 
     run: CaseRun
     project: Project
@@ -35,10 +38,12 @@ class RunningStep:
     headers: Mapping[str, str]
     originals: dict[str, dict[str, int]] = field(default_factory=dict)
     looks: changing.FingerprintHistory | None = None
+    sources: Sources | None = None
+    checked_out: Mapping[Arm, Settings] | None = None
 
 
 @contextmanager
-def step_of(run: CaseRun, project: Project) -> Iterator[RunningStep]:
+def step_of(run: CaseRun, project: Project, sources: Sources | None = None) -> Iterator[RunningStep]:
     """Hold the target's lock and a journal; stop every stack at the end; record a failure in the manifest."""
     stop_if_asked(run)
     if run.manifest.inputs_scrubbed:
@@ -49,10 +54,10 @@ def step_of(run: CaseRun, project: Project) -> Iterator[RunningStep]:
     run.update(state="measuring", failure=None)  # a failed step can be repeated by hand
     journal = changing.Journal(run.path / "journal.jsonl", redactor=run.redactor)
     try:
-        with _terminable(), ExitStack() as stacks:
+        with terminable(), ExitStack() as stacks:
             stacks.callback(keep_logs, run.path, run.redactor)
             stacks.enter_context(changing.target_lock(run.case, run.path.parents[1], run=run.id))
-            yield RunningStep(run, project, journal, stacks, secret_headers(run.case))
+            yield RunningStep(run, project, journal, stacks, secret_headers(run.case), sources=sources)
         changing.close_steps(journal, final=run.state != "measuring")
     except BaseException as raised:
         known = NoRoom.of(raised) if isinstance(raised, OSError) else None
@@ -86,7 +91,7 @@ def stop_if_asked(run: CaseRun) -> None:
 
 
 @contextmanager
-def _terminable() -> Iterator[None]:
+def terminable() -> Iterator[None]:
     """Treat SIGTERM like Ctrl-C, so that a scheduler's stop rolls back too."""
 
     def interrupt(signum: int, frame: object) -> None:
@@ -150,10 +155,12 @@ def _note_failure(run: CaseRun, project: Project, error: BaseException) -> None:
         run.update(rollback=rollback, changed=not rollback.confirmed)
 
 
-def start_stacks(step: RunningStep, names: Mapping[Arm, str]) -> dict[Arm, Stack]:
-    """Start one stack per arm, without the change. They are always rolled back and stopped when the step ends."""
+def start_stacks(step: RunningStep, names: Mapping[Arm, str], *, hooks: str | None = None) -> dict[Arm, Stack]:
+    """Start one stack per arm, without the change. They are always rolled back and stopped when the step ends. `hooks`:
+    a directory that the services' Python searches first."""
     run, case = step.run, step.run.case
-    sources = _worktrees(step) if case.change.diff_noted else {}
+    if step.checked_out is None:
+        step.checked_out = _worktrees(step) if case.change.diff_noted else {}
     made: dict[Arm, Stack] = {}
     for arm, name in names.items():
         workdir = run.path / "work" / name
@@ -161,8 +168,8 @@ def start_stacks(step: RunningStep, names: Mapping[Arm, str]) -> dict[Arm, Stack
         stack = Stack(
             case, name, workdir, project=step.project.root, allow_change=may_change(run), only_observe=observes(run)
         )
-        stack.sources = sources
-        stack.settings = changing.settings_of(stack, "before")
+        stack.sources = step.checked_out
+        stack.settings = replace(changing.settings_of(stack, "before"), hooks=hooks)
         made[arm] = stack
         step.stacks.callback(stack.stop)
     changing.start_stacks(list(made.values()), step.journal)
@@ -181,6 +188,8 @@ def _worktrees(step: RunningStep) -> dict[Arm, Settings]:
         revisions = changing.revisions_of(run.case, root)
         write_atomically(run.path / "change.diff", run.redactor.text(changing.difference_of(run.case, root, revisions)))
         run.update(revisions=revisions)
+    if step.sources is not None:
+        return dict(step.sources)
     folder = run.path / "revisions"
     return step.stacks.enter_context(changing.worktrees(run.case, root, folder, step.journal, revisions, os.environ))
 

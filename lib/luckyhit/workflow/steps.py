@@ -29,8 +29,9 @@ from luckyhit.text.messages import guard_title
 from luckyhit.workflow.measuring import Measuring, Progress
 from luckyhit.workflow.preflight import expected_response, originals_of
 from luckyhit.workflow.probe_controls import probe_share, with_controls
-from luckyhit.workflow.step import RunningStep, how_to_allow, may_change, observes, start_stacks, step_of
+from luckyhit.workflow.step import RunningStep, Sources, how_to_allow, may_change, observes, start_stacks, step_of
 from luckyhit.workflow.stored_keys import Stored
+from luckyhit.workflow.tracing import trace_service
 from luckyhit.workflow.watching import learn_cache_keys
 
 
@@ -48,16 +49,20 @@ def longest_seconds(case: Case) -> float:
     return load_s + blocks * (design.washout_s(plan) + case.workload.timeout)
 
 
-def measure_baseline(run: CaseRun, project: Project, progress: Progress) -> None:
-    """Measure what the system does now, from the declared cache state."""
+def measure_baseline(run: CaseRun, project: Project, progress: Progress, sources: Sources | None = None) -> None:
+    """Measure what the system does now, from the declared cache state. `sources`: of a change of revisions, where each
+    arm is checked out already; None: the step makes its worktrees."""
     case = run.case
     if run.blocks("baseline"):
         raise NotEnoughData(
             f"run {run.id} already has a baseline",
             hint="Continue with 2-change, or start a new run (run the first cell again).",
         )
-    with step_of(run, project) as step:
+    with step_of(run, project, sources) as step:
         measuring = Measuring(step, progress, planned_seconds(run))
+        if case.target.start is not None and case.target.start.trace:
+            measuring.show("tracing what the service asks of database and cache")
+            trace_service(step)
         measuring.show("starting the service")
         with imported_meanwhile():
             stack = start_stacks(step, {"before": "before"})["before"]
@@ -100,8 +105,9 @@ def measure_baseline(run: CaseRun, project: Project, progress: Progress) -> None
                 run.progress(text, stays=True)
 
 
-def measure_change(run: CaseRun, project: Project, progress: Progress) -> None:
-    """Measure the change against the service without it, roll back, and measure once more."""
+def measure_change(run: CaseRun, project: Project, progress: Progress, sources: Sources | None = None) -> None:
+    """Measure the change against the service without it, roll back, and measure once more. `sources`: as for the
+    baseline."""
     case = run.case
     if not run.blocks("baseline"):
         raise NotEnoughData(f"run {run.id} has no baseline yet", hint="Run 1-baseline first, on the same run.")
@@ -113,7 +119,7 @@ def measure_change(run: CaseRun, project: Project, progress: Progress) -> None:
     if not may_change(run):
         _observed_only(run)
         return
-    with step_of(run, project) as step:
+    with step_of(run, project, sources) as step:
         design, share = design_of(case), probe_share(run.manifest.blocks)
         pairs, controls = with_controls(case.plan.blocks, share, on_top=design.controls_on_top)
         done_s = run.manifest.measured_s

@@ -134,6 +134,11 @@ class Baseline(Workbook):
         """What each route does with the cache: a row for each key that it reads, stores or deletes."""
         return self._cells().service_map(self.run, self._result())
 
+    def diagnose(self, budget: str = "90s", *, outage: bool = False) -> Markdown:
+        """Find out which kind of fault the service has, by experiments on a stack of its own, for that long at most.
+        The record is kept in the run, and its report shows it."""
+        return _sentence(self._cells().diagnosis(self.run, self.project, budget, outage=outage))
+
     def not_seen(self) -> Markdown:
         """What could not be seen."""
         return _sentence(self._cells().not_seen(self.run, self._result()))

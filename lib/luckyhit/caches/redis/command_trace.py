@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, Protocol
 
@@ -64,6 +64,21 @@ class RedisCommands:
         self._refuse_others()
         with self._cache.explained("emptying it"), self._cache.client() as client:
             client.flushall()
+
+    def delete(self, keys: Iterable[str]) -> int:
+        self._refuse_others()
+        named = [bytes_of(key) for key in keys]
+        with self._cache.explained("deleting keys"), self._cache.client() as client:
+            return int(client.delete(*named)) if named else 0
+
+    def subscribers(self) -> int:
+        self._refuse_others()
+        with self._cache.explained("listing its clients"), self._cache.client() as client:
+            rows = client.client_list()
+        return sum(
+            any(int(row.get(name) or 0) > 0 for name in ("sub", "psub", "ssub")) or "t" in str(row.get("flags", ""))
+            for row in rows
+        )
 
     def _refuse_others(self) -> None:
         if not self._cache.owned:
@@ -130,6 +145,13 @@ def verb_of(flags: set[str]) -> Verb:
 def text_of(key: bytes) -> str:
     """A key as text; bytes that are no UTF-8 as backslash escapes."""
     return key.decode("utf-8", "backslashreplace")
+
+
+def bytes_of(key: str) -> bytes:
+    """The key that `text_of` wrote: the inverse for keys that are UTF-8, and for bytes that are no UTF-8."""
+    return re.sub(
+        rb"\\x([89a-fA-F][0-9a-fA-F])", lambda match: bytes([int(match[1], 16)]), key.encode("utf-8", "surrogateescape")
+    )
 
 
 def _ends_now(words: Sequence[bytes]) -> bool:

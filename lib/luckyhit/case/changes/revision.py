@@ -42,6 +42,11 @@ class RevisionChange(ChangeSpec):
         "not committed is in neither arm.",
     )
     after: Revision = Field(description="The revision with the change.")
+    other_defaults: bool = Field(
+        default=False,
+        description="True if the revisions may differ in what the service shows of itself (`target.config`, response "
+        "headers) and in files that a build leaves beside the source. Otherwise such a difference is a second change.",
+    )
     smallest: Text = Field(description="Why this is the smallest safe change.")
 
     needs_start: ClassVar[bool] = True

@@ -46,7 +46,7 @@ def _keys_in_order(probe: Freshness, _: Case) -> Iterator[Finding]:
     ranges = list(_ranges(probe))
     for at, keys in ranges:
         yield from in_order(keys, (*at, "last"))
-    if len(ranges) == 2 and _overlap(ranges[0][1], ranges[1][1]):
+    if len(ranges) == 2 and probe.keys.names is None and _overlap(ranges[0][1], ranges[1][1]):
         at, keys = ranges[1]
         expected = f"keys outside freshness.keys ({ranges[0][1].first} to {ranges[0][1].last})"
         yield Finding(at, f"{keys.first} to {keys.last}", expected)
@@ -170,6 +170,8 @@ def _keys_apart(probe: Freshness, case: Case) -> Iterator[Finding]:
         if keys is None or keys.first is None or keys.last is None:
             continue
         for at, probed in _ranges(probe):
+            if getattr(probed, "names", None) is not None:
+                continue
             if getattr(probed, "shared", False) and route.method in _READING:
                 continue
             if keys.first <= probed.last and probed.first <= keys.last:

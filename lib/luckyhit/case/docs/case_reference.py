@@ -97,6 +97,7 @@ _IN_WORDS = {
     "VersionPattern": "regular expression with one group",
     "KeyedTemplate": "key template with `{key}`, such as `product:{key}`",
     "WriteHeader": "value of a header",
+    "KeyName": "text of one line",
     "ShownVersion": "path into a JSON answer, such as `$.price`, or `{number}`",
     "Mode": "`once` or `burst`",
     "KeyTemplate": "key template, such as `product:{id}`",

@@ -168,6 +168,7 @@ PurgePath = Annotated[str, *_PATH, _NO_FRAGMENT, _filled_with(*READ_NAMES)]
 PurgeHeader = Annotated[
     str, *_shaped(r"[\t -~]*", "a header's value: one line of ASCII"), _filled_with(*READ_NAMES, variables=False)
 ]
+KeyName = Annotated[str, *_shaped(r"[^\x00-\x1f\x7f]+", "a key: a text of one line", longest=500)]
 KeyTemplate = Annotated[str, AfterValidator(_a_key_template), WithJsonSchema({"type": "string", "minLength": 1})]
 LogField = Annotated[str, *_shaped(r"[^\s.]+(?:\.[^\s.]+)*", "the name of a field, such as db_calls or http.cache")]
 LogPath = Annotated[

@@ -17,6 +17,8 @@ from luckyhit.system import Settings
 from luckyhit.system.start_settings import source_directory
 
 _REVISION = "git.revision"
+_LEFT_BY_A_BUILD = frozenset({"git.untracked", "git.ignored"})
+"""In a worktree that was made for the run, nothing else can have left such files."""
 
 
 class RevisionKind(RestartKind[RevisionChange]):
@@ -66,7 +68,9 @@ class RevisionKind(RestartKind[RevisionChange]):
 
     @classmethod
     def echoes(cls, change: RevisionChange, name: str, values: Sides) -> bool:
-        """Another revision may show as another version."""
+        """Another revision may show as another version; as other settings only where the case says so."""
+        if change.other_defaults and (name in _LEFT_BY_A_BUILD or name.startswith(("config.", "header."))):
+            return True
         return name == "header.server" or (
             name.startswith(("config.", "header.")) and names_a_version(name.rsplit(".", 1)[-1])
         )

@@ -12,8 +12,9 @@ from pathlib import Path
 from luckyhit.case.docs.template import check_name
 from luckyhit.cli.tasks.new_tasks import project_for
 from luckyhit.discover.case_text import CaseDraft, case_draft
-from luckyhit.discover.discovering import SourceFiles, StartRequest, discover, planned_requests
+from luckyhit.discover.discovering import SourceFiles, StartRequest, discover
 from luckyhit.discover.evidence import Discovery
+from luckyhit.discover.planned import planned_requests
 from luckyhit.errors import ArgumentError, LuckyHitError
 from luckyhit.project import Project
 from luckyhit.records import Guard

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
-from luckyhit.discover.asking import FORM, Answer, NotJson
-from luckyhit.discover.evidence import ReadRoute, ServiceRoute
-from luckyhit.discover.exploring.bodies import QUERY, corrected, first_bodies, number_places, text_places
+from luckyhit.discover.asking import Answer, NotJson
+from luckyhit.discover.evidence import FORM, ReadRoute, ServiceRoute
+from luckyhit.discover.exploring.bodies import (
+    QUERY,
+    corrected,
+    first_bodies,
+    limit_in,
+    number_places,
+    text_places,
+)  # fmt: skip
 from luckyhit.discover.exploring.ids import candidates, filled_path, parameter_names, shape_of
 from luckyhit.discover.exploring.json_places import Steps
 from luckyhit.discover.exploring.numbered_bodies import in_query, numbered, query_of, with_key
@@ -19,10 +26,12 @@ from luckyhit.discover.exploring.reads import Exploring
 _FIRST_NUMBER = 1_700_003
 """Above every id and version that a service has on its own; the case's first version is a million too."""
 _MOST_CORRECTIONS = 6
-_MOST_REJECTED = 14
+MOST_REJECTED = 14
 _MOST_PLACES = 4
 _MOST_TRIED = 6
 """Places that are looked for in reads: each that shows nowhere takes a second."""
+_NOT_ABOUT_THE_BODY = frozenset({0, 401, 403, 404, 405})
+"""Statuses after which no other body is tried."""
 _SEVENTH = 6
 """Place of the id that is written: not one of the first, which other fields have too, but on a list's first page."""
 
@@ -46,7 +55,14 @@ class Attempt:
     key: str
     ids: tuple[str, ...]
     media_type: str
+    numbers: Iterator[int]
     rejected: list[int] = field(default_factory=list)
+    first_number: int | None = None
+
+    def below(self, limit: int) -> None:
+        """From now on, numbers that stay below a limit."""
+        self.first_number = limit // 2
+        self.numbers = itertools.count(self.first_number, 1)
 
     def url(self, key: str = "") -> str:
         return filled_path(self.path, {self.name: key or self.key}) if self.name else self.path
@@ -58,10 +74,10 @@ class Attempt:
 
 
 class Attempts:
-    """Tries bodies; `fields` as `RouteTable.fields`. `numbers`: each is used once."""
+    """Tries bodies; `fields` as `RouteTable.fields`. Each number is used once."""
 
     def __init__(self, state: Exploring, fields: Mapping[tuple[str, str], tuple[str, ...]]) -> None:
-        self.numbers: Iterator[int] = itertools.count(_FIRST_NUMBER, 7)
+        self._numbers: Iterator[int] = itertools.count(_FIRST_NUMBER, 7)
         self._state, self._fields = state, fields
 
     def attempt(self, route: ServiceRoute) -> Attempt | None:
@@ -72,7 +88,7 @@ class Attempts:
         if not names:
             ids = max((read.ids for read in self.related(route.path)), key=len, default=())
             key = ids[min(_SEVENTH, len(ids) - 1)] if ids else "1"
-            return Attempt(route, route.path, "", key, ids, media_type)
+            return Attempt(route, route.path, "", key, ids, media_type, self._numbers)
         known = [self._state.ids.get(shape_of(route.path.partition("{" + name + "}")[0]), ()) for name in names]
         values = [
             own or tuple(candidates(route, name, self._state.documents)[:3])
@@ -83,9 +99,8 @@ class Attempts:
             return None
         fixed = {name: own[0] for name, own in zip(names[:-1], values, strict=False)}
         ids = values[-1]
-        return Attempt(
-            route, filled_path(route.path, fixed), names[-1], ids[min(_SEVENTH, len(ids) - 1)], ids, media_type
-        )
+        key = ids[min(_SEVENTH, len(ids) - 1)]
+        return Attempt(route, filled_path(route.path, fixed), names[-1], key, ids, media_type, self._numbers)
 
     def accepted(self, attempt: Attempt) -> Iterator[Accepted]:
         """Accepted bodies, each with another place for the number; every one has been sent."""
@@ -103,11 +118,22 @@ class Attempts:
         query = query_of(route)
         if query:
             seeds = [{QUERY: query}, *({**seed, QUERY: query} for seed in seeds)]
+        as_json = False
+        for each in self._accepted_of(attempt, seeds):
+            as_json = True
+            yield each
+        undeclared = body is None and not query and attempt.media_type != FORM
+        if not as_json and undeclared and attempt.rejected and not set(attempt.rejected) & _NOT_ABOUT_THE_BODY:
+            attempt.media_type = FORM
+            attempt.rejected.clear()
+            yield from self._accepted_of(attempt, seeds)
+
+    def _accepted_of(self, attempt: Attempt, seeds: Sequence[dict[str, Any]]) -> Iterator[Accepted]:
         tried: list[tuple[str, ...]] = []
         for seed in seeds:
             fitted = self._fitted(attempt, seed)
             if fitted is None:
-                if len(attempt.rejected) >= _MOST_REJECTED or (attempt.rejected or [0])[-1] in (401, 403, 404, 405):
+                if len(attempt.rejected) >= MOST_REJECTED or (attempt.rejected or [0])[-1] in _NOT_ABOUT_THE_BODY:
                     return
                 continue
             for place in [*number_places(fitted), *text_places(fitted)][:_MOST_PLACES]:
@@ -115,8 +141,12 @@ class Attempts:
                 if outline in tried or len(tried) >= _MOST_TRIED:
                     continue
                 tried.append(outline)
-                answer = self.send(attempt, numbered(fitted, place, next(self.numbers)))
-                if answer.ok:
+                answer = self.send(attempt, numbered(fitted, place, next(attempt.numbers)))
+                limit = limit_in(answer.document) if answer.status in (400, 422) else None
+                if limit is not None and attempt.first_number is None:
+                    attempt.below(limit)
+                    answer = self.send(attempt, numbered(fitted, place, next(attempt.numbers)))
+                if answer.accepted:
                     yield Accepted(fitted, place, answer)
                 else:
                     attempt.rejected.append(answer.status)
@@ -126,15 +156,15 @@ class Attempts:
         for _ in range(_MOST_CORRECTIONS):
             body = with_key(body, attempt.key)
             answer = self.send(attempt, body)
-            if answer.ok:
+            if answer.accepted:
                 return body
             attempt.rejected.append(answer.status)
-            if answer.status not in (400, 415, 422) or len(attempt.rejected) >= _MOST_REJECTED:
+            if answer.status not in (400, 415, 422) or len(attempt.rejected) >= MOST_REJECTED:
                 return None
             if answer.status == 415 and attempt.media_type != FORM:
                 attempt.media_type = FORM
                 continue
-            better = corrected(body, answer.document, next(self.numbers))
+            better = corrected(body, answer.document, next(attempt.numbers))
             if better == body:
                 return None
             body = better

@@ -21,6 +21,7 @@ _AMOUNTS = frozenset(
     {"price", "amount", "cents", "value", "count", "quantity", "qty", "stock", "level", "score", "number", "total"}
     | {"balance", "rank", "limit", "points", "size"}
 )
+_MOST_INNER = 3
 USUAL_FIELDS = ("version", "value")
 """Tried where nothing says what a body has."""
 _REQUIRED = re.compile(r"required|missing|may not be (null|blank)|must be (present|provided)", re.IGNORECASE)
@@ -28,9 +29,15 @@ _UNWANTED = re.compile(r"extra|unknown|unexpected|not permitted|not allowed|addi
 _NUMBER = re.compile(r"int|number|float|decimal|digit", re.IGNORECASE)
 _TEXT = re.compile(r"str|text|char", re.IGNORECASE)
 _NAMED = re.compile(r"['\"`]([A-Za-z_]\w{0,60})['\"`]|\b([A-Za-z_]\w{0,60}) (?:is|are|field is)? ?(?:required|missing)")
+FEWEST_VERSIONS = 5_000
+_AT_MOST = re.compile(
+    r"(?:less than|at most|no more than|not exceed|max(?:imum)?\b|up to|<=?)\D{0,30}(\d{1,15})", re.IGNORECASE
+)
 _LIMITED = re.compile(r"one of|literal|enum|choice|Input should be '", re.IGNORECASE)
 _AROUND = ("detail", "errors", "error", "message", "messages", "json", "fields")
 """Names under which complaints are."""
+_FIELD_NAMES = ("field", "param", "parameter", "property", "attribute", "pointer", "path", "name")
+_MESSAGES = ("message", "msg", "detail", "reason", "error", "description", "code", "title")
 _TEXTS = {
     "date": "2030-01-02",
     "date-time": "2030-01-02T03:04:05Z",
@@ -99,6 +106,11 @@ def first_bodies(schema: Any, example: Any, answer: Any, names: Sequence[str], l
     if is_object(answer) and answer is not NotJson:
         plain = {name: value for name, value in answer.items() if isinstance(value, str | int | float | bool)}
         bodies += [plain] if plain else []
+        nested = {name: value for name, value in answer.items() if is_object(value)}
+        bodies += [{**plain, **copy.deepcopy(nested)}] if nested else []
+        # A field of its own, which the answer has deeper down.
+        inner = dict.fromkeys(str(steps[-1]) for steps in number_places(nested))
+        bodies += [{name: 1} for name in inner][:_MOST_INNER]
     bodies += [{name: 1} for name in dict.fromkeys([last_word, *USUAL_FIELDS]) if name]
     return [body for number, body in enumerate(bodies) if body not in bodies[:number]]
 
@@ -146,6 +158,14 @@ def corrected(body: dict[str, Any], document: Any, number: int) -> dict[str, Any
     return changed
 
 
+def limit_in(document: Any) -> int | None:
+    """The greatest number that a validation error allows, where a version can count up below it."""
+    for _, message in _complaints(document):
+        if (match := _AT_MOST.search(message)) and int(match[1]) >= FEWEST_VERSIONS:
+            return int(match[1])
+    return None
+
+
 def _correct(body: Any, place: Steps, message: str, number: int) -> None:
     parent = body
     for step in place[:-1]:
@@ -179,11 +199,15 @@ def _complaints(document: Any) -> Iterator[tuple[Steps, str]]:
             place = (QUERY, *place[1:]) if place[:1] == ("query",) else place
             if place:
                 yield place, f"{rest.get('type', '')} {rest.get('msg', '')}"
+        case {**members} if (field := _text_under(members, _FIELD_NAMES)) and _text_under(members, _MESSAGES):
+            yield (re.split(r"[/.]", field)[-1],), _text_under(members, _MESSAGES)
         case {**members}:
             for name, inner in members.items():
                 match inner:
                     case [str(), *_] if name not in _AROUND:
                         yield (str(name),), " ".join(map(str, inner))
+                    case str() if name not in _AROUND and _REQUIRED.search(inner):
+                        yield (str(name),), inner
                     case _ if name in _AROUND:
                         yield from _complaints(inner)
         case [*several]:
@@ -191,6 +215,11 @@ def _complaints(document: Any) -> Iterator[tuple[Steps, str]]:
                 yield from _complaints(inner)
         case str():
             yield from _in_sentence(document)
+
+
+def _text_under(members: Mapping[Any, Any], names: Sequence[str]) -> str:
+    """The first text under one of the names; empty without one."""
+    return next((members[name] for name in names if isinstance(members.get(name), str)), "")
 
 
 def _in_sentence(sentence: str) -> Iterator[tuple[Steps, str]]:

@@ -70,7 +70,7 @@ def place_of(document: Any, number: int, key: str = "") -> str:
     if not places:
         return ""
     steps = min(places, key=lambda steps: (len(steps), steps[-1:] == ("id",)))
-    if len(places) == 1 and key.isdigit():
+    if len(places) == 1 and key:
         by_id = _by_id(document, steps, key)
         if by_id:
             return by_id
@@ -91,7 +91,29 @@ def _by_id(document: Any, steps: Steps, key: str) -> str:
         if isinstance(steps[place], int) and place + 1 < len(steps):
             item = value_at(document, steps[: place + 1])
             for name in ID_NAMES if is_object(item) else ():
-                if is_number(item.get(name), int(key)) and isinstance(item.get(name), int):
-                    return f"{path_of(steps[:place])}[?@.{name} == {{key}}]{path_of(steps[place + 1 :])[1:]}"
+                own = item.get(name)
+                placeholder = "{key}" if isinstance(own, int) else "'{key}'"
+                if not isinstance(own, bool) and isinstance(own, int | str) and str(own) == key and "'" not in key:
+                    return f"{path_of(steps[:place])}[?@.{name} == {placeholder}]{path_of(steps[place + 1 :])[1:]}"
             return ""
+    return ""
+
+
+_CONTEXTS = (4, 8, 12, 20, 32)
+
+
+def regex_of(text: str, number: int) -> str:
+    """A regular expression for the one place of the whole number in a text, by as little as tells it from other places
+    of what stands before it; empty where it is not there once."""
+    matches = list(re.finditer(rf"(?<![\d.])0?{number}(?!\d)", text))
+    if len(matches) != 1:
+        return ""
+    start, end = matches[0].span()
+    after = text[end : end + 1].replace("\n", "")
+    for size in _CONTEXTS:
+        before = text[max(start - size, 0) : start].rpartition("\n")[2]
+        # Digits nearby may be ids, times or counts.
+        pattern = re.sub(r"\d+", r"\\d+", re.escape(before)) + r"(\d+)" + re.escape(after)
+        if before and len(re.findall(pattern, text)) == 1:
+            return pattern
     return ""

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from luckyhit.case.values.placeholders import escape
+from luckyhit.case.values.placeholders import escape, key_pattern
 from luckyhit.discover.evidence import KeyUse
 
 Verb = Literal["read", "stored", "deleted"]
@@ -20,8 +20,11 @@ ANY = "*"
 _DIGEST = (
     r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"  # a UUID
     r"|(?<![0-9A-Za-z])(?=[A-Za-z]*[0-9])(?=[0-9]*[A-Za-z])[0-9a-fA-F]{16,}(?![0-9A-Za-z])"
-    r"|(?<![\w+/-])(?=[\w+/-]*[0-9])(?=[\w+/-]*[a-z])(?=[\w+/-]*[A-Z])[\w+/-]{22,}={0,2}(?![\w+/-])"
+    # Base64; the words before it are the name of a cache: `flask_cache_`.
+    r"|(?<![0-9A-Za-z+/])(?![a-z]+[_-])(?=[\w+/-]*[0-9])(?=[\w+/-]*[a-z])(?=[\w+/-]*[A-Z])[\w+/-]{22,}={0,2}"
+    r"(?![\w+/-])"
 )
+_PLACEHOLDER = re.compile(r"(?<!\{)\{[A-Za-z_]\w*\}")
 _WORD = r"[^\W\d_]+|\d+|."
 
 
@@ -124,6 +127,24 @@ def _outline(word: _Word) -> str:
     if word.parameters or word.text.isdigit():
         return "value"
     return word.text
+
+
+def without_covered(templates: Iterable[str]) -> list[str]:
+    """The templates of a case without those whose keys another one has: `a:{hash}` and `a:1` beside `a:{id}`."""
+    listed = list(templates)
+    patterns = [key_pattern(template) for template in listed]
+    kept: list[str] = []
+    for place, template in enumerate(listed):
+        filled = _PLACEHOLDER.sub("x", template).replace("{{", "{").replace("}}", "}").encode()
+        others = [other for other, pattern in enumerate(patterns) if other != place and pattern.fullmatch(filled)]
+        # Of two with the same keys the first is kept.
+        if not any(other < place or not _same_keys(listed[other], template) for other in others):
+            kept.append(template)
+    return kept
+
+
+def _same_keys(one: str, other: str) -> bool:
+    return _PLACEHOLDER.sub("{}", one) == _PLACEHOLDER.sub("{}", other)
 
 
 def _without_covered(uses: list[KeyUse]) -> list[KeyUse]:

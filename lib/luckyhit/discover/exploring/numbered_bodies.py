@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -50,6 +51,11 @@ def with_placeholder(body: dict[str, Any], key: str) -> dict[str, Any]:
         if steps and steps[-1] in _KEY_NAMES and str(value) == key and not isinstance(value, bool):
             body = placed(body, steps, "{key}")
     return body
+
+
+def as_form(body: Mapping[str, Any]) -> str:
+    """A form's body as the text that a case has, its placeholders kept."""
+    return "&".join(f"{quote(name, safe='')}={in_query(value)}" for name, value in body.items())
 
 
 def has_key(body: dict[str, Any], key: str) -> bool:

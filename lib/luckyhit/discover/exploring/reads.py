@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from luckyhit.caches.base import AnyCache
 from luckyhit.discover.asking import NO_SUCH_PATH, Answer, Asker, NotJson
 from luckyhit.discover.evidence import ReadRoute, ServiceEvidence, ServiceRoute
-from luckyhit.discover.exploring.ids import candidates, filled_path, numbers_answered, parameter_names, shape_of, spread
+from luckyhit.discover.exploring.ids import (
+    candidates,
+    filled_path,
+    numbers_answered,
+    parameter_names,
+    parameter_of,
+    shape_of,
+    spread,
+)  # fmt: skip
 from luckyhit.discover.exploring.json_places import bounded_leaves, fields_of
 from luckyhit.discover.exploring.key_templates import Touched, Verb, key_templates
 from luckyhit.load.signals import SignalReader, offered
 from luckyhit.load.signals.signal_table import CALL_HEADERS
 
-_MOST_ATTEMPTS = 8
+MOST_ATTEMPTS = 10
+_MOST_ROWS = 60
+_ALL_ANSWERED, _UNASKED_EACH, _ENOUGH_UNASKED = 6, 3, 4
 """Values of one parameter that may fail."""
-_ENOUGH, _MOST_TEXTS = 3, 20
+_MOST_QUERY_KEYS = 3
+_NO_SUCH_ID = "987654321"
+ENOUGH, MOST_TEXTS = 3, 60
 
 
 @dataclass
@@ -38,6 +51,8 @@ class Exploring:
     """The body for an impossible path, where that is answered with 200."""
     ids: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """By the shape of the path up to a parameter."""
+    id_texts: Sequence[tuple[str, ...]] = ()
+    """Rows of texts that ids may look like; asked for where nothing else answers."""
     key_uses: dict[str, list[Touched]] = field(default_factory=dict)
     """By the `path` of a read."""
 
@@ -99,20 +114,50 @@ def _read(route: ServiceRoute, state: Exploring) -> ReadRoute | None:
     names = parameter_names(route.path)
     query = _query(route)
     if not names:
+        keyed = _keyed_by_query(route, state)
+        if keyed is not None:
+            return keyed
         path = route.path + query
         answer = state.asker.get(path)
         if not _accepted(route, answer, state):
             return None
-        return _described(ReadRoute(route, path, where="asked: it answered 200"), [path], state)
+        return _described(ReadRoute(route, path, where="asked: it answered 200"), [(path, {})], state)
     fixed = _fixed(route, names[:-1], names[-1], query, state)
-    if fixed is None:
+    if not fixed:
         return None
-    path = filled_path(route.path, fixed) + query
+    path = filled_path(route.path, fixed[0]) + query
     ids = _ids(route, path, names[-1], state)
     if not ids:
         return None
-    sample = [filled_path(path, {names[-1]: value}) for value in spread(ids)]
+    # Another value of the other parameters shows whether they are in the cache's keys.
+    values = [{**fixed[0], names[-1]: value} for value in _sample(path, names[-1], ids, state)] + [
+        {**fixed[-1], names[-1]: ids[0]}
+    ]
+    sample = [(filled_path(route.path, each) + query, each) for each in values[: None if fixed[1:] else -1]]
     return _described(ReadRoute(route, path, ids, where=f"asked: {len(ids)} ids, samples answered 200"), sample, state)
+
+
+def _keyed_by_query(route: ServiceRoute, state: Exploring) -> ReadRoute | None:
+    """A read whose key is a parameter of its query; None where none is, or where any value will do."""
+    own = [parameter for parameter in route.parameters if parameter.place == "query" and not parameter.choices]
+    if not any(parameter.required for parameter in own) and state.asker.get(route.path).status == 200:
+        return None
+    for parameter in sorted(own, key=lambda each: not each.required)[:_MOST_QUERY_KEYS]:
+        others = _query(replace(route, parameters=tuple(each for each in route.parameters if each is not parameter)))
+        path = f"{route.path}{others}{'&' if others else '?'}{quote(parameter.name)}={{{parameter.name}}}"
+        before = len(state.skipped)
+        if state.asker.get(filled_path(path, {parameter.name: _NO_SUCH_ID})).status == 200:
+            continue
+        ids = _ids(route, path, parameter.name, state)
+        del state.skipped[before:]
+        if len(ids) > 1:
+            sample = [
+                (filled_path(path, {parameter.name: value}), {parameter.name: value})
+                for value in _sample(path, parameter.name, ids, state)
+            ]
+            where = f"asked: {len(ids)} values of {parameter.name}, samples answered 200"
+            return _described(ReadRoute(route, path, ids, where=where), sample, state)
+    return None
 
 
 def _ids(route: ServiceRoute, path: str, name: str, state: Exploring) -> tuple[str, ...]:
@@ -131,16 +176,25 @@ def _ids(route: ServiceRoute, path: str, name: str, state: Exploring) -> tuple[s
         return known
     last = Answer(0)
     for attempt, value in enumerate(candidates(route, name, state.documents)):
+        if value.isdigit() and answered and not answered[0].isdigit():
+            break  # a list of texts: what answers to a number beside them is an empty page
+        # Some of a list that answers stay unasked: a process may keep a copy of what it was asked for.
+        unasked = attempt >= _ALL_ANSWERED and attempt % _UNASKED_EACH == 0 and not value.isdigit()
+        if unasked and len(answered) == attempt:
+            answered.append(value)
+            continue
         last = state.asker.get(filled_path(path, {name: value}))
         if last.status == 200 and last.body != state.answers_all:
             state.documents.setdefault(filled_path(path, {name: value}), last.document)
             answered.append(value)
         # Of numbers a few are enough: the others are between them.
-        enough = len(answered) >= _ENOUGH and value.isdigit()
-        if enough or len(answered) >= _MOST_TEXTS or last.status in (401, 403):
+        enough = len(answered) >= ENOUGH and value.isdigit()
+        if enough or len(answered) >= MOST_TEXTS or last.status in (401, 403):
             break
-        if attempt + 1 - len(answered) >= _MOST_ATTEMPTS:
+        if attempt + 1 - len(answered) >= MOST_ATTEMPTS:
             break
+    if not answered and last.status == 404 and parameter_of(route, name).kind == "string":
+        answered = _from_texts(answers_ok, state.id_texts)
     if not answered:
         _accepted(route, last, state)
         return ()
@@ -149,10 +203,28 @@ def _ids(route: ServiceRoute, path: str, name: str, state: Exploring) -> tuple[s
     return ids
 
 
-def _fixed(route: ServiceRoute, names: Sequence[str], last: str, query: str, state: Exploring) -> dict[str, str] | None:
-    """A value for each parameter but the last one, with which some value of that answers."""
+def _sample(path: str, name: str, ids: tuple[str, ...], state: Exploring) -> list[str]:
+    """A few ids far apart, of those that were not asked for yet if there are enough."""
+    unasked = tuple(value for value in ids if filled_path(path, {name: value}) not in state.documents)
+    return spread(unasked if len(unasked) >= _ENOUGH_UNASKED else ids)
+
+
+def _from_texts(answers_ok: Callable[[str], bool], rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """The texts that answer: of a row all where its first one does."""
+    answered: list[str] = []
+    for row in rows[:_MOST_ROWS]:
+        if answers_ok(row[0]):
+            answered.append(row[0])
+            answered += itertools.takewhile(answers_ok, row[1:])
+        if len(answered) >= MOST_TEXTS:
+            break
+    return list(dict.fromkeys(answered))
+
+
+def _fixed(route: ServiceRoute, names: Sequence[str], last: str, query: str, state: Exploring) -> list[dict[str, str]]:
+    """Up to two choices of values for the parameters other than the last one, with which some value of that answers."""
     if not names:
-        return {}
+        return [{}]
     options = [state.ids.get(shape_of(route.path.partition("{" + name + "}")[0]), ())[:2] for name in names]
     options = [
         tuple(own) or tuple(candidates(route, name, state.documents)[:2])
@@ -163,14 +235,17 @@ def _fixed(route: ServiceRoute, names: Sequence[str], last: str, query: str, sta
         if all(options)
         else []
     )
+    answered: list[dict[str, str]] = []
     last_answer = Answer(0)
     for fixed in choices:
-        for value in candidates(route, last, state.documents)[:_ENOUGH]:
+        for value in candidates(route, last, state.documents)[:ENOUGH]:
             last_answer = state.asker.get(filled_path(route.path, {**fixed, last: value}) + query)
-            if last_answer.status == 200:
-                return fixed
-    _accepted(route, last_answer, state)
-    return None
+            if last_answer.status == 200 and fixed not in answered:
+                answered.append(fixed)
+                break
+    if not answered:
+        _accepted(route, last_answer, state)
+    return answered
 
 
 def _accepted(route: ServiceRoute, answer: Answer, state: Exploring) -> bool:
@@ -198,19 +273,19 @@ def _query(route: ServiceRoute) -> str:
     return "?" + urlencode(needed) if needed else ""
 
 
-def _described(read: ReadRoute, paths: Sequence[str], state: Exploring) -> ReadRoute:
-    """With fields, headers, hits and keys, from two requests for each of a few paths."""
+def _described(read: ReadRoute, sample: Sequence[tuple[str, Mapping[str, str]]], state: Exploring) -> ReadRoute:
+    """With fields, headers, hits and keys, from two requests for each of a few paths. `sample`: paths, each with the
+    values of its parameters."""
     touched: list[Touched] = []
     signals = SignalReader()
     first, second = Answer(0), Answer(0)
-    name = next(iter(parameter_names(read.path)), "")
-    for path, value in zip(paths, spread(read.ids) if name else [""], strict=True):
+    for path, values in sample:
         pair: list[Answer] = []
         state.empty_cache()
         uses = state.touched(lambda path=path, pair=pair: pair.extend((state.asker.get(path), state.asker.get(path))))  # type: ignore[misc]
         if pair[0].status == pair[1].status == 200:
             first, second = pair
-            touched.append(Touched({name: value} if name else {}, uses))
+            touched.append(Touched(values, uses))
             if first.document is not NotJson:
                 state.documents.setdefault(path, first.document)
     state.key_uses[read.path] = touched

@@ -8,20 +8,23 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 
+from luckyhit.case.values.placeholders import escape
 from luckyhit.discover.asking import Answer
 from luckyhit.discover.evidence import KeyUse, ServiceEvidence, ServiceRoute, Shows, WriteRoute
 from luckyhit.discover.exploring.attempts import Accepted, Attempt, Attempts, path_for
 from luckyhit.discover.exploring.bodies import QUERY
 from luckyhit.discover.exploring.ids import shape_of, spread
-from luckyhit.discover.exploring.json_places import place_of
+from luckyhit.discover.exploring.json_places import place_of, regex_of
 from luckyhit.discover.exploring.key_templates import Touched, key_templates
 from luckyhit.discover.exploring.numbered_bodies import has_key, numbered, with_key, with_placeholder
 from luckyhit.discover.exploring.reads import Exploring
-from luckyhit.text.json_values import is_object
+from luckyhit.text.json_values import is_object, map_texts
 
 METHODS = ("PUT", "PATCH", "POST")
 _MOST_READS = 12
-_SHOWN_WITHIN_S = 1.2
+_SHOWN_WITHIN_S, _LATE_WITHIN_S = 1.2, 3.0
+_OTHERS_WITHIN_S = 0.6
+"""How long other reads are waited for once one shows it."""
 _FRESH_WITHIN_S = 2.5
 _SETTLED_S = 0.3
 _PAUSE_S = 0.02
@@ -63,11 +66,17 @@ class WriteFinder:
         if attempt is None:
             return None
         best: WriteRoute | None = None
+        first: Accepted | None = None
         for accepted in self._attempts.accepted(attempt):
-            write = self._shown(attempt, accepted)
+            first = first or accepted
+            write = self._shown(attempt, accepted, attempt.key)
             if write.shows:
                 return self._with_keys(attempt, accepted, self._with_windows(attempt, accepted, write))
-            best = best or write
+            # A page to log in at is shown by a redirection too.
+            best = best or (write if accepted.answer.ok else None)
+            attempt.rejected += [] if accepted.answer.ok else [accepted.answer.status]
+        if first is not None and (late := self._shown_late(attempt, first)) is not None:
+            return late
         if best is None:
             status = attempt.rejected[-1] if attempt.rejected else None
             reason = (
@@ -76,43 +85,63 @@ class WriteFinder:
             self._state.skip(route, reason)
         return best
 
-    def _shown(self, attempt: Attempt, accepted: Accepted) -> WriteRoute:
+    def _shown_late(self, attempt: Attempt, accepted: Accepted) -> WriteRoute | None:
+        """What shows for a key that nobody has read yet, and after longer: a process may keep copies of its own, which
+        no emptied cache takes away, and a replica may be behind."""
+        reads = [read for read in self._attempts.related(attempt.route.path) if attempt.key in read.ids]
+        documents = self._state.documents
+        unread = (key for key in attempt.ids if not any(path_for(read, key) in documents for read in reads))
+        key = next(unread, "") if attempt.name and reads else ""
+        if not key or self._state.over():
+            return None
+        attempt.key = key
+        write = self._shown(attempt, accepted, key, _LATE_WITHIN_S)
+        return self._with_keys(attempt, accepted, self._with_windows(attempt, accepted, write)) if write.shows else None
+
+    def _shown(self, attempt: Attempt, accepted: Accepted, key: str, within_s: float = _SHOWN_WITHIN_S) -> WriteRoute:
         """Write a fresh number, and look for it in all reads with the cache emptied before each look."""
-        key = attempt.key
         if not attempt.name and not has_key(accepted.body, key):
             key = created(accepted.answer) or key
         reads = [read for read in self._attempts.related(attempt.route.path) if not read.ids or key in read.ids]
         if attempt.route.method == "POST" and key != attempt.key:
             reads = self._attempts.related(attempt.route.path)
         pending = {read.path: path_for(read, key) for read in reads[:_MOST_READS]}
-        number = next(self._attempts.numbers)
-        answer = self._attempts.send(attempt, numbered(accepted.body, accepted.place, number))
+        number = next(attempt.numbers)
+        sent = numbered(with_key(accepted.body, key) if attempt.name else accepted.body, accepted.place, number)
+        answer = self._attempts.send(attempt, sent)
         if not attempt.name and attempt.route.method == "POST" and key != attempt.key:
             key = created(answer) or key
             pending = {read.path: path_for(read, key) for read in reads[:_MOST_READS]}
         shows: list[Shows] = []
-        until = time.monotonic() + _SHOWN_WITHIN_S
+        until = time.monotonic() + within_s
         while pending and (time.monotonic() < until):
             self._state.empty_cache()
             for read_path, path in list(pending.items()):
-                place = place_of(self._state.asker.get(path).document, number, key)
-                if place:
+                later = self._state.asker.get(path)
+                place = place_of(later.document, number, key)
+                if pattern := regex_of(later.text, number):
+                    shows.append(Shows(read_path, "", guess=True, regex=pattern))
+                    del pending[read_path]
+                elif place:
                     # Another key may be at another place of a list.
                     guess = "[" in place and "{key}" not in place and "{" not in read_path
                     shows.append(Shows(read_path, place, guess=guess))
                     del pending[read_path]
-            if shows and time.monotonic() > until - _SHOWN_WITHIN_S / 2:
+            if shows and time.monotonic() > until - within_s + _OTHERS_WITHIN_S:
                 break
             self._pause.wait(_PAUSE_S)
         order = [read.path for read in reads]
-        body = numbered(with_placeholder(accepted.body, attempt.key), accepted.place, "{version}")
+        constant = map_texts(accepted.body, escape)
+        body = numbered(with_placeholder(constant, attempt.key), accepted.place, "{version}")
         return WriteRoute(
             attempt.route,
             attempt.write_path(body),
             {name: value for name, value in body.items() if name != QUERY},
-            tuple(sorted({accepted.answer.status, answer.status})) if answer.ok else (accepted.answer.status,),
+            tuple(sorted({accepted.answer.status, answer.status})) if answer.accepted else (accepted.answer.status,),
             tuple(sorted(shows, key=lambda shown: order.index(shown.read))),
             where=f"tried: accepted with {accepted.answer.status}",
+            first_version=attempt.first_number,
+            media_type=attempt.media_type,
         )
 
     def _with_windows(self, attempt: Attempt, accepted: Accepted, write: WriteRoute) -> WriteRoute:
@@ -123,9 +152,9 @@ class WriteFinder:
         for shows in write.shows:
             self._state.asker.get(paths[shows.read])
             self._state.asker.get(paths[shows.read])
-        number = next(self._attempts.numbers)
+        number = next(attempt.numbers)
         answer = self._attempts.send(attempt, numbered(accepted.body, accepted.place, number))
-        if not answer.ok:
+        if not answer.accepted:
             return write
         pending = {shows.read for shows in write.shows}
         stale_s: dict[str, float | None] = {}
@@ -133,7 +162,7 @@ class WriteFinder:
         while pending and time.monotonic() - answer.done_s < _FRESH_WITHIN_S:
             for read in sorted(pending):
                 later = self._state.asker.get(paths[read])
-                if place_of(later.document, number):
+                if place_of(later.document, number) or regex_of(later.text, number):
                     stale_s[read] = None if rounds == 0 else round(later.done_s - answer.done_s, 3)
                     pending.discard(read)
             rounds += 1
@@ -151,7 +180,7 @@ class WriteFinder:
         requests: list[Touched] = []
         keys = spread(attempt.ids) if attempt.name and attempt.ids else [attempt.key]
         for key in keys:
-            body = numbered(with_key(accepted.body, key), accepted.place, next(self._attempts.numbers))
+            body = numbered(with_key(accepted.body, key), accepted.place, next(attempt.numbers))
             path = path_for(shown[0], key)
             state.asker.get(path)
             with ExitStack() as stack:
@@ -161,7 +190,7 @@ class WriteFinder:
                 commands = during.close()
                 self._pause.wait(_SETTLED_S if not any(command.verb == "deleted" for command in commands) else 0)
                 commands += [command for command in later.close() if command.verb == "deleted"]
-            if answer.ok:
+            if answer.accepted:
                 uses = frozenset((command.verb, name) for command in commands for name in command.keys)
                 requests.append(Touched({attempt.name or "key": key}, uses))
                 state.add_keys(shown[0], path, key)

@@ -27,6 +27,8 @@ USUAL_PLACES = (
     "/v1/openapi.json",
     "/apispec_1.json",
     "/openapi.yaml",
+    "/schema/openapi.json",
+    "/docs/openapi.json",
 )
 DEEPEST = 12
 """Levels of a schema that are kept; a cycle ends there."""

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 NeedId = Literal[
     "baseline",
     "cache-access",
+    "cache-outage",
     "cache-relay",
     "cache-settings",
     "cache-status",

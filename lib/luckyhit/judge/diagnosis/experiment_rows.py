@@ -51,6 +51,30 @@ _ROWS = (
         look=True,
     ),
     Experiment("layers-in-use", (), 1.0, (_fact("one-layer"), _fact("several-layers")), ranked=False, look=True),
+    Experiment(
+        "subscribers-in-use",
+        ("cache-trace", "own-stack"),
+        0.1,
+        (_fact("no-subscribers"), _fact("subscribers")),
+        ranked=False,
+        look=True,
+    ),
+    Experiment(
+        "siblings-in-use",
+        ("cache-trace",),
+        0.5,
+        (_fact("no-siblings"), _fact("siblings")),
+        ranked=False,
+        look=True,
+    ),
+    Experiment(
+        "lifetime-runs-down",
+        ("cache-access", "known-ttl"),
+        1.5,
+        (_healthy("runs-down"), _healthy("renewed")),
+        ranked=False,
+        look=True,
+    ),
     # Reads alone.
     Experiment(
         "repeat-request",
@@ -281,7 +305,7 @@ _ROWS = (
     ),
     Experiment(
         "stop-cache-during-write",
-        ("cache-relay", "own-stack", "probe-writes"),
+        ("cache-outage", "cache-relay", "own-stack", "probe-writes"),
         8.0,
         (
             _healthy("fresh-afterwards"),

@@ -88,6 +88,7 @@ STALE_FAULTS = (
                 | cells(
                     keys_read_and_deleted="same-key nothing-touched",
                     entry_lifetime="as-declared longer",
+                    lifetime_runs_down="renewed",
                     wait_out_the_ttl="outlives-ttl",
                     wait_with_siblings="same-end renewed",
                 ),
@@ -98,6 +99,7 @@ STALE_FAULTS = (
                 | cells(
                     keys_read_and_deleted="same-key nothing-touched",
                     entry_lifetime="as-declared longer",
+                    siblings_in_use="siblings",
                     wait_out_the_ttl="not-stale within-bound ends-at-ttl outlives-ttl",
                     wait_with_siblings="renewed",
                 ),
@@ -233,6 +235,7 @@ STALE_FAULTS = (
                 _SOMETIMES_STALE
                 | _NEVER_BY_ITSELF
                 | cells(
+                    subscribers_in_use="subscribers",
                     cut_the_signal="stale-since-cut",
                     restart="never-stale fresh-after-restart",
                     one_worker="never-stale fresh-with-one stale-with-one",

@@ -12,6 +12,8 @@ SLOWER = 1.3
 """A time that is so many times as long is longer; less is taken for noise of one request."""
 HARM = 3.0
 """A burst does harm from so many times the duration of a single load on."""
+WASTED_MS = 1000.0
+"""Or from so much work on that is done twice: a dear load done ten times costs the database, if not these readers."""
 MANY_KEYS = 20
 """A write that deletes so many keys removes far more than it changes."""
 _TTL_SLACK = 0.15
@@ -99,7 +101,8 @@ def burst(requests: int, loads: int, processes: int, slowest_ms: float, load_ms:
         return "one-load"
     if loads <= processes:
         return "one-per-worker"
-    return "many-loads" if loads * 2 > requests and slowest_ms >= HARM * load_ms else "many-without-harm"
+    harm = slowest_ms >= HARM * load_ms or (loads - 1) * load_ms >= WASTED_MS
+    return "many-loads" if loads * 2 > requests and harm else "many-without-harm"
 
 
 def lifetime(left_s: float | None, declared_s: float, *, exists: bool = True) -> str:

@@ -113,7 +113,8 @@ class _Advisor:
         def decides(keys: SharedKeys, rate: int | None) -> bool:
             return self._decides(name, probe={"rate": None if rate is None else float(rate), "keys": keys})
 
-        for times in range(1, MOST_TIMES_KEYS + 1):
+        # Of names there are no more than those.
+        for times in range(1, (MOST_TIMES_KEYS if probe.keys.names is None else 1) + 1):
             keys = probe.keys.model_copy(update={"last": probe.keys.first + count * times - 1})
             more_keys = {"freshness.keys.last": str(keys.last)} if times > 1 else {}
             if sized_too:

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from luckyhit.case.freshness import VersionRead
+from luckyhit.case.values.keys import in_path
 from luckyhit.case.values.placeholders import fill_text
 from luckyhit.case.values.texts import SIMPLE_PATH
 from luckyhit.text.json_values import member
@@ -76,7 +77,7 @@ class VersionReader:
         self._header = read.header.lower().encode() if read.header else None
 
     def path(self, key: str) -> str:
-        return fill_text(self._read.path, {"key": key})
+        return fill_text(self._read.path, {"key": in_path(key)})
 
     def version(self, key: str, response: HttpResponse) -> int:
         """The version that a response shows for `key`. Raises VersionMissing."""

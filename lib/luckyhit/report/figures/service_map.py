@@ -10,7 +10,8 @@ from luckyhit.records import Result
 from luckyhit.report.figures.verdict_words import INVALID
 from luckyhit.report.recorded import Recorded
 from luckyhit.report.style import COLOURS, INK, SOFT, new_figure, styled
-from luckyhit.text.numbers import listed, plural
+from luckyhit.text.numbers import listed, number, plural
+from luckyhit.text.trace_words import unknown_sentence
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,6 +29,7 @@ PROBLEM_WORDS = {
     "key-mismatch": "{} deletes another key than the reads use",
 }
 _EDGES: Mapping[str, tuple[str, Any, str]] = {
+    "reads": (SOFT, "-", "reads"),
     "stores": (COLOURS["after"], "-", "stores"),
     "rewrites": (COLOURS["after"], (0, (4, 1.5)), "sets anew"),
     "deletes": (COLOURS["before"], "-", "deletes"),
@@ -45,7 +47,7 @@ def data(recorded: Recorded) -> ServiceMap:
     frames = (*recorded.probe, recorded.probe_events)
     # The service as it is: with the change in place, another write may delete another key.
     reads, writes, events = (frame[(frame["arm"] == "before").to_numpy(dtype=bool)] for frame in frames)
-    return service_map(recorded.case, reads, writes, events)
+    return service_map(recorded.case, reads, writes, events, recorded.trace)
 
 
 def draw(shown: ServiceMap) -> Figure:
@@ -59,13 +61,16 @@ def draw(shown: ServiceMap) -> Figure:
         axes = figure.add_subplot()
         axes.set(xlim=(0, 10), ylim=(-rows + 0.35, 0.75))
         axes.axis("off")
-        known = {edge.route for edge in shown.edges} | {edge.key for edge in shown.edges}
+        known = {edge.route for edge in shown.edges} | {edge.key for edge in shown.edges} | shown.traced.keys()
         problems = {node for _, node in shown.problems}
         at: dict[str, tuple[float, float]] = {}
         for index, node in enumerate(routes):
             at[node.id] = (3.6, -float(index))
             bad = node.id in problems
             _box(axes, 0.0, -index, 3.6, node, COLOURS["before"] if bad else INK, 1.8 if bad else 0.8, node.id in known)
+            if node.id in shown.traced:
+                calls = calls_words(shown.traced[node.id].database_calls)
+                axes.text(1.8, -index - 0.38, calls, ha="center", va="center", fontsize=7, color=SOFT)
         for index, node in enumerate(keys):
             at[node.id] = (6.4, -float(index))
             _box(axes, 6.4, -index, 3.6, node, INK, 0.8, node.id in known)
@@ -124,6 +129,13 @@ def _arrow(axes: Any, start: tuple[float, float], end: tuple[float, float], edge
     )  # fmt: skip
 
 
+def calls_words(calls: float | None) -> str:
+    """Database calls per request."""
+    if calls is None:
+        return "database calls unknown"
+    return f"{number(calls)} database {'call' if calls == 1 else 'calls'}"
+
+
 def _short(text: str) -> str:
     plain = "".join(sign if sign.isprintable() and ord(sign) < 0x2500 else "?" for sign in text)
     return plain if len(plain) <= LONGEST else f"{plain[: LONGEST - 1]}…"
@@ -143,10 +155,14 @@ def say(shown: ServiceMap, result: Result | None) -> str:
         f"{edge.route.split(':', 1)[1]} {_EDGES[edge.kind][2].removeprefix('✗ ')} {edge.key.removeprefix('key:')} "
         f"for {edge.count:,} of {edge.watched:,} watched writes"
         for edge in shown.edges
-        if edge.watched
+        if edge.watched and edge.source == "recorded"
     ]
     if fates:
         sentences.append(f"By the cache's own events: {listed(fates)}.")
+    if shown.traced:
+        calls = [f"{route.route} {calls_words(route.database_calls)} a request" for route in shown.traced.values()]
+        sentences.append(f"Traced one request at a time, from an empty cache: {listed(calls)}.")
+    sentences += [f"Trace: {unknown_sentence(unknown)}." for unknown in shown.unknown]
     sentences += [f"{GAP_WORDS[gap]}." for gap in shown.gaps]
     if any(edge.source == "inferred" for edge in shown.edges):
         sentences.append("Which of the probed reads stores a key is inferred (?).")

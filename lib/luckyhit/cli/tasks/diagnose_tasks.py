@@ -1,0 +1,49 @@
+"""`luckyhit diagnose`: which kind of fault a service has."""
+
+from __future__ import annotations
+
+import sys
+from typing import get_args
+
+import typer
+
+from luckyhit.cli.app import print_json
+from luckyhit.errors import ArgumentError
+from luckyhit.project import Project
+from luckyhit.records.diagnosis import DiagnosisConclusion, diagnosis_document
+from luckyhit.report.diagnosis_view import DIAGNOSIS_FILE, diagnosis_rows, text_of, view_of
+from luckyhit.text.experiment_words import QUESTIONS
+from luckyhit.workflow.diagnosis import budget_of, diagnose_case
+
+
+def diagnose(case: str, *, budget: str, seed: int | None, outage: bool, fail_on: str, as_json: bool) -> None:
+    """Make a diagnosis and print it. Raises typer.Exit(1) on a conclusion that `fail_on` names."""
+    chosen = _conclusions(fail_on)
+    budget_s = budget_of(budget, "--budget")
+    project = Project.find()
+
+    def show(text: str) -> None:
+        print(f"  {QUESTIONS.get(text, text)}", file=sys.stderr, flush=True)
+
+    made, folder = diagnose_case(
+        project, project.case_file(case), budget_s=budget_s, seed=seed, outage=outage, progress=show
+    )
+    path = folder / DIAGNOSIS_FILE
+    if as_json:
+        print_json({"path": str(path), "diagnosis": diagnosis_document(made)})
+    else:
+        print(text_of(view_of(made, diagnosis_rows(folder))))
+        print(path)
+    if made.conclusion in chosen:
+        raise typer.Exit(1)
+
+
+def _conclusions(value: str) -> set[str]:
+    names = {name.strip().lower() for name in value.split(",") if name.strip()}
+    known = set(get_args(DiagnosisConclusion))
+    if names - known:
+        raise ArgumentError(
+            f"unknown conclusion for --fail-on: {', '.join(map(repr, sorted(names - known)))}",
+            hint=f"Choose from {', '.join(sorted(known))}.",
+        )
+    return names

@@ -1,0 +1,101 @@
+"""The reads and the write of a diagnosis, from the case's probe, or from its workload where it has none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from luckyhit.case import Case
+from luckyhit.case.freshness import VersionRead, VersionWrite
+from luckyhit.case.values.placeholders import fill_text
+from luckyhit.case.workload import Route
+from luckyhit.load.bodies.versions import VersionReader
+
+_MOST_KEYS = 20_000
+
+
+@dataclass(frozen=True)
+class ReadRoute:
+    """A GET with `{key}` in its path. `reader`: None where its answers have no version."""
+
+    name: str
+    template: str
+    reader: VersionReader | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def path(self, key: int) -> str:
+        return fill_text(self.template, {"key": str(key)})
+
+
+@dataclass(frozen=True)
+class Routes:
+    """`reads`: the probe's reads first, then other GET routes of the workload. `write`: None where none is declared, or
+    where it goes round the service. `keys`: those that nobody else reads, in order. `workload_keys`: those of the
+    workload."""
+
+    reads: tuple[ReadRoute, ...]
+    write: VersionWrite | None
+    keys: range
+    first_version: int
+    workload_keys: range
+
+    @property
+    def diagnosable(self) -> tuple[ReadRoute, ...]:
+        """The reads in which a written version shows."""
+        return tuple(read for read in self.reads if read.reader is not None)
+
+
+def routes_of(case: Case) -> Routes:
+    """What a case declares. Keys from a file are left out: what has to be written are whole numbers."""
+    probe, workload = case.freshness, case.workload.routes
+    keyed = [route for route in workload if route.keys is not None and route.keys.first is not None]
+    ranges = [range(route.keys.first, (route.keys.last or route.keys.first) + 1) for route in keyed]  # type: ignore
+    reads = [route for route in workload if route.method == "GET" and (route.keys is None or route in keyed)]
+    headers = {route.path: dict(route.headers) for route in reads if not _filled(route.headers)}
+    if probe is not None:
+        own = [
+            ReadRoute(read.name, read.path, VersionReader(read), headers.get(read.path, {}))
+            for read in probe.reads
+            if "{key}" in read.path
+        ]
+        keys = range(probe.keys.first, probe.keys.last + 1)[:_MOST_KEYS]
+        write = probe.write if probe.write.path is not None else None
+        first_version = probe.first_version
+    else:
+        own = [_shown(route) for route in reads if route.version and "{key}" in route.path]
+        keys = max(ranges, key=len, default=range(0))[:_MOST_KEYS]
+        write, first_version = _write_of(workload), 1_000_000
+    known = {read.template for read in own}
+    others = [
+        ReadRoute(route.name, route.path, None, headers.get(route.path, {})) for route in reads
+        if route.path not in known and "{number}" not in route.path
+    ]  # fmt: skip
+    return Routes((*own, *others), write, keys, first_version, max(ranges, key=len, default=keys)[:_MOST_KEYS])
+
+
+def _filled(headers: Mapping[str, str]) -> bool:
+    return any("{" in value for value in headers.values())
+
+
+def _shown(route: Route) -> ReadRoute:
+    read = VersionRead(name=route.name, path=route.path, version=route.version)
+    return ReadRoute(route.name, route.path, VersionReader(read), dict(route.headers))
+
+
+def _write_of(workload: list[Route]) -> VersionWrite | None:
+    """The first write whose value is the workload's `{number}`, as a probe's write."""
+    for route in workload:
+        if route.method != "GET" and route.version and "{key}" in route.path:
+            body: Any = _versioned(route.body)
+            status = route.response.status if route.response is not None else [200, 201, 202, 204]
+            return VersionWrite(method=route.method, path=_versioned(route.path), body=body, status=status)
+    return None
+
+
+def _versioned(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace("{number}", "{version}")
+    if isinstance(value, dict):
+        return {name: _versioned(part) for name, part in value.items()}
+    return [_versioned(part) for part in value] if isinstance(value, list) else value

@@ -1,0 +1,154 @@
+"""Reads in flight while something is written; and the same with the store, or the delete, delayed from outside."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from luckyhit.experiments.after_writes import settled_at
+from luckyhit.experiments.means.bench import Bench, Trial, Written, lacking, observed, wait_until
+from luckyhit.experiments.means.calls import Reading
+from luckyhit.experiments.means.command_relay import Command
+from luckyhit.experiments.repeats import ids
+from luckyhit.judge.diagnosis.outcome import Observations
+from luckyhit.judge.diagnosis.trials import with_delay
+
+_AT_ONCE = 2
+_UNREACHED = 2
+_REACHES_WITHIN_S = 1.5
+"""So long after its request a command that an experiment waits for should have come."""
+_READS = frozenset(
+    b"GET GETEX MGET HGET HMGET HGETALL EXISTS GETRANGE STRLEN JSON.GET LRANGE SMEMBERS ZRANGE TTL PTTL".split()
+)
+_STORES = frozenset(
+    b"SET SETEX PSETEX GETSET MSET HSET HMSET APPEND JSON.SET RPUSH LPUSH SADD ZADD HSETEX SETRANGE".split()
+)
+_SCRIPTS = frozenset(b"EVAL EVALSHA FCALL".split())
+_DELETES = frozenset(
+    b"DEL UNLINK HDEL EXPIRE PEXPIRE EXPIREAT PEXPIREAT FLUSHDB FLUSHALL INCR INCRBY SPOP SREM".split()
+)
+
+
+def overlapping_reads(bench: Bench, trials: int) -> list[Observations]:
+    """A cold read begins at a random instant between one load before the write and its end, and readers go on until it
+    is acknowledged. Once the bound is over: is the key old?"""
+    writes = [bench.write(bench.take()).ms for _ in range(3)]
+    write_s, load_s = sorted(writes)[1] / 1000, bench.costs.load_ms / 1000
+
+    def one() -> Trial:
+        key = bench.take()
+        offset_s = bench.random.uniform(-load_s, write_s * 0.95)
+        acknowledged = threading.Event()
+        readings: list[Reading] = []
+
+        def reading() -> None:
+            time.sleep(max(0.0, offset_s))
+            while True:
+                readings.append(bench.read(key, fresh=True))
+                if acknowledged.is_set():
+                    return
+
+        with ThreadPoolExecutor(1) as pool:
+            reader = pool.submit(reading)
+            time.sleep(max(0.0, -offset_s))
+            written = bench.write(key)
+            acknowledged.set()
+            reader.result()
+        return _old_afterwards(bench, key, written, readings, "fresh", "stale-after-overlap")
+
+    made = bench.each(trials, one, at_once=_AT_ONCE)
+    return [observed("overlapping-reads", made, ids("overlapping-reads"), write_ms=round(write_s * 1000, 1))]
+
+
+def _old_afterwards(bench: Bench, key: int, written: Written, readings: list[Reading], fresh: str, old: str) -> Trial:
+    wait_until(settled_at(bench, written))
+    after = [bench.read(key), bench.read(key)]
+    if not written.accepted or after[-1].version is None:
+        return Trial(None)
+    during = next((one for one in readings if one.version is not None and one.version < written.version), None)
+    rows = [one.row for one in (during, *after) if one is not None]
+    facts = {"written": written.version, "read_afterwards": after[-1].version, "status_said": after[-1].cache}
+    return Trial(old if after[-1].version < written.version else fresh, [written.row, *rows], facts)
+
+
+def delay_the_store(bench: Bench, trials: int) -> list[Observations]:
+    """The store of a load is held in front of the cache until a write is acknowledged."""
+    return [_delayed(bench, "delay-the-store", trials, _store_held)]
+
+
+def delay_the_delete_reply(bench: Bench, trials: int) -> list[Observations]:
+    """The write's first change of the cache goes through, its answer is held; meanwhile a reader loads and stores."""
+    return [_delayed(bench, "delay-the-delete-reply", trials, _reply_held)]
+
+
+def _delayed(
+    bench: Bench, experiment: str, trials: int, delayed: Callable[[Bench, int], tuple[Written, list[Reading], bool]]
+) -> Observations:
+    if bench.relay is None:
+        return lacking(experiment, "cache-relay")
+    made, unreached = [], 0
+    for _ in range(trials):
+        plain = bench.take()
+        bench.warm(plain)
+        before = bench.write(plain)
+        without = _old_afterwards(bench, plain, before, [], "no", "yes")
+        if without.outcome == "yes":
+            made.append(Trial("stale-as-before", without.rows, without.facts))
+            continue
+        key = bench.take()
+        written, readings, reached = delayed(bench, key)
+        if not reached:  # no such command: there is nothing to delay
+            unreached += 1
+            if unreached == _UNREACHED:
+                return lacking(experiment, "cache-relay")
+            continue
+        after = _old_afterwards(bench, key, written, readings, "no", "yes")
+        if without.outcome is not None and after.outcome is not None:
+            made.append(Trial(with_delay(False, after.outcome == "yes"), after.rows, after.facts))
+    return observed(experiment, made, ids(experiment))
+
+
+def _store_held(bench: Bench, key: int) -> tuple[Written, list[Reading], bool]:
+    assert bench.relay is not None
+    looked_up: set[bytes] = set()
+
+    def stores(command: Command) -> bool:
+        """A store of a key that was looked up before; a claim (NX) of a lock is none."""
+        name, words = command[0], [word.upper() for word in command[2:]]
+        if name in _READS:
+            looked_up.update(command[1:])
+        if name in _SCRIPTS:
+            return bool(looked_up & set(command[3:]))
+        return name in _STORES and b"NX" not in words and len(command) > 1 and command[1] in looked_up
+
+    hold = bench.relay.hold(stores)
+    readings: list[Reading] = []
+    with ThreadPoolExecutor(1) as pool:
+        reader = pool.submit(lambda: readings.append(bench.read(key, fresh=True)))
+        reached = hold.reached.wait(_REACHES_WITHIN_S)
+        written = bench.write(key)
+        hold.release()
+        reader.result()
+    return written, readings, reached
+
+
+def _reply_held(bench: Bench, key: int) -> tuple[Written, list[Reading], bool]:
+    assert bench.relay is not None
+    bench.warm(key)
+
+    def changes(command: Command) -> bool:
+        return command[0] in _DELETES | _STORES | _SCRIPTS
+
+    hold = bench.relay.hold(changes, reply=True)
+    readings: list[Reading] = []
+    written: list[Written] = []
+    with ThreadPoolExecutor(1) as pool:
+        writer = pool.submit(lambda: written.append(bench.write(key)))
+        reached = hold.reached.wait(_REACHES_WITHIN_S)
+        if reached:
+            readings.append(bench.read(key, fresh=True))
+        hold.release()
+        writer.result()
+    return written[0], readings, reached

@@ -1,0 +1,107 @@
+"""Reads alone: the same request again, what it stores, what its headers say, how long its entry lives."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from luckyhit.experiments.means.bench import Bench, Trial, lacking, observed
+from luckyhit.experiments.means.calls import Reading
+from luckyhit.experiments.means.settings_in_force import declared_ttl_s
+from luckyhit.experiments.means.traced import Touched
+from luckyhit.judge.diagnosis.experiment_rows import EXPERIMENTS
+from luckyhit.judge.diagnosis.outcome import Observations
+from luckyhit.judge.diagnosis.trials import indicator, lifetime, repeated, stored_keys
+
+_REPEATS = 4
+_OWN_HEADERS = re.compile(r"(.*-)?(cookie|id|token|nonce|traceid|traceparent|runtime|start|counter)", re.IGNORECASE)
+"""Headers that may belong to one request, or one client: it is so where two loads of one key give two values."""
+
+
+def ids(experiment: str) -> Sequence[str]:
+    """Outcomes of an experiment, from the least to the most severe."""
+    return [outcome.id for outcome in EXPERIMENTS[experiment].outcomes]
+
+
+def repeat_request(bench: Bench, trials: int) -> list[Observations]:
+    """Read a key that nobody read before, then again, byte for byte; every second time over a new connection."""
+    hits, keys, said, shared = [], [], [], []
+    for _ in range(trials):
+        key = bench.take()
+        readings: list[Reading] = []
+        stored: list[tuple[str, ...]] = []
+        for number in range(_REPEATS):
+            if bench.cache is None:
+                readings.append(bench.read(key, fresh=number % 2 == 1))
+                continue
+            touched, reading = bench.traced_read(key, fresh=number % 2 == 1)
+            readings.append(reading)
+            stored.append(touched.stored)
+        if not all(reading.ok for reading in readings):
+            continue
+        rows = [reading.row for reading in readings]
+        loads = [bench.loaded(reading) for reading in readings[1:]]
+        hits.append(Trial(repeated([one for one in loads if one is not None]), rows))
+        facts = {"keys_first": ", ".join(stored[0][:3]), "keys_again": ", ".join(stored[-1][:3])} if stored else {}
+        keys.append(Trial(stored_keys(stored) if stored else None, rows, facts))
+        said += [_says(bench, reading) for reading in readings]
+        shared.append(_headers(bench, key, readings, stored))
+    results = [observed("repeat-request", hits, ids("repeat-request"), load_ms=round(bench.costs.load_ms, 2))]
+    if bench.cache is not None:
+        results.append(observed("keys-of-a-repeat", keys, ids("keys-of-a-repeat")))
+    results.append(observed("header-against-body", said, ids("header-against-body")))
+    results.append(observed("same-headers-for-two", shared, ids("same-headers-for-two")))
+    return results
+
+
+def _says(bench: Bench, reading: Reading) -> Trial:
+    """An answer that says hit, and yet ran database calls beyond those of any answer."""
+    calls = None if reading.db_calls is None else reading.db_calls - (bench.costs.floor or 0)
+    says = {"hit": True, "stale": True, "miss": False}.get(reading.cache)
+    # A miss of one layer may be a hit of the next, without a call: that is no lie.
+    outcome = indicator(says, calls) if says else "agrees" if says is False and calls is not None else None
+    return Trial(outcome, [reading.row], {"status_said": reading.cache, "database_calls": reading.db_calls})
+
+
+def _headers(bench: Bench, key: int, readings: Sequence[Reading], stored: Sequence[tuple[str, ...]]) -> Trial:
+    """Whether later readers get the value that belonged to the first one."""
+    kept = {
+        name: value
+        for name, value in readings[0].headers.items()
+        if _OWN_HEADERS.fullmatch(name) and all(one.headers.get(name) == value for one in readings[1:])
+    }
+    rows = [one.row for one in readings]
+    entries = stored[0] if stored else ()
+    if not kept or bench.cache is None or not bench.cache.delete(entries):
+        return Trial("own-headers" if not kept else None, rows)
+    anew = bench.read(key, fresh=True)
+    own = [name for name, value in kept.items() if anew.headers.get(name, value) != value]
+    if not own:
+        return Trial("own-headers", rows)
+    return Trial("shared-headers", [*rows, anew.row], {"header": own[0]})
+
+
+def entry_lifetime(bench: Bench, trials: int) -> list[Observations]:
+    """Store an entry, and ask the cache for its time to live."""
+    cache, declared_s = bench.cache, declared_ttl_s(bench)
+    if cache is None or declared_s is None:
+        return [lacking("entry-lifetime", "known-ttl")]
+    made = []
+    for _ in range(trials):
+        touched, reading = bench.traced_read(bench.take())
+        entries = entry_keys(touched)
+        if not entries:
+            continue
+        left = cache.lifetimes_s(entries)
+        lives = list(left.values())
+        shortest = None if not lives or None in lives else min(life for life in lives if life is not None)
+        facts = {"key": entries[0], "lives_s": shortest, "declared_s": declared_s}
+        made.append(Trial(lifetime(shortest, declared_s, exists=bool(left)), [reading.row], facts))
+    if not made:
+        return [lacking("entry-lifetime", "known-ttl")]
+    return [observed("entry-lifetime", made, ids("entry-lifetime"))]
+
+
+def entry_keys(touched: Touched) -> tuple[str, ...]:
+    """The keys of a load's entry: looked up and then stored; else all that were stored."""
+    return tuple(key for key in touched.stored if key in touched.read) or touched.stored

@@ -1,0 +1,130 @@
+"""One part of the request is varied: does each variant get its own answer, in both orders?"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Any
+
+from luckyhit.experiments.means.bench import Bench, Trial, lacking, observed
+from luckyhit.experiments.means.calls import Reading
+from luckyhit.experiments.means.routes import ReadRoute
+from luckyhit.experiments.repeats import ids
+from luckyhit.judge.diagnosis.outcome import Observations
+
+_USUAL: tuple[tuple[str, str, str], ...] = (
+    ("query", "page=1", "page=2"), ("query", "limit=1", "limit=2"), ("query", "lang=en", "lang=de"),
+    ("query", "format=short", "format=long"), ("Accept-Language", "en", "de"),
+    ("Accept", "application/json", "text/html"), ("Host", "one.example", "two.example"),
+    ("Cookie", "user=1", "user=2"), ("X-User-Id", "1", "2"), ("X-Tenant", "one", "two"),
+    ("Authorization", "Bearer one", "Bearer two"),
+)  # fmt: skip
+"""Dimensions that services answer differently by, whether a case names them or not: (header or query, two values)."""
+_NUMBER = re.compile(r"([?&][^=&]+=)(\d+)")
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One variant of a request."""
+
+    route: ReadRoute
+    path: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def vary_one_dimension(bench: Bench, trials: int) -> list[Observations]:
+    """For each pair of variants whose answers differ on an empty cache: one, then the other, in both orders."""
+    if bench.cache is None:
+        return [lacking("vary-one-dimension", "variants")]
+    made: list[Trial] = []
+    dimensions = 0
+    for name, pair in _pairs(bench):
+        trial = _differs(bench, name, pair)
+        if trial is None:
+            continue
+        dimensions += 1
+        made += [trial, _order(bench, name, (pair[1], pair[0]))]
+        if trial.outcome == "answer-of-another":
+            made += [_order(bench, name, pair) for _ in range(2)]
+            break
+    if not dimensions:
+        return [lacking("vary-one-dimension", "variants")]
+    return [observed("vary-one-dimension", made, ids("vary-one-dimension"), dimensions=dimensions)]
+
+
+def _pairs(bench: Bench) -> Iterator[tuple[str, tuple[Ask, Ask]]]:
+    """Pairs of requests for one key that differ in one part: those that the case names first."""
+    key = bench.take()
+    routes = [route for route in bench.routes.reads if "{key}" in route.template]
+    for one, other in combinations(routes, 2):
+        if one.template.partition("?")[0] == other.template.partition("?")[0] and one.template != other.template:
+            yield f"{_query(one)} or {_query(other)}", (Ask(one, one.path(key)), Ask(other, other.path(key)))
+    probe = bench.case.freshness
+    for variant, second in combinations(probe.variants if probe is not None else [], 2):
+        asks = [Ask(bench.route, bench.route.path(key), dict(chosen.headers)) for chosen in (variant, second)]
+        yield f"{variant.name} or {second.name}", (asks[0], asks[1])
+    for route in [bench.route, *(route for route in routes if route is not bench.route)]:
+        path = route.path(key)
+        for match in _NUMBER.finditer(path):
+            if match[2] != str(key):
+                changed = path[: match.start(2)] + str(int(match[2]) + 1) + path[match.end(2) :]
+                yield match[1].strip("?&="), (Ask(route, path), Ask(route, changed))
+    path = bench.route.path(key)
+    for name, *values in _USUAL:
+        if name == "query":
+            joint = "&" if "?" in path else "?"
+            asks = [Ask(bench.route, f"{path}{joint}{value}") for value in values]
+        else:
+            asks = [Ask(bench.route, path, {name: value}) for value in values]
+        yield name if name != "query" else values[0].partition("=")[0], (asks[0], asks[1])
+
+
+def _query(route: ReadRoute) -> str:
+    return route.template.partition("?")[2] or "no query"
+
+
+def _differs(bench: Bench, name: str, pair: tuple[Ask, Ask]) -> Trial | None:
+    """The pair in this order; None where their own answers, from an empty cache, are the same, or are no answers."""
+    own = [_own(bench, ask) for ask in pair]
+    if own[0] is None or own[1] is None or own[0] == own[1]:
+        return None
+    return _order(bench, name, pair, own)
+
+
+def _order(bench: Bench, name: str, pair: tuple[Ask, Ask], own: list[Any] | None = None) -> Trial:
+    own = own or [_own(bench, ask) for ask in pair]
+    bench.empty()
+    first = _sent(bench, pair[0])
+    second = _sent(bench, pair[1])
+    shown = _content(second)
+    outcome = None
+    if second.ok and own[0] is not None and own[1] is not None:
+        outcome = "own-answer" if shown == own[1] else "answer-of-another" if shown == own[0] else None
+    return Trial(outcome, [first.row, second.row], {"dimension": name})
+
+
+def _own(bench: Bench, ask: Ask) -> Any:
+    """What two requests on an emptied cache agree in; None without an answer. What differs between them belongs to a
+    request, not to its variant."""
+    contents = []
+    for _ in range(2):
+        bench.empty()
+        reading = _sent(bench, ask)
+        if not reading.ok:
+            return None
+        contents.append(_content(reading))
+    return contents[0] if contents[0] == contents[1] else None
+
+
+def _sent(bench: Bench, ask: Ask) -> Reading:
+    return bench.read(bench.routes.keys[0], ask.route, path=ask.path, headers=dict(ask.headers))
+
+
+def _content(reading: Reading) -> Any:
+    try:
+        return json.dumps(json.loads(reading.body), sort_keys=True)
+    except ValueError:
+        return reading.body

@@ -1,0 +1,85 @@
+"""Diagnose a case: make the experiments, and keep the record with the rows that it refers to."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from luckyhit.atomic import write_atomically
+from luckyhit.case import Case
+from luckyhit.case.load import load_case
+from luckyhit.case.values.units import parse_duration
+from luckyhit.case.values.variables import known_secrets, noted_variables, refuse_unset
+from luckyhit.case_run import CaseRun
+from luckyhit.errors import ArgumentError
+from luckyhit.experiments.diagnosing import BUDGET_S, Diagnosed, Progress, diagnose
+from luckyhit.project import Project
+from luckyhit.records.diagnosis import Diagnosis, diagnosis_document, load_diagnosis
+from luckyhit.records.experiment_rows import EXPERIMENT_REQUESTS
+from luckyhit.records.parquet import table_of, write_table
+from luckyhit.report.diagnosis_view import DIAGNOSIS_FILE, EXPERIMENTS_FILE
+from luckyhit.scrub.redactor import Redactor
+from luckyhit.workflow.preflight import secret_headers
+
+
+def diagnose_case(
+    project: Project,
+    case_file: Path,
+    *,
+    budget_s: float = BUDGET_S,
+    seed: int | None = None,
+    outage: bool = False,
+    environ: Mapping[str, str] = os.environ,
+    progress: Progress = lambda text: None,
+) -> tuple[Diagnosis, Path]:
+    """A diagnosis in a folder of its own, beside the folder of the runs. Raises what loading the case and starting its
+    service raise."""
+    case = load_case(case_file)
+    refuse_unset(case, environ)
+    case = load_case(case_file, variables=noted_variables(case, environ))
+    made = diagnose(
+        case, project=project.root, name=case_file.stem, headers=secret_headers(case, environ), environ=environ,
+        budget_s=budget_s, seed=seed, outage=outage, progress=progress,
+    )  # fmt: skip
+    stamp = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    folder = project.runs.parent / "diagnoses" / case_file.stem / stamp
+    folder.mkdir(parents=True)
+    write_atomically(folder / "case.yml", case_file.read_text(encoding="utf-8"))
+    return keep(made, folder, case, environ), folder
+
+
+def diagnose_run(run: CaseRun, project: Project, budget: str, *, outage: bool = False) -> Diagnosis:
+    """A diagnosis of the case of a run, kept in the run's directory. Raises ArgumentError for a budget that is no
+    time, and what starting the service raises."""
+    environ = os.environ
+    budget_s = budget_of(budget, "budget")
+    made = diagnose(
+        run.case, project=project.root, name=run.name, run=run.id, headers=secret_headers(run.case, environ),
+        environ=environ, budget_s=budget_s, outage=outage, progress=run.progress,
+    )  # fmt: skip
+    return keep(made, run.path, run.case, environ)
+
+
+def budget_of(text: str, where: str) -> float:
+    """Seconds of a text such as `90s`. Raises ArgumentError; `where`: what it is called there."""
+    try:
+        seconds = parse_duration(text)
+    except ValueError as error:
+        raise ArgumentError(f"invalid {where} {text!r} (expected {error})") from None
+    if seconds <= 0:
+        raise ArgumentError(f"{where} must be greater than 0 (got {text})", hint="For example: 90s.")
+    return seconds
+
+
+def keep(made: Diagnosed, folder: Path, case: Case, environ: Mapping[str, str]) -> Diagnosis:
+    """Write the record and its rows, without secrets; the record as it is kept."""
+    redactor = Redactor(known_secrets(case, environ))
+    rows = [tuple(redactor.secrets(value) if isinstance(value, str) else value for value in row) for row in made.rows]
+    write_table(folder / EXPERIMENTS_FILE, table_of(rows, EXPERIMENT_REQUESTS))
+    document = redactor.document(diagnosis_document(made.diagnosis))
+    write_atomically(folder / DIAGNOSIS_FILE, json.dumps(document, indent=2) + "\n")
+    return load_diagnosis(document)[0]
