@@ -48,8 +48,8 @@ def health() -> dict[str, str | float]:
     return {"status": "ok", **_settings}
 
 
-def cache_client(**options: Any) -> redis.Redis:
-    """The shared cache; values are text."""
+def cache_client(**options: Any) -> Any:
+    """The shared cache: a client whose values are text (redis-py's types don't know that, so it has none here)."""
     return redis.Redis.from_url(REDIS_URL, decode_responses=True, **options)
 
 

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from luckyhit.case.load import load_case
+from luckyhit.judge.diagnosis.table import FAULTS, NONE
 from tier import one_of_many
 from waiting import eventually
 
@@ -57,7 +58,7 @@ def _ack_before_commit(service: Running) -> bool:
 
 def _eviction(service: Running) -> bool:
     def misses() -> int:
-        return [service.read(row).cache for row in range(1, 121)].count("MISS")
+        return [service.read(row).cache for row in range(1, 61)].count("MISS")
 
     misses()
     again, evicted = misses(), service.redis.info("stats")["evicted_keys"]
@@ -69,7 +70,7 @@ def _eviction(service: Running) -> bool:
 
 
 def _foreign_cleaner(service: Running) -> bool:
-    _warm(service)
+    service.read(ROW)
     for basket in (1, 2):  # once the second is gone, a whole round has passed
         httpx.put(f"{service.url}/market/baskets/{basket}", json={"offers": [ROW]}).raise_for_status()
         eventually(lambda: service.redis.keys("market.basket.*") == [])
@@ -214,6 +215,10 @@ EXPERIMENTS: dict[str, tuple[Callable[[Running], bool], dict[str, str]]] = {
     "outside": (_outside, {}),
 }
 QUICK = ("outer-layer", "ack-before-commit", "outside")
+
+
+def test_each_fault_class_has_a_service() -> None:
+    assert set(SICK) == set(FAULTS) - {NONE}
 
 
 @pytest.mark.parametrize("fault_class", EXPERIMENTS)

@@ -58,15 +58,15 @@ def stock(request: HttpRequest, shelf: int) -> HttpResponse:
             cache.delete(key)
         return JsonResponse({"count": count})
     answer: dict[str, Any] | None = cache.get(key)
-    request.came_from = "cache"  # type: ignore[attr-defined]
+    request.came_from = "cache"
     if answer is not None:
         return JsonResponse(answer)
     with base.alone(shelf):
         if (answer := cache.get(key)) is None:
-            request.came_from = "database"  # type: ignore[attr-defined]
-            if (count := shelves.load(shelf)) is None:
+            request.came_from = "database"
+            if (loaded := shelves.load(shelf)) is None:
                 return JsonResponse({"detail": "no such shelf"}, status=404)
-            answer = {"shelf": shelf, "stock": {"count": count}}
+            answer = {"shelf": shelf, "stock": {"count": loaded}}
             cache.set(key, answer, TTL_S)
     return JsonResponse(answer)
 

@@ -45,9 +45,9 @@ def order(request: HttpRequest, number: int) -> JsonResponse:
     with base.alone(number):
         if (answer := cache.get(key)) is None:
             base.say("MISS")
-            if (amendment := orders.load(number)) is None:
+            if (loaded := orders.load(number)) is None:
                 return JsonResponse({"detail": "no such order"}, status=404)
-            answer = {"order": number, "sent": number % 10 == 0, "amendment": amendment}
+            answer = {"order": number, "sent": number % 10 == 0, "amendment": loaded}
             cache.set(key, answer, TTL_S)
     return JsonResponse(answer)
 

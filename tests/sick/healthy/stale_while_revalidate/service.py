@@ -31,10 +31,10 @@ def _load(station: int) -> dict[str, Any] | None:
     loaded_at = time.time()
     if (reading := stations.load(station)) is None:
         return None
-    entry = {"at": loaded_at, "answer": {"station": station, "reading": reading}}
+    answer = {"station": station, "reading": reading}
     if (left_s := SERVED_S - (time.time() - loaded_at)) > 0:
-        cache.set(_key(station), json.dumps(entry), px=max(int(left_s * 1000), 1))
-    return entry["answer"]
+        cache.set(_key(station), json.dumps({"at": loaded_at, "answer": answer}), px=max(int(left_s * 1000), 1))
+    return answer
 
 
 def _refresh(station: int) -> None:
