@@ -28,8 +28,8 @@ STOP = "stop"
 @dataclass
 class RunningStep:
     """The resources of one step. `originals`: by stack, the values of the probe's cold keys before the probe.
-    `sources`: where each arm's revision is checked out already, if the caller keeps the worktrees; `checked_out`: where it
-    is, once a stack was started."""
+    `sources`: where each arm's revision is checked out already, if the caller keeps the worktrees; `checked_out`: where
+    it is, once a stack was started."""
 
     run: CaseRun
     project: Project
