@@ -68,6 +68,9 @@ WALKED = ("docs/tutorial.md",)
 """Pages whose commands are all given in order, by test_doc_walks.py."""
 
 BY_OTHERS: dict[tuple[str, str], str] = {
+    ("docs/diagnosis.md", ".venv/bin/luckyhit diagnose CASE"): (
+        "tests/experiments/test_diagnose_command.py::test_a_case_is_diagnosed_from_the_shell"
+    ),
     (README, "make demo"): "tests/integration/test_cases_that_ship.py::test_by_the_command_line",
     (README, ".venv/bin/luckyhit run slow-basket"): "tests/docs/test_doc_walks.py::test_the_tutorial",
     **{

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import count
 from statistics import median
 from typing import Any
@@ -205,6 +206,17 @@ class Bench:
             hit_ms=median(one.ms for one in again),
             tells_status=any(one.cache != "unknown" for one in (*first, *again)),
         )
+
+    @cached_property
+    def left_by_writes(self) -> bool:
+        """Whether a write leaves the entry of its thing as it is, also after the declared bound."""
+        if self.routes.write is None or self.cache is None:
+            return True
+        key = self.take()
+        read, _ = self.traced_read(key)
+        late_s = self.bound_s * 1.1 + SETTLED_S
+        write = self.cache.during(lambda: self.write(key), afterwards_s=late_s)
+        return not write.flushed and not set(read.entries) & set(write.changed)
 
     # trials
 

@@ -33,9 +33,9 @@ def worker_setting(bench: Bench) -> str | None:
 
 
 def declared_ttl_s(bench: Bench) -> float | None:
-    """How long an entry may live: as long as readers accept old data, where that is more than the time of a write; else
-    by the setting."""
-    if bench.bound_s >= TOLERATED_S:
+    """How long an entry may live: as long as readers accept old data, where that is more than the time of a write and
+    no write touches the entry; else by the setting."""
+    if bench.bound_s >= TOLERATED_S and bench.left_by_writes:
         return bench.bound_s
     setting = ttl_setting(bench)
     return setting[1] if setting is not None else None

@@ -148,6 +148,7 @@ STALE_FAULTS = (
             FaultForm(
                 "validator",
                 cells(
+                    baseline_staleness="none-stale stale",
                     write_then_conditional_read="conditional-stale",
                     write_then_read="fresh within-bound",
                 ),
