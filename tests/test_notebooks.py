@@ -37,9 +37,11 @@ def test_cells_are_short_and_hold_no_logic(name: str) -> None:
 def test_papermill_lists_its_typed_parameters_with_help(name: str) -> None:
     inferred = papermill.inspect_notebook(str(ROOT / "notebooks" / f"{name}.ipynb"))
     # Which environment may be changed, if anything at all, is said when a run is made.
-    assert set(inferred) == (PARAMETERS if name == "1-baseline" else PARAMETERS - {"environment", "observe"})
+    assert set(inferred) == (
+        PARAMETERS if name == "1-baseline" else PARAMETERS - {"environment", "observe", "diagnose"}
+    )
     for parameter in inferred.values():
-        assert parameter["inferred_type_name"] == ("bool" if parameter["name"] == "observe" else "str")
+        assert parameter["inferred_type_name"] == ("bool" if parameter["name"] in ("observe", "diagnose") else "str")
         assert len(parameter["help"]) > 20
 
 

@@ -61,6 +61,12 @@ def run(
             "--observe", help="Measure only the baseline, and compare it with earlier ones. Nothing is changed."
         ),
     ] = False,
+    diagnose: Annotated[
+        bool,
+        typer.Option(
+            "--diagnose", help="After the baseline, find out which kind of fault the service has (up to 90 s more)."
+        ),
+    ] = False,
     timeout: Annotated[str, typer.Option(help="Stop the run after this time, such as 20m, and roll back.")] = "",
     fail_on: Annotated[
         str, typer.Option(help="Exit with code 1 on these verdicts, such as hurt,invalid,inconclusive.")
@@ -79,6 +85,7 @@ def run(
         parameter or [],
         environment=environment,
         observe=observe,
+        diagnose=diagnose,
         timeout=timeout,
         fail_on=fail_on,
         summary=summary,

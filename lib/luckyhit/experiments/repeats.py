@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from luckyhit.experiments.means.bench import Bench, Trial, lacking, observed
 from luckyhit.experiments.means.calls import Reading
 from luckyhit.experiments.means.routes import Key
-from luckyhit.experiments.means.settings_in_force import declared_ttl_s
+from luckyhit.experiments.means.settings_in_force import declared_ttl_s, ttl_setting
 from luckyhit.experiments.means.traced import TouchedKeys
 from luckyhit.judge.diagnosis.experiment_rows import EXPERIMENTS
 from luckyhit.judge.diagnosis.outcome import Observations
@@ -96,11 +96,19 @@ def entry_lifetime(bench: Bench, trials: int) -> list[Observations]:
         left = cache.lifetimes_s(entries)
         lives = list(left.values())
         shortest = None if not lives or None in lives else min(life for life in lives if life is not None)
-        facts = {"key": entries[0], "lives_s": shortest, "declared_s": declared_s}
+        facts = {"key": entries[0], "lives_s": shortest, "declared_s": declared_s, **_of_the_setting(bench)}
         made.append(Trial(lifetime(shortest, declared_s, exists=bool(left)), [reading.row], facts))
     if not made:
         return [lacking("entry-lifetime", "known-ttl")]
     return [observed("entry-lifetime", made, ids("entry-lifetime"))]
+
+
+def _of_the_setting(bench: Bench) -> dict[str, str | float]:
+    """The variable that the case starts the service with for the time to live, if there is one."""
+    setting, start = ttl_setting(bench), bench.case.target.start
+    if setting is None or start is None or setting[0] not in start.env:
+        return {}
+    return {"setting": setting[0], "setting_s": setting[1]}
 
 
 def entry_keys(touched: TouchedKeys) -> tuple[str, ...]:

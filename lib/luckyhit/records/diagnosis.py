@@ -73,7 +73,6 @@ class NextExperiment(FileRecord):
     splits: list[str] = Field(default=[], description="the classes that it can exclude or show")
     seconds: float | None = None
     lacking: list[str] = Field(default=[], description="needs that are not met")
-    case_file: str | None = Field(default=None, description="a case file ready to run, beside this one; null: none")
 
 
 class NotSeen(FileRecord):
@@ -107,6 +106,10 @@ class Diagnosis(FileRecord):
     unexplained: list[Reason] = Field(default=[], description="faulty outcomes that no class explains")
     experiments: list[ExperimentRecord] = Field(default=[], description="in the order in which they were made")
     next: NextExperiment | None = Field(default=None, description="null: nothing splits what is left")
+    next_case: str | None = Field(
+        default=None,
+        description="a case beside this file, with the setting changed that the shown class names",
+    )
     not_seen: list[NotSeen] = Field(default=[], description="what could not be looked at, and why")
     seed: int | None = None
     budget_s: float | None = None

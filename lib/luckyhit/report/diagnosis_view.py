@@ -213,6 +213,8 @@ def _strip(rows: Sequence[dict[str, Any]], evidence: Sequence[int]) -> Iterator[
 def _next_step(diagnosis: Diagnosis) -> str:
     step = diagnosis.next
     if step is None:
+        if diagnosis.next_case:
+            return f"run the case {diagnosis.next_case} beside the record: it changes the setting, and nothing else."
         shown = diagnosis.conclusion == "shown"
         return "change what the class names, and measure that change with this case." if shown else ""
     text = f"{QUESTIONS.get(step.experiment, step.experiment)} It would tell apart: {', '.join(step.splits)}."

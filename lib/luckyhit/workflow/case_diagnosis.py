@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from luckyhit.records.experiment_requests import EXPERIMENT_REQUESTS
 from luckyhit.records.parquet import table_of, write_table
 from luckyhit.report.diagnosis_view import DIAGNOSIS_FILE, EXPERIMENTS_FILE
 from luckyhit.scrub.redactor import Redactor
+from luckyhit.workflow.next_case import NEXT_CASE, next_case
 from luckyhit.workflow.preflight import secret_headers
 
 
@@ -48,7 +50,12 @@ def diagnose_case(
     stamp = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
     folder = project.runs.parent / "diagnoses" / case_file.stem / stamp
     folder.mkdir(parents=True)
-    write_atomically(folder / "case.yml", case_file.read_text(encoding="utf-8"))
+    text = case_file.read_text(encoding="utf-8")
+    write_atomically(folder / "case.yml", text)
+    proposed = next_case(text, made.diagnosis)
+    if proposed is not None:
+        write_atomically(folder / NEXT_CASE, proposed)
+        made = replace(made, diagnosis=made.diagnosis.model_copy(update={"next_case": NEXT_CASE}))
     return keep(made, folder, case, environ), folder
 
 

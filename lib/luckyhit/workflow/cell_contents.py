@@ -13,6 +13,7 @@ import pandas as pd
 
 from luckyhit.case import Case
 from luckyhit.case_run import CaseRun
+from luckyhit.errors import GuardError, TargetError
 from luckyhit.judge import judge
 from luckyhit.judge.context.earlier_baselines import with_earlier
 from luckyhit.judge.table.samples import RequestTable
@@ -75,8 +76,12 @@ class CellContents:
         return notebook_tables.service_map(self.recorded(run, result))
 
     def diagnosis(self, run: CaseRun, project: Project, budget: str, *, outage: bool) -> str:
-        """Make it, keep it in the run, and tell it as Markdown. Raises ArgumentError for a budget that is no time."""
-        made = diagnose_run(run, project, budget, outage=outage)
+        """Make it, keep it in the run, and tell it as Markdown; or why it could not be made, since the run can go on
+        without. Raises ArgumentError for a budget that is no time."""
+        try:
+            made = diagnose_run(run, project, budget, outage=outage)
+        except (TargetError, GuardError) as error:
+            return f"There is no diagnosis: {error.message}. {error.hint}"
         return markdown_of(view_of(made, diagnosis_rows(run.path)))
 
     def not_seen(self, run: CaseRun, result: Result | None) -> str:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from luckyhit.case import Case
     from luckyhit.workflow.cell_contents import CellContents
 
-PARAMETERS = frozenset({"case", "run", "environment", "observe", "runs_dir", "reports_dir"})
+PARAMETERS = frozenset({"case", "run", "environment", "observe", "diagnose", "runs_dir", "reports_dir"})
 """What the `parameters` cells of the notebooks define (a test keeps this true)."""
 
 
@@ -134,9 +134,12 @@ class Baseline(Workbook):
         """What each route does with the cache: a row for each key that it reads, stores or deletes."""
         return self._cells().service_map(self.run, self._result())
 
-    def diagnose(self, budget: str = "90s", *, outage: bool = False) -> Markdown:
+    def diagnose(self, budget: str = "90s", *, wanted: bool = True, outage: bool = False) -> Markdown:
         """Find out which kind of fault the service has, by experiments on a stack of its own, for that long at most.
-        The record is kept in the run, and its report shows it."""
+        The record is kept in the run, and its report shows it. `wanted`: else nothing is done. `outage`: whether the
+        cache of that stack may be cut off during a write."""
+        if not wanted:
+            return _sentence("Not asked for: the parameter `diagnose` makes one, and so does `book.diagnose()`.")
         return _sentence(self._cells().diagnosis(self.run, self.project, budget, outage=outage))
 
     def not_seen(self) -> Markdown:

@@ -13,6 +13,9 @@ from luckyhit.errors import ArgumentError, LuckyHitError
 from luckyhit.project import Project
 from luckyhit.workflow.unattended.run_case import RunEnding, refuse_unknown, run_case
 
+_FLAGS = {"observe", "diagnose"}
+"""Notebook parameters that have a flag of their own."""
+
 
 def run(
     case: str,
@@ -20,6 +23,7 @@ def run(
     *,
     environment: str,
     observe: bool,
+    diagnose: bool,
     timeout: str,
     fail_on: str,
     summary: str,
@@ -38,10 +42,10 @@ def run(
         name, equals, value = pair.partition("=")
         if not equals:
             raise ArgumentError(f"-p expects NAME=VALUE (got {pair!r})", hint="For example: -p case=stale-price")
-        refuse_unknown([name], {*parameters, "run", "observe"})
+        refuse_unknown([name], {*parameters, "run", *_FLAGS})
         parameters[name] = value
-    if "observe" in parameters:
-        raise ArgumentError("use the --observe flag instead of -p observe=…")
+    for flag in _FLAGS & parameters.keys():
+        raise ArgumentError(f"use the --{flag} flag instead of -p {flag}=…")
     if "run" in parameters:
         raise ArgumentError("-p run=… can't be used: `luckyhit run` always makes a new run", hint="Leave it out.")
     project = Project.find(runs_dir=parameters["runs_dir"], reports_dir=parameters["reports_dir"])
@@ -49,7 +53,12 @@ def run(
     outcome: RunEnding | None = None
     try:
         outcome = run_case(
-            project, case_file, environment=parameters["environment"], observe=observe, timeout_s=timeout_s
+            project,
+            case_file,
+            environment=parameters["environment"],
+            observe=observe,
+            diagnose=diagnose,
+            timeout_s=timeout_s,
         )
     except LuckyHitError as raised:
         if not summary and not junit:

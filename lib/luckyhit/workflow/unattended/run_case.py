@@ -150,12 +150,13 @@ def run_case(
     *,
     environment: str = "",
     observe: bool = False,
+    diagnose: bool = False,
     timeout_s: float | None = None,
     quiet: bool = False,
 ) -> RunEnding:
-    """Run the notebooks on one case. `environment`, `observe`: as in `new_run`. After `timeout_s` seconds it is stopped
-    as by Ctrl-C. Raises before anything is started for invalid input, and TargetBusy if another run of this case is in
-    progress."""
+    """Run the notebooks on one case. `environment`, `observe`: as in `new_run`. `diagnose`: after the baseline, find
+    out which kind of fault the service has. After `timeout_s` seconds it is stopped as by Ctrl-C. Raises before
+    anything is started for invalid input, and TargetBusy if another run of this case is in progress."""
     started = time.monotonic()
     # From here on signals are only counted: the notebook is stopped, and the report is still written. That includes the
     # making of the run directory: every run has a report.
@@ -166,6 +167,7 @@ def run_case(
             "run": str(run.path),
             "runs_dir": str(project.runs),
             "reports_dir": str(project.reports),
+            **({"diagnose": True} if diagnose else {}),
         }
         with console.follow(run, quiet=quiet) as show, Kernel() as kernel:
             show(f"run {run.id} of case {run.name}")
