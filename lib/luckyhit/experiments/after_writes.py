@@ -158,12 +158,12 @@ def _of_the_write(write: TouchedKeys, read: TouchedKeys, key: Key) -> list[str]:
 
 def delete_the_read_key(bench: Bench, trials: int) -> list[Observations]:
     """An old answer: is it fresh once exactly its key is deleted?"""
-    made = []
+    made, tried = [], []
     for _ in range(trials):
         key = bench.take()
         read, _ = bench.traced_read(key)
-        warm = bench.read(key)
-        written = bench.write(key)
+        tried.append((key, read, bench.read(key), bench.write(key)))
+    for key, read, warm, written in tried:
         wait_until(settled_at(bench, written))
         before = bench.read(key)
         if not written.accepted or before.version is None:

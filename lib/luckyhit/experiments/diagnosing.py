@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,8 @@ _FIRST_TRIALS = 4
 """An outcome that no healthy service has is often beyond chance after so few."""
 _MOST_ROUNDS = 3
 _LOOK_TRIALS = 6
+_RESERVED = 0.75
+"""Of the time that is left, what an experiment may usually take: some need more rounds."""
 _LONG_S = 9.0
 """An experiment that takes so long makes all its trials at once."""
 Progress = Callable[[str], None]
@@ -73,7 +75,7 @@ class _State:
     @property
     def means(self) -> Means:
         left_s = self.budget_s - (time.monotonic() - self.begun_s)
-        return Means(self.needs, max(0.0, left_s), self.durations, tuple(self.tried), self.seed)
+        return Means(self.needs, max(0.0, left_s * _RESERVED), self.durations, tuple(self.tried), self.seed)
 
     @property
     def elimination(self) -> Elimination:
@@ -284,7 +286,7 @@ def _written(state: _State, ended: End | DiagnosisEnd, routes: Routes, read: str
     write = routes.write
     return written_diagnosis(
         state.elimination,
-        state.means,
+        replace(state.means, budget_s=state.budget_s),
         ended,
         state.records,
         case=state.case,

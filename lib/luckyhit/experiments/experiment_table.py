@@ -27,6 +27,7 @@ EXECUTED: Mapping[str, Execute] = {
     "databases-in-use": surroundings.databases_in_use,
     "layers-in-use": surroundings.layers_in_use,
     "subscribers-in-use": surroundings.subscribers_in_use,
+    "answers-when-loaded": surroundings.answers_when_loaded,
     "siblings-in-use": waits.siblings_in_use,
     "lifetime-runs-down": waits.lifetime_runs_down,
     "evicted-keys": surroundings.evicted_keys,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 from luckyhit.experiments.after_writes import settled_at
 from luckyhit.experiments.means.bench import Bench, Trial, Written, lacking, observed, wait_until
@@ -17,7 +17,9 @@ from luckyhit.judge.diagnosis.outcome import Observations
 from luckyhit.judge.diagnosis.trials import with_delay
 
 _AT_ONCE = 2
-_UNREACHED = 2
+_UNREACHED = 1
+_WAITS_S = 0.6
+"""So long what overtakes may take, before what is held goes on."""
 _REACHES_WITHIN_S = 1.5
 """So long after its request a command that an experiment waits for should have come."""
 _READS = frozenset(
@@ -89,24 +91,26 @@ def _delayed(
 ) -> Observations:
     if bench.relay is None:
         return lacking(experiment, "cache-relay")
-    made, unreached = [], 0
-    for _ in range(trials):
-        plain = bench.take()
-        bench.warm(plain)
-        before = bench.write(plain)
-        without = _old_afterwards(bench, plain, before, [], "no", "yes")
-        if without.outcome == "yes":
-            made.append(Trial("stale-as-before", without.rows, without.facts))
-            continue
+    plain = [bench.take() for _ in range(trials)]
+    for key in plain:
+        bench.warm(key)
+    before = {key: bench.write(key) for key in plain}
+    without = [_old_afterwards(bench, key, written, [], "no", "yes") for key, written in before.items()]
+    made = [Trial("stale-as-before", one.rows, one.facts) for one in without if one.outcome == "yes"]
+    if made:
+        never = [Trial("never-stale", one.rows, one.facts) for one in without if one.outcome == "no"]
+        return observed(experiment, [*made, *never], ids(experiment))
+    writes: dict[Key, tuple[Written, list[Reading]]] = {}
+    for number in range(trials):
         key = bench.take()
         written, readings, reached = delayed(bench, key)
-        if not reached:  # no such command: there is nothing to delay
-            unreached += 1
-            if unreached == _UNREACHED:
-                return lacking(experiment, "cache-relay")
-            continue
+        if reached:
+            writes[key] = written, readings
+        elif number >= _UNREACHED and not writes:  # no such command: there is nothing to delay
+            return lacking(experiment, "cache-relay")
+    for key, (written, readings) in writes.items():
         after = _old_afterwards(bench, key, written, readings, "no", "yes")
-        if without.outcome is not None and after.outcome is not None:
+        if after.outcome is not None:
             made.append(Trial(with_delay(False, after.outcome == "yes"), after.rows, after.facts))
     return observed(experiment, made, ids(experiment))
 
@@ -125,14 +129,13 @@ def _store_held(bench: Bench, key: Key) -> tuple[Written, list[Reading], bool]:
         return name in _STORES and b"NX" not in words and len(command) > 1 and command[1] in looked_up
 
     hold = bench.relay.hold(stores)
-    readings: list[Reading] = []
-    with ThreadPoolExecutor(1) as pool:
-        reader = pool.submit(lambda: readings.append(bench.read(key, fresh=True)))
+    with ThreadPoolExecutor(2) as pool:
+        reader = pool.submit(bench.read, key, fresh=True)
         reached = hold.reached.wait(_REACHES_WITHIN_S)
-        written = bench.write(key)
+        writer = pool.submit(bench.write, key)
+        wait([writer], _WAITS_S)  # one that waits for the reader's lock gets it once the store is over
         hold.release()
-        reader.result()
-    return written, readings, reached
+        return writer.result(), [reader.result()], reached
 
 
 def _reply_held(bench: Bench, key: Key) -> tuple[Written, list[Reading], bool]:
@@ -143,13 +146,10 @@ def _reply_held(bench: Bench, key: Key) -> tuple[Written, list[Reading], bool]:
         return command[0] in _DELETES | _STORES | _SCRIPTS
 
     hold = bench.relay.hold(changes, reply=True)
-    readings: list[Reading] = []
-    written: list[Written] = []
-    with ThreadPoolExecutor(1) as pool:
-        writer = pool.submit(lambda: written.append(bench.write(key)))
+    with ThreadPoolExecutor(2) as pool:
+        writer = pool.submit(bench.write, key)
         reached = hold.reached.wait(_REACHES_WITHIN_S)
-        if reached:
-            readings.append(bench.read(key, fresh=True))
+        reader = pool.submit(bench.read, key, fresh=True)
+        wait([reader], _WAITS_S)
         hold.release()
-        writer.result()
-    return written[0], readings, reached
+        return writer.result(), [reader.result()], reached

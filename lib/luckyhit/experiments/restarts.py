@@ -17,15 +17,19 @@ _READERS = 12
 _FILL = 300
 
 
-def _old_key(bench: Bench) -> tuple[Key, Written, list[Reading]]:
-    """A warm key that was written; answers over several connections, once the bound is over."""
-    key = bench.take()
-    for _ in range(_READERS // 2):
-        bench.read(key, fresh=True)
-    bench.warm(key)
-    written = bench.write(key)
-    wait_until(settled_at(bench, written))
-    return key, written, [bench.read(key, fresh=True) for _ in range(_READERS)]
+def _old_keys(bench: Bench, trials: int) -> list[tuple[Key, Written, list[Reading]]]:
+    """Warm keys that were written; answers over several connections, once the bound is over."""
+    keys = [bench.take() for _ in range(trials)]
+    for key in keys:
+        for _ in range(_READERS // 2):
+            bench.read(key, fresh=True)
+        bench.warm(key)
+    writes = {key: bench.write(key) for key in keys}
+    made = []
+    for key, written in writes.items():
+        wait_until(settled_at(bench, written))
+        made.append((key, written, [bench.read(key, fresh=True) for _ in range(_READERS)]))
+    return made
 
 
 def _any_old(written: Written, readings: list[Reading]) -> bool:
@@ -34,7 +38,7 @@ def _any_old(written: Written, readings: list[Reading]) -> bool:
 
 def restart(bench: Bench, trials: int) -> list[Observations]:
     """Written keys, then only the service is restarted: the cache stays as it is."""
-    before = [_old_key(bench) for _ in range(trials)]
+    before = _old_keys(bench, trials)
     if not any(_any_old(written, readings) for _, written, readings in before):
         made = [Trial("never-stale", [written.row, readings[-1].row]) for _, written, readings in before]
         return [observed("restart", made, ids("restart"))]
@@ -55,13 +59,13 @@ def one_worker(bench: Bench, trials: int) -> list[Observations]:
     name = worker_setting(bench)
     if name is None:
         return [lacking("one-worker", "worker-setting")]
-    before = [_old_key(bench) for _ in range(trials)]
+    before = _old_keys(bench, trials)
     stale_before = any(_any_old(written, readings) for _, written, readings in before)
     settings = bench.stack.settings
     try:
         bench.stack.restart(with_variable(settings, name, "1"))
         row = bench.calls.note("start", f"restarted with {name}=1")
-        after = [_old_key(bench) for _ in range(trials)]
+        after = _old_keys(bench, trials)
     finally:
         bench.stack.restart(settings)
     made = []
@@ -77,8 +81,7 @@ def cut_the_signal(bench: Bench, trials: int) -> list[Observations]:
     if bench.relay is None:
         return [lacking("cut-the-signal", "cache-relay")]
     made = []
-    for _ in range(2):
-        _, written, readings = _old_key(bench)
+    for _, written, readings in _old_keys(bench, 2):
         if _any_old(written, readings):
             made.append(Trial("stale-as-before", [written.row, readings[-1].row]))
     if made:
@@ -111,7 +114,7 @@ def stop_cache_during_write(bench: Bench, trials: int) -> list[Observations]:
         return [lacking("stop-cache-during-write", "cache-relay")]
     made = []
     for _ in range(trials):
-        _, plain, readings = _old_key(bench)
+        ((_, plain, readings),) = _old_keys(bench, 1)
         if _any_old(plain, readings):
             made.append(Trial("stale-as-before", [plain.row, readings[-1].row]))
             continue

@@ -176,11 +176,11 @@ def refresh_then_read(bench: Bench, trials: int) -> list[Observations]:
     """A warm key is written, its entry is let expire by the cache, and read again: is the refreshed answer new?"""
     if bench.cache is None:
         return [lacking("refresh-then-read", "known-ttl")]
-    made = []
+    made, tried = [], []
     for _ in range(trials):
         key = bench.take()
-        entries = entry_keys(bench.traced_read(key)[0])
-        warm, written = bench.read(key), bench.write(key)
+        tried.append((key, entry_keys(bench.traced_read(key)[0]), bench.read(key), bench.write(key)))
+    for key, entries, warm, written in tried:
         if not written.accepted or not entries:
             continue
         wait_until(settled_at(bench, written))

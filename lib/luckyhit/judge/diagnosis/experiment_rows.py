@@ -75,6 +75,14 @@ _ROWS = (
         ranked=False,
         look=True,
     ),
+    # No class of caches explains a wrong answer that was just loaded.
+    Experiment(
+        "answers-when-loaded",
+        ("cache-writes",),
+        2.0,
+        (_healthy("as-expected"), _exact("wrong-when-loaded")),
+        look=True,
+    ),
     # Reads alone.
     Experiment(
         "repeat-request",
