@@ -6,7 +6,7 @@ from itertools import combinations
 from statistics import median
 
 import pytest
-from simulated_service import compatible, diagnosed
+from simulated_faults import compatible, diagnosed
 
 from luckyhit.judge.diagnosis.experiment import NEEDS
 from luckyhit.judge.diagnosis.fault_forms import Fault
