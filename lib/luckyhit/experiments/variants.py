@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Any
 
@@ -14,6 +14,7 @@ from luckyhit.experiments.means.calls import Reading
 from luckyhit.experiments.means.routes import DiagnosedRead
 from luckyhit.experiments.repeats import ids
 from luckyhit.judge.diagnosis.outcome import Observations
+from luckyhit.text.json_values import leaves
 
 _USUAL: tuple[tuple[str, str, str], ...] = (
     ("query", "page=1", "page=2"), ("query", "limit=1", "limit=2"), ("query", "lang=en", "lang=de"),
@@ -23,7 +24,16 @@ _USUAL: tuple[tuple[str, str, str], ...] = (
     ("Authorization", "Bearer one", "Bearer two"),
 )  # fmt: skip
 """Dimensions that services answer differently by, whether a case names them or not: (header or query, two values)."""
+_Content = dict[tuple[str | int, ...], Any]
 _NUMBER = re.compile(r"([?&][^=&]+=)(\d+)")
+
+
+@dataclass(frozen=True)
+class _Own:
+    """What belongs to one variant: the values that each of its answers has, and the paths of all of them."""
+
+    stable: _Content
+    paths: frozenset[tuple[str | int, ...]]
 
 
 @dataclass(frozen=True)
@@ -67,11 +77,10 @@ def _pairs(bench: Bench) -> Iterator[tuple[str, tuple[Ask, Ask]]]:
         asks = [Ask(bench.route, bench.route.path(key), dict(chosen.headers)) for chosen in (variant, second)]
         yield f"{variant.name} or {second.name}", (asks[0], asks[1])
     for route in [bench.route, *(route for route in routes if route is not bench.route)]:
-        path = route.path(key)
-        for match in _NUMBER.finditer(path):
-            if match[2] != str(key):
-                changed = path[: match.start(2)] + str(int(match[2]) + 1) + path[match.end(2) :]
-                yield match[1].strip("?&="), (Ask(route, path), Ask(route, changed))
+        for match in _NUMBER.finditer(route.template):
+            changed = route.template[: match.start(2)] + str(int(match[2]) + 1) + route.template[match.end(2) :]
+            asks = [Ask(route, one.path(key)) for one in (route, replace(route, template=changed))]
+            yield match[1].strip("?&="), (asks[0], asks[1])
     path = bench.route.path(key)
     for name, *values in _USUAL:
         if name == "query":
@@ -94,19 +103,20 @@ def _differs(bench: Bench, name: str, pair: tuple[Ask, Ask]) -> Trial | None:
     return _order(bench, name, pair, own)
 
 
-def _order(bench: Bench, name: str, pair: tuple[Ask, Ask], own: list[Any] | None = None) -> Trial:
-    own = own or [_own(bench, ask) for ask in pair]
+def _order(bench: Bench, name: str, pair: tuple[Ask, Ask], own: list[_Own | None] | None = None) -> Trial:
+    first_own, second_own = own or [_own(bench, ask) for ask in pair]
     bench.empty()
     first = _sent(bench, pair[0])
     second = _sent(bench, pair[1])
     shown = _content(second)
     outcome = None
-    if second.ok and own[0] is not None and own[1] is not None:
-        outcome = "own-answer" if shown == own[1] else "answer-of-another" if shown == own[0] else None
+    if second.ok and first_own is not None and second_own is not None:
+        right, wrong = _is(shown, second_own), _is(shown, first_own)
+        outcome = "own-answer" if right else "answer-of-another" if wrong else None
     return Trial(outcome, [first.row, second.row], {"dimension": name})
 
 
-def _own(bench: Bench, ask: Ask) -> Any:
+def _own(bench: Bench, ask: Ask) -> _Own | None:
     """What two requests on an emptied cache agree in; None without an answer. What differs between them belongs to a
     request, not to its variant."""
     contents = []
@@ -116,15 +126,24 @@ def _own(bench: Bench, ask: Ask) -> Any:
         if not reading.ok:
             return None
         contents.append(_content(reading))
-    return contents[0] if contents[0] == contents[1] else None
+    first, second = contents
+    if first.keys() != second.keys():
+        return None
+    return _Own({path: value for path, value in first.items() if second[path] == value}, frozenset(first))
+
+
+def _is(shown: _Content, own: _Own) -> bool:
+    return shown.keys() == own.paths and all(shown[path] == value for path, value in own.stable.items())
 
 
 def _sent(bench: Bench, ask: Ask) -> Reading:
     return bench.read(bench.routes.keys[0], ask.route, path=ask.path, headers=dict(ask.headers))
 
 
-def _content(reading: Reading) -> Any:
+def _content(reading: Reading) -> _Content:
+    """The values of a JSON answer by their paths; of another one its bytes."""
     try:
-        return json.dumps(json.loads(reading.body), sort_keys=True)
+        document = json.loads(reading.body)
     except ValueError:
-        return reading.body
+        return {(): reading.body}
+    return dict(leaves(document))
