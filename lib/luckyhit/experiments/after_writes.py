@@ -18,6 +18,8 @@ _WATCHED_S = 1.5
 """So long beyond the declared bound reads are watched for one that is late, but comes."""
 _CLOSE_S = 0.12
 """Reads follow each other at once for so long: an acknowledgement before its commit is some ten milliseconds early."""
+_NEARLY = 0.8
+"""Of its life, from when on an entry may be over: it was loaded a little before the last read that warmed it."""
 _AT_ONCE = 4
 _TRACED = 6
 _LONG_S = 0.5
@@ -83,6 +85,12 @@ def freshness_of(bench: Bench, written: Written, warm: Reading, readings: Sequen
     """What reads of a written version amount to. A version that is newer than the written one counts as fresh."""
     reads = [ReadAfterWrite(max(0.0, one.sent_s - written.acked_s), one.version) for one in readings]
     outcome = after_write(reads, written.version, bench.bound_s)
+    fresh = next((one for one in readings if one.version is not None and one.version >= written.version), None)
+    life_s = bench.entry_life_s
+    if outcome == "first-read-stale" and fresh is not None and life_s is not None:
+        # It may have become fresh because the entry came to its end, and for no other reason.
+        ended = fresh.sent_s >= warm.sent_s + life_s * _NEARLY
+        outcome = "stays-stale" if ended else outcome
     old = [one for one in readings if one.version is not None and one.version < written.version]
     facts: dict[str, float | int | str | None] = {"written": written.version, "read_before": warm.version}
     if old:
@@ -137,6 +145,8 @@ def keys_read_and_deleted(bench: Bench, trials: int) -> list[Observations]:
         entries = entry_keys(read) or read.read
         changed = _of_the_write(write, read, key)
         outcome = touched_keys(read.entries, changed, flushed=write.flushed) if entries else None
+        if outcome == "same-key" and not set(entries) <= set(changed):
+            outcome = None  # one of several entries: a page beside the thing that it shows may stay
         facts = {
             "keys_read": ", ".join(entries[:3]),
             "keys_changed_by_the_write": "all" if write.flushed else ", ".join(changed[:3]),

@@ -208,6 +208,15 @@ class Bench:
         )
 
     @cached_property
+    def entry_life_s(self) -> float | None:
+        """The time to live that a new entry gets; None where it has no end, or can't be seen."""
+        if self.cache is None:
+            return None
+        read, _ = self.traced_read(self.take())
+        lives = [life for life in self.cache.lifetimes_s(read.entries).values() if life is not None]
+        return min(lives, default=None)
+
+    @cached_property
     def left_by_writes(self) -> bool:
         """Whether a write leaves the entry of its thing as it is, also after the declared bound."""
         if self.routes.write is None or self.cache is None:
