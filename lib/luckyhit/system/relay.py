@@ -20,7 +20,8 @@ connection waits until it returns."""
 
 
 class Relay:
-    """Listens on a free port and passes each connection on to `target` (host, port). `connections` counts them."""
+    """Listens on a free port and passes each connection on to `target` (host, port). `connections` counts those whose
+    client sent something."""
 
     def __init__(self, target: tuple[str, int], hook: Hook = lambda number, from_client, data: None) -> None:
         self.connections = 0
@@ -66,7 +67,6 @@ class Relay:
             if self.refusing:
                 client.close()
                 continue
-            self.connections += 1
             threading.Thread(target=self._pass, args=(client, next(self._numbers)), daemon=True).start()
 
     def _pass(self, client: socket.socket, number: int) -> None:
@@ -86,13 +86,17 @@ class Relay:
 
     def _pump(self, number: int, client: socket.socket, server: socket.socket) -> None:
         """Until either end closes."""
-        other = {client: server, server: client}
+        other, silent = {client: server, server: client}, True
         with contextlib.suppress(OSError, ValueError):  # ValueError: closed while it was waited for
             while not self._stopped.is_set():
                 for ready in select.select(list(other), [], [])[0]:
                     data = ready.recv(_CHUNK)
                     if not data:
                         return
+                    if silent and ready is client:
+                        silent = False
+                        # A stranger that looks for a web server at this port is no client of this one.
+                        self.connections += b" HTTP/1." not in data
                     self._hook(number, ready is client, data)
                     other[ready].sendall(data)
 
