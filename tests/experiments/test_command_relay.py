@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
 
@@ -82,6 +83,23 @@ def test_only_subscribed_connections_are_cut(server: CacheServer) -> None:
         eventually(lambda: server.client().pubsub_numsub("news") == [(b"news", 0)])
         assert service.ping()
         messages.close()
+
+
+def test_only_clients_of_the_cache_count(server: CacheServer) -> None:
+    with CommandRelay(server.url) as relay:
+        port = int(relay.url.rsplit(":", 1)[1].split("/")[0])
+        with (
+            socket.create_connection(("127.0.0.1", port)) as silent,
+            socket.create_connection(("127.0.0.1", port)) as lost,
+        ):
+            lost.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            list(iter(lambda: lost.recv(100), b""))  # the cache server ends it
+            silent.shutdown(socket.SHUT_WR)
+            silent.recv(1)
+        assert not relay.used
+        with redis.Redis.from_url(relay.url) as service:
+            service.ping()
+        assert relay.used
 
 
 def test_an_outage_ends(server: CacheServer) -> None:

@@ -14,7 +14,7 @@ from luckyhit.system.embedded import start_embedded
 def test_keys_are_told_apart_by_what_is_done() -> None:
     touched = touched_by([KeyCommand("read", ("a",), "get"), KeyCommand("stored", ("a",), "set")])
     assert (touched.read, touched.stored, touched.deleted) == (("a",), ("a",), ())
-    assert touched.entries == ("a",) and touched.names == ("set",)
+    assert touched.entries == touched.filled == ("a",)
 
 
 def test_a_lock_is_no_entry() -> None:

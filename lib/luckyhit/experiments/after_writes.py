@@ -10,7 +10,7 @@ from luckyhit.experiments.means.bench import SETTLED_S, Bench, Trial, Written, l
 from luckyhit.experiments.means.calls import Reading
 from luckyhit.experiments.means.routes import DiagnosedRead, Key
 from luckyhit.experiments.means.traced import AFTERWARDS_S, TouchedKeys
-from luckyhit.experiments.repeats import entry_keys, ids
+from luckyhit.experiments.repeats import ids
 from luckyhit.judge.diagnosis.outcome import Observations
 from luckyhit.judge.diagnosis.trials import MANY_KEYS, ReadAfterWrite, after_write, touched_keys
 
@@ -21,7 +21,6 @@ _CLOSE_S = 0.12
 _NEARLY = 0.8
 """Of its life, from when on an entry may be over: it was loaded a little before the last read that warmed it."""
 _AT_ONCE = 4
-_TRACED = 6
 _LONG_S = 0.5
 _SPREAD = 24
 """New connections at once, to reach each process."""
@@ -52,8 +51,6 @@ def write_then_read(bench: Bench, trials: int) -> list[Observations]:
     results = [observed("write-then-read", made, ids("write-then-read"))]
     if any(trial.outcome for trial in conditional):
         results.append(observed("write-then-conditional-read", conditional, ids("write-then-conditional-read")))
-    if bench.cache is not None:
-        results += keys_read_and_deleted(bench, _TRACED)
     return results
 
 
@@ -142,7 +139,7 @@ def keys_read_and_deleted(bench: Bench, trials: int) -> list[Observations]:
         write, written = bench.traced_write(key)
         if not written.accepted:
             continue
-        entries = entry_keys(read) or read.read
+        entries = read.filled or read.read
         changed = _of_the_write(write, read, key)
         outcome = touched_keys(read.entries, changed, flushed=write.flushed) if entries else None
         if outcome == "same-key" and not set(entries) <= set(changed):
@@ -181,7 +178,7 @@ def delete_the_read_key(bench: Bench, trials: int) -> list[Observations]:
         if before.version >= written.version:
             made.append(Trial("not-stale", [warm.row, written.row, before.row]))
             continue
-        entries = entry_keys(read)
+        entries = read.filled
         if not entries or bench.cache is None:
             continue
         deleted = bench.cache.delete(entries)

@@ -8,14 +8,15 @@ from statistics import median
 from luckyhit.experiments.means.bench import Bench, Trial, lacking, observed
 from luckyhit.experiments.means.calls import Reading
 from luckyhit.experiments.means.routes import Key
-from luckyhit.experiments.means.settings_in_force import doubled, ttl_setting, with_variable
-from luckyhit.experiments.repeats import entry_keys, ids
+from luckyhit.experiments.means.settings_in_force import multiplied, ttl_setting, with_variable
+from luckyhit.experiments.repeats import ids
 from luckyhit.experiments.surroundings import serving_processes
 from luckyhit.judge.diagnosis.outcome import Observations
 from luckyhit.judge.diagnosis.trials import burst
 
 READERS = 12
-_HITS_FROM = 0.5
+_LONGER = 16
+"""A time to live that is doubled may still be shorter than its load."""
 
 
 def at_once(bench: Bench, keys: list[Key]) -> list[Reading]:
@@ -56,7 +57,7 @@ def _bursts(bench: Bench, experiment: str, trials: int, state: str | None) -> Ob
         at_once(bench, warm)  # those that have gone meanwhile are stored again
         calm = at_once(bench, warm)
         if state == "gone" and bench.cache is not None:
-            stored = entry_keys(bench.traced_read(key)[0])
+            stored = bench.traced_read(key)[0].filled
             bench.cache.delete(stored)
         readings = at_once(bench, [key] * READERS)
         loads = [bench.loaded(reading) for reading in readings]
@@ -72,18 +73,16 @@ def _bursts(bench: Bench, experiment: str, trials: int, state: str | None) -> Ob
 
 
 def burst_ttl_doubled(bench: Bench, trials: int) -> list[Observations]:
-    """A read, and again at once: with the time to live as it is, and doubled until it is ten times as long. Only that
-    is changed."""
+    """A read, and again at once: with the time to live as it is, and many times as long. Only that is changed."""
     setting = ttl_setting(bench)
     if setting is None:
         return [lacking("burst-ttl-doubled", "ttl-setting")]
     before = [_hit_again(bench) for _ in range(trials)]
     settings, name = bench.stack.settings, setting[0]
     try:
-        for _ in range(4):
-            bench.stack.restart(with_variable(bench.stack.settings, name, doubled(bench, name)))
-            bench.empty()
-        row = bench.calls.note("start", f"{name} doubled four times")
+        bench.stack.restart(with_variable(settings, name, multiplied(bench, name, _LONGER)))
+        bench.empty()
+        row = bench.calls.note("start", f"restarted with {name} {_LONGER} times as long")
         after = [_hit_again(bench) for _ in range(trials)]
     finally:
         bench.stack.restart(settings)

@@ -29,7 +29,7 @@ from luckyhit.experiments.needs import durations_s, met_needs
 from luckyhit.judge.diagnosis.elimination import Elimination, eliminate
 from luckyhit.judge.diagnosis.experiment import Experiment
 from luckyhit.judge.diagnosis.experiment_rows import EXPERIMENTS
-from luckyhit.judge.diagnosis.next_experiment import End, Means, looks, next_experiment
+from luckyhit.judge.diagnosis.next_experiment import End, Means, answered_within, looks, next_experiment
 from luckyhit.judge.diagnosis.outcome import Decided, Observations, RowReference, Undecided, outcome_of
 from luckyhit.judge.diagnosis.written import experiment_record, written_diagnosis
 from luckyhit.load.signals.signal_sources import headers_source, signals_of
@@ -226,8 +226,13 @@ def _make(bench: Bench, state: _State, experiment: Experiment, progress: Progres
             break
         wanted = result.more_trials if isinstance(result, Undecided) else experiment.trials
         trials = min(wanted, max(experiment.trials - own.count, 2 * _FIRST_TRIALS))
-        if trials <= 0 or state.means.budget_s < time.monotonic() - begun_s:
+        if trials <= 0 or state.means.budget_s <= 0:
             break
+    for within in answered_within(experiment, state.means):
+        execute = EXECUTED.get(within.id, EXECUTED[experiment.id])
+        if execute is not EXECUTED[experiment.id] and within.id not in state.tried:
+            for observations in execute(bench, within.trials):
+                gathered.setdefault(observations.experiment, observations)
     seconds = round(time.monotonic() - begun_s, 2)
     state.tried.append(experiment.id)
     _record(state, experiment.id, result, gathered.get(experiment.id), seconds)

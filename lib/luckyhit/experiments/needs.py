@@ -6,7 +6,7 @@ from luckyhit.experiments.absences import absent_keys
 from luckyhit.experiments.means.bench import Bench
 from luckyhit.experiments.means.settings_in_force import ttl_setting, worker_setting
 from luckyhit.experiments.surroundings import serving_processes
-from luckyhit.experiments.waits import LONGEST_TTL_S, entry_life_s, have_siblings
+from luckyhit.experiments.waits import LONGEST_TTL_S, have_siblings
 from luckyhit.judge.diagnosis.experiment import NeedId
 from luckyhit.judge.diagnosis.experiment_rows import EXPERIMENTS
 
@@ -67,7 +67,7 @@ def durations_s(bench: Bench) -> dict[str, float]:
         if bench.bound_s > 0.2
     }
     if bench.cache is not None:
-        life_s = entry_life_s(bench)
+        life_s = bench.entry_life_s
         for name in ("wait-out-the-ttl", "wait-with-siblings"):
             durations[name] = 1.4 * life_s + 4.0 if life_s is not None else LONGEST_TTL_S
     return durations

@@ -9,7 +9,6 @@ from luckyhit.experiments.means.bench import Bench, Trial, lacking, observed
 from luckyhit.experiments.means.calls import Reading
 from luckyhit.experiments.means.routes import Key
 from luckyhit.experiments.means.settings_in_force import declared_ttl_s, ttl_setting
-from luckyhit.experiments.means.traced import TouchedKeys
 from luckyhit.judge.diagnosis.experiment_rows import EXPERIMENTS
 from luckyhit.judge.diagnosis.outcome import Observations
 from luckyhit.judge.diagnosis.trials import indicator, lifetime, repeated, stored_keys
@@ -26,7 +25,7 @@ def ids(experiment: str) -> Sequence[str]:
 
 def repeat_request(bench: Bench, trials: int) -> list[Observations]:
     """Read a key that nobody read before, then again, byte for byte; every second time over a new connection."""
-    hits, keys, said, shared = [], [], [], []
+    hits, keys, statuses, shared = [], [], [], []
     for _ in range(trials):
         key = bench.take()
         readings: list[Reading] = []
@@ -45,12 +44,12 @@ def repeat_request(bench: Bench, trials: int) -> list[Observations]:
         hits.append(Trial(repeated([one for one in loads if one is not None]), rows))
         facts = {"keys_first": ", ".join(stored[0][:3]), "keys_again": ", ".join(stored[-1][:3])} if stored else {}
         keys.append(Trial(stored_keys(stored) if stored else None, rows, facts))
-        said += [_says(bench, reading) for reading in readings]
+        statuses += [_says(bench, reading) for reading in readings]
         shared.append(_headers(bench, key, readings, stored))
     results = [observed("repeat-request", hits, ids("repeat-request"), load_ms=round(bench.costs.load_ms, 2))]
     if bench.cache is not None:
         results.append(observed("keys-of-a-repeat", keys, ids("keys-of-a-repeat")))
-    results.append(observed("header-against-body", said, ids("header-against-body")))
+    results.append(observed("header-against-body", statuses, ids("header-against-body")))
     results.append(observed("same-headers-for-two", shared, ids("same-headers-for-two")))
     return results
 
@@ -90,7 +89,7 @@ def entry_lifetime(bench: Bench, trials: int) -> list[Observations]:
     made = []
     for _ in range(trials):
         touched, reading = bench.traced_read(bench.take())
-        entries = entry_keys(touched)
+        entries = touched.filled
         if not entries:
             continue
         left = cache.lifetimes_s(entries)
@@ -109,8 +108,3 @@ def _of_the_setting(bench: Bench) -> dict[str, str | float]:
     if setting is None or start is None or setting[0] not in start.env:
         return {}
     return {"setting": setting[0], "setting_s": setting[1]}
-
-
-def entry_keys(touched: TouchedKeys) -> tuple[str, ...]:
-    """The keys of a load's entry: looked up and then stored; else all that were stored."""
-    return tuple(key for key in touched.stored if key in touched.read) or touched.stored

@@ -7,7 +7,7 @@ import time
 from luckyhit.experiments.after_writes import settled_at, stale
 from luckyhit.experiments.means.bench import Bench, Trial, Written, lacking, observed, wait_until
 from luckyhit.experiments.means.routes import Key
-from luckyhit.experiments.repeats import entry_keys, ids
+from luckyhit.experiments.repeats import ids
 from luckyhit.judge.diagnosis.outcome import Observations
 from luckyhit.judge.diagnosis.trials import stale_window
 
@@ -18,18 +18,9 @@ _PAUSE_S = 0.25
 _RUNS_S = 1.2
 
 
-def entry_life_s(bench: Bench) -> float | None:
-    """The time to live that a new entry gets; None where it has no end, or can't be seen."""
-    if bench.cache is None:
-        return None
-    entries = entry_keys(bench.traced_read(bench.take())[0])
-    lives = [life for life in bench.cache.lifetimes_s(entries).values() if life is not None]
-    return min(lives, default=None)
-
-
 def wait_out_the_ttl(bench: Bench, trials: int) -> list[Observations]:
     """A warm key is written; then it is read now and then, and nothing else of its group."""
-    life_s = entry_life_s(bench)
+    life_s = bench.entry_life_s
     if life_s is None or life_s > LONGEST_TTL_S:
         return [lacking("wait-out-the-ttl", "known-ttl")]
     return [_watched(bench, "wait-out-the-ttl", trials, life_s, siblings=False)]
@@ -37,7 +28,7 @@ def wait_out_the_ttl(bench: Bench, trials: int) -> list[Observations]:
 
 def wait_with_siblings(bench: Bench, trials: int) -> list[Observations]:
     """The same, while ever new siblings are read: a fault where the end comes later than alone."""
-    life_s = entry_life_s(bench)
+    life_s = bench.entry_life_s
     if life_s is None or life_s > LONGEST_TTL_S:
         return [lacking("wait-with-siblings", "known-ttl")]
     return [_watched(bench, "wait-with-siblings", trials, life_s, siblings=True)]
@@ -85,10 +76,10 @@ def _siblings(bench: Bench, keys: list[Key]) -> dict[Key, list[Key]]:
     place: dict[Key, tuple[str, ...]] = {}
     wanted: set[str] = set()
     for key in keys:
-        place[key] = entry_keys(bench.traced_read(key)[0])
+        place[key] = bench.traced_read(key)[0].filled
         wanted.update(place[key])
     for other in [bench.take() for _ in range(min(300, len(bench.routes.keys) // 2))]:
-        for entry in entry_keys(bench.traced_read(other)[0]):
+        for entry in bench.traced_read(other)[0].filled:
             if entry in wanted:
                 by_entry.setdefault(entry, []).append(other)
     return {key: [other for entry in place[key] for other in by_entry.get(entry, [])] for key in keys}
@@ -100,7 +91,7 @@ def have_siblings(bench: Bench) -> bool:
         return False
     stored: list[set[str]] = []
     for _ in range(12):
-        stored.append(set(entry_keys(bench.traced_read(bench.take())[0])))
+        stored.append(set(bench.traced_read(bench.take())[0].filled))
     return any(one & other for at, one in enumerate(stored) for other in stored[:at])
 
 
@@ -112,7 +103,7 @@ def quiet_wait(bench: Bench, trials: int) -> list[Observations]:
     stored: dict[str, int] = {}
     for _ in range(trials):
         touched, reading = bench.traced_read(bench.take())
-        for entry in entry_keys(touched)[:1]:
+        for entry in touched.filled[:1]:
             stored[entry] = reading.row
     evicted = cache.evicted()
     names = tuple(stored)
@@ -122,9 +113,9 @@ def quiet_wait(bench: Bench, trials: int) -> list[Observations]:
     while time.monotonic() - begun_s < _QUIET_S and len(gone) < len(lives):
         time.sleep(_PAUSE_S)
         passed_s = time.monotonic() - begun_s
-        there = cache.lifetimes_s(names)
+        present = cache.lifetimes_s(names)
         for name, life in lives.items():
-            if name not in there and name not in gone and (life is None or passed_s < life - 0.5):
+            if name not in present and name not in gone and (life is None or passed_s < life - 0.5):
                 gone[name] = passed_s
         if gone or all(life is not None and passed_s > life for life in lives.values()):
             break
@@ -145,7 +136,7 @@ def lifetime_runs_down(bench: Bench, trials: int) -> list[Observations]:
     if bench.cache is None:
         return [lacking("lifetime-runs-down", "known-ttl")]
     cache, keys = bench.cache, [bench.take() for _ in range(trials)]
-    entries = {key: entry_keys(bench.traced_read(key)[0]) for key in keys}
+    entries = {key: bench.traced_read(key)[0].filled for key in keys}
     names = tuple({name for stored in entries.values() for name in stored})
     first, begun_s = cache.lifetimes_s(names), time.monotonic()
     time.sleep(_RUNS_S)
@@ -179,7 +170,7 @@ def refresh_then_read(bench: Bench, trials: int) -> list[Observations]:
     made, tried = [], []
     for _ in range(trials):
         key = bench.take()
-        tried.append((key, entry_keys(bench.traced_read(key)[0]), bench.read(key), bench.write(key)))
+        tried.append((key, bench.traced_read(key)[0].filled, bench.read(key), bench.write(key)))
     for key, entries, warm, written in tried:
         if not written.accepted or not entries:
             continue

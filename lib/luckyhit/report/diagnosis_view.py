@@ -175,8 +175,8 @@ def _headline(diagnosis: Diagnosis, shown: Sequence[str]) -> str:
             one.visible_from for one in diagnosis.experiments
             if one.visible_from is not None and one.id in ("write-then-read", "overlapping-reads", "repeat-request")
         ]  # fmt: skip
-        seen = f" What at least {percent(max(bounds))} of the trials show would have been seen." if bounds else ""
-        return f"No fault was found.{seen}"
+        bound = f" What at least {percent(max(bounds))} of the trials show would have been seen." if bounds else ""
+        return f"No fault was found.{bound}"
     return f"Not decided: {', '.join(possible)}." if possible else "Not decided: nothing was looked at."
 
 

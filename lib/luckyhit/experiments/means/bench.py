@@ -213,7 +213,7 @@ class Bench:
         if self.cache is None:
             return None
         read, _ = self.traced_read(self.take())
-        lives = [life for life in self.cache.lifetimes_s(read.entries).values() if life is not None]
+        lives = [life for life in self.cache.lifetimes_s(read.filled).values() if life is not None]
         return min(lives, default=None)
 
     @cached_property

@@ -46,10 +46,9 @@ def with_variable(settings: Settings, name: str, value: str) -> Settings:
     return replace(settings, env={**settings.env, name: value})
 
 
-def doubled(bench: Bench, name: str) -> str:
-    """Twice the value of a variable, in its own unit."""
-    value = float(_variables(bench)[name])
-    return f"{2 * value:g}"
+def multiplied(bench: Bench, name: str, times: int) -> str:
+    """So many times the value of a variable, in its own unit."""
+    return f"{times * float(_variables(bench)[name]):g}"
 
 
 def _variables(bench: Bench) -> dict[str, str]:

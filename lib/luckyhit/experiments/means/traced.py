@@ -14,19 +14,22 @@ AFTERWARDS_S = 0.15
 
 @dataclass(frozen=True)
 class TouchedKeys:
-    """Keys by what was done with them, in order, each once. `flushed`: all keys were deleted at once. `names`: the
-    commands that stored."""
+    """Keys by what was done with them, in order, each once. `flushed`: all keys were deleted at once."""
 
     read: tuple[str, ...] = ()
     stored: tuple[str, ...] = ()
     deleted: tuple[str, ...] = ()
     flushed: bool = False
-    names: tuple[str, ...] = ()
 
     @property
     def entries(self) -> tuple[str, ...]:
         """Keys that were looked up, or filled: what an answer is made of."""
         return tuple(dict.fromkeys((*self.read, *self.stored)))
+
+    @property
+    def filled(self) -> tuple[str, ...]:
+        """The keys of a load's entry: looked up and then stored; else all that were stored."""
+        return tuple(key for key in self.stored if key in self.read) or self.stored
 
     @property
     def changed(self) -> tuple[str, ...]:
@@ -48,7 +51,6 @@ def touched_by(commands: list[KeyCommand]) -> TouchedKeys:
         tuple(key for key in stored if key not in locks),
         tuple(key for key in deleted if key not in locks),
         flushed,
-        tuple(dict.fromkeys(command.name for command in commands if command.verb == "stored")),
     )
 
 
