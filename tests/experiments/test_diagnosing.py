@@ -22,9 +22,9 @@ from sick import HEALTHY, HERE, SICK
 from tier import one_of_many
 from waiting import eventually
 
-QUICK = ("uncacheable-key",)
-OUT_OF_REACH = {"clock-content", "deploy-mismatch", "outside"}
-"""They need another build, an instant, or values that a case knows."""
+QUICK = ("uncacheable-key", "deploy-mismatch")
+OUT_OF_REACH = {"outside"}
+"""It needs values that a case knows."""
 ENVIRON = {"TESTS": str(HERE.parent), "PYTHON": sys.executable}
 
 

@@ -161,6 +161,9 @@ def _bench(
 
 
 def _experiments(bench: Bench, state: _State, progress: Progress, *, outage: bool) -> End:
+    if bench.cache is not None:
+        # First of all: what others stored is gone as soon as the cache is emptied once.
+        _make(bench, state, EXPERIMENTS["read-stored-entries"], progress)
     bench.calls.experiment = "getting-to-know"
     _choose_route(bench)
     bench.learn()
