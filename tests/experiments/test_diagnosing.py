@@ -17,7 +17,7 @@ from luckyhit.experiments.diagnosing import Diagnosed, diagnose
 from luckyhit.experiments.experiment_table import EXECUTED
 from luckyhit.judge.diagnosis.elimination import is_executed
 from luckyhit.judge.diagnosis.experiment_rows import EXPERIMENTS
-from luckyhit.judge.diagnosis.outcome import Decided
+from luckyhit.judge.diagnosis.outcome import Decided, Observations
 from sick import HEALTHY, HERE, SICK
 from tier import one_of_many
 from waiting import eventually
@@ -118,3 +118,15 @@ def test_what_others_use_is_left_alone(change: Callable[[Path], Case]) -> None:
     made = diagnosed(change(SICK["uncacheable-key"] / "case.yml"))
     assert made.rows == [] and made.diagnosis.ended == "needs-missing"
     assert any("own-stack" in one.lacking for one in made.diagnosis.not_seen)
+
+
+def test_records_of_a_run_are_looked_at_without_a_request() -> None:
+    """Of a service of somebody else there is nothing more; and they alone show nothing."""
+    recorded = [Observations("baseline-answers", {"server-errors": 300}), Observations("baseline-hits", {"hits": 300})]
+    made = diagnosed(_observed(SICK["uncacheable-key"] / "case.yml"), baseline=recorded)
+    assert [(one.id, one.outcome) for one in made.diagnosis.experiments] == [
+        ("baseline-answers", "server-errors"),
+        ("baseline-hits", "hits"),
+    ]
+    assert made.rows == [] and made.diagnosis.having("shown") == []
+    assert "uncacheable-key" in made.diagnosis.having("excluded")

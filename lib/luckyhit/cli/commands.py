@@ -106,6 +106,9 @@ def diagnose(
     outage: Annotated[
         bool, typer.Option("--outage", help="Allow that the service's own cache is cut off for the length of a write.")
     ] = False,
+    run: Annotated[
+        str, typer.Option("--run", metavar="RUN", help="Look first at the records of this earlier run of the case.")
+    ] = "",
     fail_on: Annotated[
         str, typer.Option(help="Exit with code 1 on these conclusions, such as shown,open,outside.")
     ] = "",
@@ -118,7 +121,7 @@ def diagnose(
     """
     from luckyhit.cli.tasks import diagnose_tasks
 
-    diagnose_tasks.diagnose(case, budget=budget, seed=seed, outage=outage, fail_on=fail_on, as_json=as_json)
+    diagnose_tasks.diagnose(case, budget=budget, seed=seed, outage=outage, run=run, fail_on=fail_on, as_json=as_json)
 
 
 @app.command()
