@@ -20,7 +20,7 @@ _TIME_OF_DAY = re.compile(
 )
 
 
-class Stored(NamedTuple):
+class StoredKey(NamedTuple):
     """A key that was read, with what its answer is made of."""
 
     key: Key
@@ -28,7 +28,7 @@ class Stored(NamedTuple):
     reading: Reading
 
 
-def held_against_a_load(bench: Bench, stored: Stored, passed_s: float) -> Trial | None:
+def held_against_a_load(bench: Bench, stored: StoredKey, passed_s: float) -> Trial | None:
     """The stored answer beside one that is loaded now, and beside a second load, which tells what each load has of its
     own. `passed_s`: seconds that the service's clock went on since the entry was stored. None where the entry is not
     there any more, or an answer is no success."""
@@ -56,14 +56,14 @@ def held_against_a_load(bench: Bench, stored: Stored, passed_s: float) -> Trial 
     return Trial("alike", [stored.reading.row, cached.row, loads[0].row])
 
 
-def stored_keys(bench: Bench, number: int) -> list[Stored]:
+def stored_keys(bench: Bench, number: int) -> list[StoredKey]:
     """So many keys that nobody read yet, with what the cache has of each after two reads."""
     stored = []
     for _ in range(number):
         key = bench.take()
         touched, reading = bench.traced_read(key)
         if reading.ok and touched.filled:
-            stored.append(Stored(key, touched.filled, reading))
+            stored.append(StoredKey(key, touched.filled, reading))
     return stored
 
 

@@ -84,6 +84,6 @@ def _reads(case: Case) -> list[str]:
 def _observations(
     experiment: str, counts: dict[str, int], rows: Sequence[int] | pd.Index, **facts: int
 ) -> Observations:
-    seen = {outcome: number for outcome, number in counts.items() if number}
+    counted = {outcome: number for outcome, number in counts.items() if number}
     references = tuple(RowReference("requests", int(row)) for row in rows[:_MOST_ROWS])
-    return Observations(experiment, seen, references, facts)
+    return Observations(experiment, counted, references, facts)
