@@ -157,7 +157,7 @@ def key_facts(text: str) -> dict[str, Any]:
         first, last = int(match[1]), int(match[2])
         if first <= last:
             return {"first": first, "last": last}
-    hint = "Give a range such as 1-1000, or @FILE with one key a line."
+    hint = "Give a range such as 1-1000, or @FILE with one key per line."
     raise ArgumentError(f"invalid --keys: {text[:60]!r}", hint=hint)
 
 
