@@ -80,7 +80,7 @@ _ROWS = (
         "read-stored-entries",
         ("cache-trace", "cache-writes"),
         1.0,
-        (_fact("none-stored"), _healthy("as-expected"), _exact("right-once-deleted")),
+        (_healthy("none-stored"), _healthy("as-expected"), _exact("right-once-deleted")),
         look=True,
     ),
     # No class of caches explains a wrong answer that was just loaded.
