@@ -162,6 +162,10 @@ class Replay(Part):
     )
 
 
+MOST_SENDERS = 96
+"""Sending processes on all hosts: their connections are numbered apart."""
+
+
 class Workload(Part):
     """The requests, generated before the run from a seed, the same for both arms."""
 

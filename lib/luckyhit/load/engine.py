@@ -2,8 +2,8 @@
 
     python -m luckyhit.load.engine      an EngineConfig (one JSON object, one line) on standard input
 
-It writes `{"ready": true}` (for several hosts with the schedule's digest and length) to standard output when it can begin, and waits for a second line, `{"start_ns": ...}`,
-which all workers get at once. Progress follows, one JSON object a line: `{"done": seconds, "answered": requests,
+It writes `{"ready": true, "digest": ..., "slots": ...}` (of its schedule) to standard output when it can begin, and waits
+for a second line, `{"start_ns": ...}`, which all workers get at once. Progress follows, one JSON object a line: `{"done": seconds, "answered": requests,
 "errors": {...}}`; the last one is `{"facts": ...}`, or `{"error": ...}` with an error of the tree. SIGTERM, SIGINT, the
 end of standard input (its owner is gone) and the owner's death stop it early: no more requests are sent, the rest is
 recorded as `dropped`, everything is written, and the facts still come. The same happens when a limit is exceeded; each
@@ -101,7 +101,8 @@ class Engine:
             gc.disable()
             if probe is not None:
                 probe.begins()
-            write_event({"ready": True, **self._schedule_facts(context)})
+            schedule = context.schedule
+            write_event({"ready": True, "digest": schedule.digest, "slots": len(schedule)})
             context.begin(await self._unless_stopped(self.started) or time.monotonic_ns())
             try:
                 cpu_share = await self._measure(context, probe)
@@ -247,11 +248,6 @@ class Engine:
             tls=_authorities(self._config.ca_file),
             redactor=self._redactor,
         )
-
-    def _schedule_facts(self, context: BlockContext) -> dict[str, Any]:
-        """By what hosts see that all of them made one schedule; a single host need not."""
-        schedule = context.schedule
-        return {"digest": schedule.digest, "slots": len(schedule)} if self._workload.hosts > 1 else {}
 
     def _facts(self, context: BlockContext) -> dict[str, Any]:
         start_ns = context.start_ns - self._config.origin_ns

@@ -79,7 +79,7 @@ class WorkerProcess:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the object)
         self._pending = b""
         self.ready = self.silent = False
-        self.schedule: dict[str, Any] = {}  # its digest and its slots, where hosts have to agree on it
+        self.schedule: dict[str, Any] = {}  # its digest, and how many slots it has
         self.facts: dict[str, Any] | None = None
         self.failure: dict[str, str] | None = None
         self.progress: dict[str, Any] = {"done": 0.0, "answered": 0, "errors": {}}

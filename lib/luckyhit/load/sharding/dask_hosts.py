@@ -7,6 +7,7 @@ Actors are called through the scheduler, so the workers need not be reachable fr
 from __future__ import annotations
 
 import secrets
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -24,13 +25,15 @@ CONNECT_S = 10.0
 """To the scheduler, and until it has enough workers."""
 CALL_S = 30.0
 """For one call of a host; a part file has to get through in it."""
+LOOK_S = 1.0
+"""How long a call may take before it is asked whether the worker is still there."""
 
 
 class DaskHost:
     """An EngineHost on a worker of a scheduler."""
 
-    def __init__(self, actor: Any, address: str) -> None:
-        self._actor, self._address = actor, address
+    def __init__(self, client: Client, actor: Any, address: str) -> None:
+        self._client, self._actor, self._address = client, actor, address
 
     def describe(self) -> HostFacts:
         return cast(HostFacts, self._call("describe"))
@@ -57,12 +60,26 @@ class DaskHost:
 
     def _call(self, name: str, *arguments: Any) -> Any:
         try:
-            return getattr(self._actor, name)(*arguments).result(timeout=CALL_S)
-        except LuckyHitError:
+            return self._result(getattr(self._actor, name)(*arguments))
+        except (LuckyHitError, HostLost):
             raise
         except Exception as error:
             # Which error a lost worker shows depends on when it was lost, and on the version of Dask.
             raise HostLost(f"the Dask worker {self._address} was lost ({type(error).__name__}: {error})") from None
+
+    def _result(self, future: Any) -> Any:
+        """What a call answers. Dask waits for ever for an actor whose worker is gone, in the hope of a new one."""
+        deadline_s = time.monotonic() + CALL_S
+        while True:
+            try:
+                return future.result(timeout=LOOK_S)
+            except TimeoutError:
+                if self._client.status != "running":
+                    raise HostLost("the Dask scheduler was lost") from None
+                if self._address not in self._client.scheduler_info(n_workers=-1)["workers"]:
+                    raise HostLost(f"the Dask worker {self._address} was lost") from None
+                if time.monotonic() > deadline_s:
+                    raise HostLost(f"the Dask worker {self._address} did not answer for {CALL_S:g} s") from None
 
 
 @contextmanager
@@ -81,7 +98,7 @@ def dask_hosts(address: str, shards: int, workers: int, directory: Path) -> Iter
         hosts: list[ShardHost] = []
         try:
             for future, (worker, _) in zip(futures, chosen, strict=True):
-                hosts.append(DaskHost(_actor(future, worker), worker))
+                hosts.append(DaskHost(client, _actor(future, worker), worker))
             yield hosts
         finally:
             for host in hosts:
@@ -94,7 +111,7 @@ def check_dask_hosts(address: str, shards: int) -> None:
         chosen_workers(client, address, shards)
 
 
-def count_workers(address: str) -> int:
+def count_dask_workers(address: str) -> int:
     """The workers that a scheduler has now. Raises ArgumentError where there is no scheduler."""
     with connected(address) as client:
         return len(client.scheduler_info(n_workers=-1)["workers"])

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from luckyhit.errors import ArgumentError
-from luckyhit.load.sharding.dask_hosts import check_dask_hosts, dask_hosts
+from luckyhit.load.sharding.dask_hosts import check_dask_hosts, count_dask_workers, dask_hosts
 from luckyhit.load.sharding.engine_host import EngineHost, ShardHost
 
 LOCAL = "local"
@@ -24,10 +24,12 @@ Raises ArgumentError if they are not to be had."""
 
 @dataclass(frozen=True)
 class Transport:
-    """`open`: start the hosts. `check`: raises ArgumentError where as many could not be started; starts nothing."""
+    """`open`: start the hosts. `check`: raises ArgumentError where as many could not be started; starts nothing.
+    `count`: how many could be."""
 
     open: OpenHosts
     check: Callable[[str, int], None]
+    count: Callable[[str], int]
 
 
 @contextmanager
@@ -40,9 +42,9 @@ def local_hosts(address: str, shards: int, workers: int, directory: Path) -> Ite
         yield hosts
 
 
-_DASK = Transport(dask_hosts, check_dask_hosts)
+_DASK = Transport(dask_hosts, check_dask_hosts, count_dask_workers)
 TRANSPORTS: dict[str, Transport] = {
-    LOCAL: Transport(local_hosts, lambda address, shards: None),
+    LOCAL: Transport(local_hosts, lambda address, shards: None, lambda address: 1),
     **dict.fromkeys(("tcp", "tls", "ws", "wss"), _DASK),
 }
 """By the scheme of an address."""
@@ -58,6 +60,16 @@ def transport_of(address: str) -> Transport:
             hint=f"For example tcp://10.0.0.5:8786; or {LOCAL} for processes of this machine.",
         )
     return transport
+
+
+def worker_count(address: str) -> int:
+    """How many shards the hosts at an address can send, one each. Raises ArgumentError where there are none."""
+    count = transport_of(address).count(address)
+    if not count:
+        raise ArgumentError(
+            f"the scheduler at {address[:80]} has no workers", hint=f"Start some: dask worker {address[:80]}"
+        )
+    return count
 
 
 def named_address(hosts: int, environ: Mapping[str, str] = os.environ) -> str:
