@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-_ECHO = Path(__file__).parents[2] / "lib" / "luckyhit" / "measure" / "echo.py"
+_ECHO = Path(__file__).parents[2] / "lib" / "luckyhit" / "load" / "echo.py"
 BACKLOG = 4096
 """As many connections as may wait while the service is frozen."""
 

@@ -12,9 +12,9 @@ from functools import cache
 from pathlib import Path
 
 import psutil
-from waiting import eventually
 
 from luckyhit.load.sharding.dask_hosts import count_dask_workers
+from waiting import eventually
 
 DASK = str(Path(sys.executable).with_name("dask"))
 
@@ -64,7 +64,9 @@ def dask_cluster(folder: Path, clocks: Sequence[int | None] = (None, None, None)
 def clocks_can_differ() -> bool:
     """Whether this machine lets a process have a monotonic clock of its own."""
     try:
-        return subprocess.run(["unshare", "-T", "--monotonic", "9", "--fork", "true"], capture_output=True).returncode == 0
+        return (
+            subprocess.run(["unshare", "-T", "--monotonic", "9", "--fork", "true"], capture_output=True).returncode == 0
+        )
     except OSError:
         return False
 

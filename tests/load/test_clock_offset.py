@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from tier import examples
-from hypothesis import settings
 
 from luckyhit.load.sharding.clock_offset import ClockOffset, clock_error_ns, measured_offset
+from tier import examples
 
 delays_ns = st.integers(0, 10**9)
 offsets_ns = st.integers(-(10**17), 10**17)

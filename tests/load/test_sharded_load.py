@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,6 @@ import pytest
 from dask_cluster import Cluster, clocks_can_differ, dask_cluster
 from hostile_service import HostileService, Versions
 from measured_block import FRESHNESS, check, declare, engines, measure, new_run, routed
-from waiting import eventually
 
 from luckyhit.case_run import CaseRun
 from luckyhit.errors import ArgumentError, LimitExceeded, NotEnoughData, ResponseUnexpected
@@ -27,6 +28,7 @@ from luckyhit.load.sharding.engine_host import EngineHost
 from luckyhit.load.sharding.shard_hosts import ADDRESS_VARIABLE, LOCAL
 from luckyhit.load.sharding.shard_pool import ShardPool
 from luckyhit.records import nearest_rank
+from waiting import eventually
 
 SAME = ["slot", "arm", "phase", "route", "key"]
 
@@ -98,7 +100,7 @@ def test_hosts_with_clocks_days_apart(
     report, rows = compared_with_one_host(tmp_path, service)
     answered = rows[rows["error"].isna()]
     assert (answered["sent_ns"] >= answered["due_ns"]).all()
-    assert all(0 < shard["clock_error_ns"] for shard in report.shards)
+    assert all(shard["clock_error_ns"] > 0 for shard in report.shards)
     if clocks_can_differ():
         ahead_s = sorted(round(shard["offset_ns"] / 1e9) for shard in report.shards)
         assert ahead_s == [-50_000, 0, 100_000]
@@ -110,12 +112,13 @@ def test_a_worker_is_killed_in_the_middle(
 ) -> None:
     with dask_cluster(tmp_path / "dask", (None, None)) as cluster:
         monkeypatch.setenv(ADDRESS_VARIABLE, cluster.address)
-        report = sharded(run, service, hosts=2, measure_s=4.0, on_progress=once_at(2.5, cluster.processes[0].kill))
+        report = sharded(run, service, hosts=2, measure_s=14.0, on_progress=once_at(12.5, cluster.processes[0].kill))
     rows = check(run, report)
     (lost,) = [shard for shard in report.shards if shard["lost"]]
     of_lost = rows[rows["slot"] % 2 == lost["shard"]]
     never = of_lost[of_lost["error"] == "dropped"]
-    assert 0 < lost["rows"] < len(of_lost)  # what it wrote before came in time
+    # In the first ten seconds nothing is written: what misses look like is being learned.
+    assert 0 < lost["rows"] < len(of_lost)
     assert lost["never_sent"] == len(never) and lost["last_never_sent"] == never["slot"].max()
     assert lost["clock_error_ns"] is None
     assert rows[rows["slot"] % 2 != lost["shard"]]["error"].isna().all()
@@ -123,7 +126,7 @@ def test_a_worker_is_killed_in_the_middle(
 
 def once_at(at_s: float, act: Callable[[], Any]) -> Callable[[float, float], None]:
     """Progress that acts once, as soon as so much is done."""
-    acted = []
+    acted: list[Any] = []
 
     def show(done_s: float, total_s: float) -> None:
         if done_s >= at_s and not acted:
@@ -133,7 +136,11 @@ def once_at(at_s: float, act: Callable[[], Any]) -> Callable[[float, float], Non
 
 
 def killed(pool: ShardPool, shard: int) -> Callable[[], None]:
-    return lambda: pool.shards[shard]._host._workers[0]._process.kill()  # type: ignore[attr-defined]
+    def kill() -> None:
+        for pid in eventually(lambda: pool.shards[shard].facts)["pids"]:
+            os.kill(pid, signal.SIGKILL)
+
+    return kill
 
 
 def test_a_lost_shard_loses_its_own_slots_only(local: None, service: HostileService, run: CaseRun) -> None:
@@ -293,10 +300,10 @@ def test_the_owner_of_the_shards_is_killed(service: HostileService, tmp_path: Pa
         "from luckyhit.load.sharding.shard_pool import ShardPool\n"
         "load = Workload.model_validate({'seed': 1, 'rate': '9/s', 'hosts': 2, 'routes': [{'name': 'a', 'path': '/'}]})\n"
         "pool = ShardPool(load, pathlib.Path(sys.argv[1]), 'local')\n"
-        "print(*(shard._host._workers[0].pid for shard in pool.shards), flush=True)\n"
+        "print(*(pid for shard in pool.shards for pid in shard.host.describe()['pids']), flush=True)\n"
         "os._exit(0)\n"
     )
-    done = psutil.Popen([os.sys.executable, "-c", script, str(tmp_path)], stdout=-1)
+    done = psutil.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE)
     pids = [int(pid) for pid in done.communicate(timeout=60)[0].split()]
     assert len(pids) == 2
     eventually(lambda: not any(psutil.pid_exists(pid) for pid in pids))

@@ -69,7 +69,9 @@ def run(
     ] = False,
     dask: Annotated[
         str,
-        typer.Option(metavar="ADDRESS", help="Dask scheduler whose workers send, for workload.hosts; local: this host."),
+        typer.Option(
+            metavar="ADDRESS", help="Dask scheduler whose workers send, for workload.hosts; local: this host."
+        ),
     ] = "",
     timeout: Annotated[str, typer.Option(help="Stop the run after this time, such as 20m, and roll back.")] = "",
     fail_on: Annotated[

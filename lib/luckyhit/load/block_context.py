@@ -30,8 +30,9 @@ class BlockContext:
     """Arms are numbered in the order of `targets` (base URLs). Instants are raw nanoseconds of the monotonic clock.
 
     `limit`: connections, over all arms together. This worker, one of `workers`, has every `workers`-th slot, from
-    `worker` on (none of them unless it `sends`). `endless`: after the last slot the first comes again, under a number of its own. `later`: sources that
-    report on requests once their responses have come. Raises ArgumentError for requests that can't be sent.
+    `worker` on (none of them unless it `sends`). `endless`: after the last slot the first comes again, under a number
+    of its own. `later`: sources that report on requests once their responses have come. Raises ArgumentError for
+    requests that can't be sent.
     """
 
     def __init__(

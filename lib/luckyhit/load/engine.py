@@ -2,12 +2,13 @@
 
     python -m luckyhit.load.engine      an EngineConfig (one JSON object, one line) on standard input
 
-It writes `{"ready": true, "digest": ..., "slots": ...}` (of its schedule) to standard output when it can begin, and waits
-for a second line, `{"start_ns": ...}`, which all workers get at once. Progress follows, one JSON object a line: `{"done": seconds, "answered": requests,
-"errors": {...}}`; the last one is `{"facts": ...}`, or `{"error": ...}` with an error of the tree. SIGTERM, SIGINT, the
-end of standard input (its owner is gone) and the owner's death stop it early: no more requests are sent, the rest is
-recorded as `dropped`, everything is written, and the facts still come. The same happens when a limit is exceeded; each
-of several workers writes `{"watched": {arm: counts}}`, and their owner stops them all.
+It writes `{"ready": true, "digest": ..., "slots": ...}` (of its schedule) to standard output when it can begin, and
+waits for a second line, `{"start_ns": ...}`, which all workers get at once. Progress follows, one JSON object a line:
+`{"done": seconds, "answered": requests, "errors": {...}}`; the last one is `{"facts": ...}`, or `{"error": ...}` with
+an error of the tree. SIGTERM, SIGINT, the end of standard input (its owner is gone) and the owner's death stop it
+early: no more requests are sent, the rest is recorded as `dropped`, everything is written, and the facts still come.
+The same happens when a limit is exceeded; each of several workers writes `{"watched": {arm: counts}}`, and their owner
+stops them all.
 """
 
 from __future__ import annotations

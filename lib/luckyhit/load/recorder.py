@@ -59,9 +59,9 @@ class RequestRecorder:
     first `warmup_ns` after `start_ns` (raw) are warm-up.
 
     `directory`: where the part files go (None: nowhere, and all rows are kept). This worker has the slots `worker`,
-    `worker + workers` and so on (none of them unless it `sends`). In an `endless` schedule (a closed loop) slots go on after its end, and only recorded
-    ones count. `flush` writes what was recorded since the last time, from another thread if need be; `end` records the
-    rest as `dropped`. `later`: sources that complete rows when these are written.
+    `worker + workers` and so on (none of them unless it `sends`). In an `endless` schedule (a closed loop) slots go on
+    after its end, and only recorded ones count. `flush` writes what was recorded since the last time, from another
+    thread if need be; `end` records the rest as `dropped`. `later`: sources that complete rows when these are written.
     """
 
     def __init__(

@@ -194,7 +194,11 @@ def _follow(
             started, start_ns = True, time.monotonic_ns() + round(LEAD_S * 1e9)
             for one in workers:
                 one.write(json.dumps({"start_ns": start_ns}))
-        if limits is not None and stopped is None and (stopped := exceeded_limit(limits, [one.watched for one in workers])):
+        if (
+            limits is not None
+            and stopped is None
+            and (stopped := exceeded_limit(limits, [one.watched for one in workers]))
+        ):
             for one in workers:
                 one.request_stop()
         if on_event is not None and started:

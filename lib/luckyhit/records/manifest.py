@@ -269,7 +269,9 @@ class NotedBlock(ManifestPart):
         """By how much instants of different hosts may seem nearer, or further apart, than they were; 0 for one host.
         Where that is not known, by the largest error that a block may have."""
         largest_ns = round(LARGEST_CLOCK_ERROR_MS * 1e6)
-        errors_ns = [largest_ns if one.clock_error_ns is None else one.clock_error_ns for one in self.shards if one.rows]
+        errors_ns = [
+            largest_ns if one.clock_error_ns is None else one.clock_error_ns for one in self.shards if one.rows
+        ]
         return 2 * max(errors_ns, default=0)
 
     def cleared(self, arm: Arm) -> ClearNotes:

@@ -82,6 +82,7 @@ class Record:
         reads = self._background[0]
         return reads[reads["block"].isin(self.numbers(stage))]
 
+
 def read(
     requests: pd.DataFrame | RequestTable,
     answers: pd.DataFrame | None,

@@ -30,7 +30,7 @@ EVERY_LINE = [{"name": "log", "path": "/"}, {"name": "log-head", "method": "HEAD
 @dataclass(frozen=True)
 class LoadPlan:
     """What will be sent. `rate`: None if stages, a log or the responses set the pace; `root`: the folder that the
-    workload's file names are relative to; `hosts_at`: the address of the hosts that send; empty: this one alone sends."""
+    workload's file names are relative to; `hosts_at`: the address of the hosts that send; empty: this one alone."""
 
     base: str
     workload: Workload
@@ -111,7 +111,8 @@ def _refuse_idle_senders(workload: Workload, options: LoadOptions) -> None:
         raise ArgumentError(f"{processes} are more than {MOST_SENDERS}", hint="Lower --shards or --workers.")
     if options.closed and workload.senders > options.closed:
         raise ArgumentError(
-            f"{processes} can't share {options.closed} connections", hint="Raise --closed, or lower --shards or --workers."
+            f"{processes} can't share {options.closed} connections",
+            hint="Raise --closed, or lower --shards or --workers.",
         )
 
 

@@ -209,7 +209,13 @@ class LoadSummary(RecordedLoad):
         facts = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in _NOT_FACTS}
         groups = {name: {key: asdict(group) for key, group in facts[name].items()} for name in ("cache", "routes")}
         shards = [shard.model_dump() for shard in self.shards]
-        return {**facts, **groups, "shards": shards, "accounting": self.accounting.model_dump(), "engine": asdict(self.engine)}
+        return {
+            **facts,
+            **groups,
+            "shards": shards,
+            "accounting": self.accounting.model_dump(),
+            "engine": asdict(self.engine),
+        }
 
     def table(self) -> str:
         """For people: many lines, warnings first."""
@@ -259,7 +265,9 @@ def shard_problems(shard: ShardNotes) -> Iterator[str]:
     """Why the numbers of a load need care because of one of its hosts, the gravest first."""
     where = f"Shard {shard.shard} on {shard.host or 'an unknown host'}"
     if shard.lost is not None:
-        slots = f"slots {shard.first_never_sent} to {shard.last_never_sent}" if shard.never_sent else "none of its slots"
+        slots = (
+            f"slots {shard.first_never_sent} to {shard.last_never_sent}" if shard.never_sent else "none of its slots"
+        )
         yield f"{where} was lost ({shard.lost}): {shard.never_sent:,} never sent ({slots}, counted as dropped)."
     elif shard.clock_error_ns is not None and shard.clock_error_ns / 1e6 > LARGEST_CLOCK_ERROR_MS:
         error_ms = shard.clock_error_ns / 1e6

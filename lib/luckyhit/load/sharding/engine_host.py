@@ -34,13 +34,15 @@ INPUTS, AUTHORITIES = "inputs", "authorities.pem"
 
 
 class HostFacts(TypedDict):
-    """What has to be the same on all hosts (`version`, `code`: a digest of the package's source), and where it is."""
+    """What has to be the same on all hosts (`version`, `code`: a digest of the package's source), and who is there;
+    `pids`: the engine processes."""
 
     version: str
     code: str
     host: str
     python: str
     numpy: str
+    pids: list[int]
 
 
 class WorkerState(TypedDict):
@@ -124,17 +126,18 @@ class EngineHost:
             threading.Thread(target=self._watch_lease, args=[lease_s], daemon=True).start()
 
     def describe(self) -> HostFacts:
-        return self.describe_here()
+        return {**self.describe_here(), "pids": [worker.pid for worker in self._workers]}
 
     @staticmethod
     def describe_here() -> HostFacts:
-        """The same of the host of whoever asks."""
+        """The same of the host of whoever asks, which has no processes."""
         return {
             "version": __version__,
             "code": code_digest(),
             "host": socket.gethostname(),
             "python": platform.python_version(),
             "numpy": package_version("numpy"),
+            "pids": [],
         }
 
     def clock(self) -> tuple[int, int]:

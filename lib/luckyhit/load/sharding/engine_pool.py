@@ -16,7 +16,7 @@ EnginePool = WorkerPool | ShardPool
 
 def pool_for(workload: Workload, directory: Path, address: str = "") -> EnginePool:
     """The processes that `workload.hosts` and `workload.workers` ask for, started ahead of the block. `address`: of the
-    hosts; that of the environment if it is empty, and needed. Raises ArgumentError where the hosts are not to be had."""
+    hosts; empty: the environment has it, if it is needed. Raises ArgumentError where they are not to be had."""
     if workload.hosts == 1 and not address:
         return WorkerPool(workload.workers, directory)
     return ShardPool(workload, directory, address or named_address(workload.hosts))

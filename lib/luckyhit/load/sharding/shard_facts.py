@@ -55,7 +55,7 @@ def refuse_other_versions(own: HostFacts, hosts: Mapping[int, HostFacts]) -> Non
     """Raises ArgumentError for a host that would not send, or record, what this one would."""
     for shard, facts in hosts.items():
         for name in ("version", "code"):
-            if facts[name] != own[name]:  # type: ignore[literal-required]
+            if facts[name] != own[name]:
                 raise ArgumentError(
                     f"shard {shard} on {facts['host']} has luckyhit {_version(facts)}, and this host has "
                     f"{_version(own)}",
@@ -94,8 +94,8 @@ def refuse_vague_clocks(followers: Sequence[ShardFollower]) -> None:
         error_ms = follower.before.error_ns / 1e6 if follower.before is not None else 0.0
         if error_ms > LARGEST_CLOCK_ERROR_MS:
             raise NotEnoughData(
-                f"the clock of shard {follower.shard} is known to {error_ms:.1f} ms only; {LARGEST_CLOCK_ERROR_MS:g} ms "
-                "is the most",
+                f"the clock of shard {follower.shard} is known to {error_ms:.1f} ms only, and it takes "
+                f"{LARGEST_CLOCK_ERROR_MS:g} ms",
                 hint="Use hosts nearer to this one, or less busy: half the shortest round trip is the error.",
             )
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from luckyhit.atomic import replacing
-from luckyhit.errors import LuckyHitError, NotEnoughData, NoRoom
+from luckyhit.errors import LuckyHitError, NoRoom, NotEnoughData
 from luckyhit.load.engine_config import EngineConfig
 from luckyhit.load.sharding.clock_offset import Clock, ClockOffset, measured_offset
 from luckyhit.load.sharding.engine_host import HostFacts, HostLost, HostState, ShardHost, WorkerState
@@ -25,9 +25,10 @@ _PART = re.compile(r"block-\d{3,9}(-worker-\d{2,5})?-part-\d{4,9}\.parquet")
 class ShardFollower(threading.Thread):
     """Follows one shard from its host's first answer to its end. `changed` is called whenever there is news.
 
-    `facts`: who is there; `before`, `after`: the clock's offset before and after the block; `states`: the processes so
-    far; `lost`: why the host doesn't answer any more (what it sent until then is kept); `error`: what makes the block
-    impossible. `timed`: False for processes that are on this host, and have its clock.
+    `host`: for nobody else to call; `facts`: who is there; `before`, `after`: the clock's offset before and after the
+    block; `states`: the processes so far; `lost`: why the host doesn't answer any more (what it sent until then is
+    kept); `error`: what makes the block impossible. `timed`: False for processes that are on this host, and have its
+    clock.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class ShardFollower(threading.Thread):
         clock: Clock = time.monotonic_ns,
     ) -> None:
         super().__init__(name=f"shard-{shard}", daemon=True)
-        self.shard, self._host, self._changed, self._timed, self._clock = shard, host, changed, timed, clock
+        self.shard, self.host, self._changed, self._timed, self._clock = shard, host, changed, timed, clock
         self.facts: HostFacts | None = None
         self.before = self.after = None if timed else ClockOffset(0, 0)
         self.states: list[WorkerState] = []
@@ -76,16 +77,16 @@ class ShardFollower(threading.Thread):
 
     def run(self) -> None:
         try:
-            self.facts = self._host.describe()
+            self.facts = self.host.describe()
             self._measure_before()
             while not self._given.wait(KEPT_ALIVE_S):
-                self._host.poll(0.0)
+                self.host.poll(0.0)
             if self._config is not None and not self._halted.is_set():
                 self._measure_before()  # again: the first time may be long ago
                 self._begin(self._config)
                 self._follow(self._config)
                 if self._timed:
-                    self.after = measured_offset(self._host.clock, self._clock)
+                    self.after = measured_offset(self.host.clock, self._clock)
         except HostLost as error:
             self.lost = str(error)
         except LuckyHitError as error:
@@ -100,13 +101,13 @@ class ShardFollower(threading.Thread):
 
     def _measure_before(self) -> None:
         if self._timed:
-            self.before = measured_offset(self._host.clock, self._clock)
+            self.before = measured_offset(self.host.clock, self._clock)
         self._changed()
 
     def _begin(self, config: EngineConfig) -> None:
         assert self.before is not None
         own = config.of_shard(self.shard, self.before.offset_ns) if self._timed else config
-        self._host.begin(own.model_dump_json(), self._files)
+        self.host.begin(own.model_dump_json(), self._files)
 
     def _follow(self, config: EngineConfig) -> None:
         """Until all processes have reported or fell silent, and their rows are here."""
@@ -114,7 +115,7 @@ class ShardFollower(threading.Thread):
         started, deadline_s = False, time.monotonic() + config.total_s + HANGS_AFTER_S
         stopped = False
         while True:
-            state = self._host.poll(WHILE_SENDING_S if started else BEFORE_START_S)
+            state = self.host.poll(WHILE_SENDING_S if started else BEFORE_START_S)
             self._keep(state, config.directory / "requests")
             self.states = state["workers"]
             self._changed()
@@ -124,10 +125,10 @@ class ShardFollower(threading.Thread):
             if self._halted.is_set() and not stopped:
                 stopped = True
                 deadline_s = min(deadline_s, time.monotonic() + STOP_WITHIN_S)
-                self._host.stop()
+                self.host.stop()
             if self._start_ns is not None and not started:
                 started = True
-                self._host.start(self._start_ns + self.before.offset_ns)
+                self.host.start(self._start_ns + self.before.offset_ns)
             if time.monotonic() > deadline_s:
                 raise HostLost("it did not end in time")
 
@@ -144,6 +145,6 @@ class ShardFollower(threading.Thread):
 
     def _close(self) -> None:
         try:
-            self._host.close()
+            self.host.close()
         except Exception as error:  # nothing more can be done about it
             self.lost = self.lost or f"{type(error).__name__}: {error}"

@@ -27,9 +27,8 @@ from luckyhit.load.sharding.shard_facts import (
 )
 from luckyhit.load.sharding.shard_follower import ShardFollower
 from luckyhit.load.sharding.shard_hosts import LOCAL, transport_of
-from luckyhit.load.sharding.shard_rows import NeverSent, ShardRows
+from luckyhit.load.sharding.shard_rows import ShardRows
 from luckyhit.load.worker_pool import (
-    HANGS_AFTER_S,
     STOP_WITHIN_S,
     OnEvent,
     error_of,
