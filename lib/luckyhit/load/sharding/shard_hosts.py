@@ -1,16 +1,17 @@
-"""Where the hosts of a block's load come from. A new way to reach them is one function, and one row of TRANSPORTS."""
+"""Where the hosts of a block's load come from. A new way to reach them is one file, and one row of TRANSPORTS."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from luckyhit.errors import ArgumentError
 from luckyhit.load.sharding.dask_hosts import check_dask_hosts, count_dask_workers, dask_hosts
-from luckyhit.load.sharding.engine_host import EngineHost, ShardHost
+from luckyhit.load.sharding.engine_host import ShardHost
+from luckyhit.load.sharding.local_hosts import check_local_hosts, count_local_hosts, local_hosts
 
 LOCAL = "local"
 """Instead of an address: each shard is processes of this machine."""
@@ -32,19 +33,9 @@ class Transport:
     count: Callable[[str], int]
 
 
-@contextmanager
-def local_hosts(address: str, shards: int, workers: int, directory: Path) -> Iterator[Sequence[ShardHost]]:
-    """Processes of this machine, which write into the run directory themselves."""
-    with ExitStack() as stack:
-        hosts = [EngineHost(shard, workers, directory=directory) for shard in range(shards)]
-        for host in hosts:
-            stack.callback(host.close)
-        yield hosts
-
-
 _DASK = Transport(dask_hosts, check_dask_hosts, count_dask_workers)
 TRANSPORTS: dict[str, Transport] = {
-    LOCAL: Transport(local_hosts, lambda address, shards: None, lambda address: 1),
+    LOCAL: Transport(local_hosts, check_local_hosts, count_local_hosts),
     **dict.fromkeys(("tcp", "tls", "ws", "wss"), _DASK),
 }
 """By the scheme of an address."""
