@@ -32,7 +32,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield running
 
 
-@pytest.fixture(params=[LOCAL, "tcp"])
+@pytest.fixture(params=[LOCAL, pytest.param("tcp", marks=pytest.mark.slow)])
 def address(request: pytest.FixtureRequest) -> str:
     return LOCAL if request.param == LOCAL else request.getfixturevalue("cluster").address
 
@@ -103,6 +103,7 @@ def test_each_host_sends_its_own_slots(hosts: list[ShardHost], service: HostileS
     assert row_count(tmp_path / "requests") == sum(scheduled)
 
 
+@pytest.mark.slow
 def test_a_stopped_host_still_reports(hosts: list[ShardHost], service: HostileService, tmp_path: Path) -> None:
     host = hosts[0]
     host.begin(config_of(service, tmp_path, measure_s=600.0).of_shard(0, 0).model_dump_json(), {})
@@ -113,6 +114,7 @@ def test_a_stopped_host_still_reports(hosts: list[ShardHost], service: HostileSe
     assert facts is not None and facts["accounting"]["before"]["dropped"] > 0
 
 
+@pytest.mark.slow
 def test_a_failed_engine_says_why(hosts: list[ShardHost], service: HostileService, tmp_path: Path) -> None:
     config = config_of(service, tmp_path, ca_file=str(tmp_path / "none.pem"))
     hosts[1].begin(config.of_shard(1, 0).model_dump_json(), {"authorities.pem": b"no certificate"})
@@ -178,6 +180,7 @@ def test_a_case_with_hosts_has_to_be_told_where() -> None:
         check_hosts(3, {})
 
 
+@pytest.mark.slow
 def test_fewer_workers_than_hosts(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("luckyhit.load.sharding.dask_hosts.CONNECT_S", 0.5)
     environ = {"DASK_SCHEDULER_ADDRESS": cluster.address}

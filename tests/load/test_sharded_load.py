@@ -93,6 +93,7 @@ def test_percentiles_are_those_of_the_pooled_rows(local: None, service: HostileS
         assert recorded.latency_ms[name] == pooled[nearest_rank(fraction, len(pooled))]
 
 
+@pytest.mark.slow
 def test_hosts_with_clocks_days_apart(
     cluster: Cluster, service: HostileService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,6 +168,7 @@ def test_a_shard_that_never_starts(local: None, service: HostileService, run: Ca
     assert not service.heads and not engines()
 
 
+@pytest.mark.slow
 def test_all_shards_are_lost(local: None, service: HostileService, run: CaseRun) -> None:
     declare(run, workload=routed("/ok", rate="100/s", hosts=2))
     pool = ShardPool(run.case.workload, run.path, LOCAL)
@@ -193,6 +195,7 @@ def test_another_version_is_refused(
     assert not service.heads
 
 
+@pytest.mark.slow
 def test_another_schedule_is_refused(
     local: None, service: HostileService, run: CaseRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,6 +229,7 @@ def test_a_clock_that_is_not_known_well_enough(
     assert not service.heads
 
 
+@pytest.mark.slow
 def test_a_step_of_a_clock_is_noted(
     local: None, service: HostileService, run: CaseRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -248,6 +252,7 @@ def test_a_step_of_a_clock_is_noted(
     assert errors_ns[0] < 10**8 and 10**9 <= errors_ns[1] < 1.1e9
 
 
+@pytest.mark.slow
 def test_a_late_shard_is_seen_by_its_own_check(
     local: None, service: HostileService, run: CaseRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -261,6 +266,7 @@ def test_a_late_shard_is_seen_by_its_own_check(
     assert not report.engine.trustworthy
 
 
+@pytest.mark.slow
 def test_the_probe_stays_on_this_host(local: None, run: CaseRun) -> None:
     with Versions().running() as service:
         report = sharded(
@@ -270,6 +276,7 @@ def test_the_probe_stays_on_this_host(local: None, run: CaseRun) -> None:
     assert set(run.requests()["worker"]) == {0, 1}
 
 
+@pytest.mark.slow
 def test_a_limit_of_all_hosts_together(local: None, service: HostileService, run: CaseRun) -> None:
     """Each host has too few requests in the window to judge them alone."""
     limits = {"error_rate": 0.5, "window_s": 1.0, "fewest": 120}
@@ -279,6 +286,7 @@ def test_a_limit_of_all_hosts_together(local: None, service: HostileService, run
     assert (rows["error"] == "dropped").any() and len(stopped.value.report.shards) == 3
 
 
+@pytest.mark.slow
 def test_an_interruption_stops_all_hosts(local: None, service: HostileService, run: CaseRun) -> None:
     with pytest.raises(KeyboardInterrupt):
         sharded(run, service, measure_s=60.0, on_progress=once_at(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)))
@@ -287,12 +295,14 @@ def test_an_interruption_stops_all_hosts(local: None, service: HostileService, r
     eventually(lambda: not engines())
 
 
+@pytest.mark.slow
 def test_an_engine_that_refuses_stops_the_block(local: None, run: CaseRun, service: HostileService) -> None:
     with pytest.raises(ResponseUnexpected):
         sharded(run, service, workload=routed("/ok", hosts=2), freshness=FRESHNESS)
     assert not engines()
 
 
+@pytest.mark.slow
 def test_the_owner_of_the_shards_is_killed(service: HostileService, tmp_path: Path) -> None:
     script = (
         "import os, sys, pathlib\n"

@@ -4,8 +4,8 @@ One exchange has four instants: asked (here), received and answered (there), bac
 
     ((received - asked) + (answered - back)) / 2        delay = (back - asked) - (answered - received)
 
-and since neither way can take less than no time, it is wrong by at most half the delay (Cristian, 1989; the formulas are
-those of NTP, RFC 5905, section 8). Of several exchanges that with the shortest delay says most (the clock filter of
+and since neither way can take less than no time, it is wrong by at most half the delay (Cristian, 1989; the formulas
+are those of NTP, RFC 5905, section 8). Of several exchanges that with the shortest delay says most (the clock filter of
 section 10).
 """
 
