@@ -19,7 +19,7 @@ from luckyhit.errors import ArgumentError
 from luckyhit.load.engine_config import EngineConfig
 from luckyhit.load.sharding.clock_offset import measured_offset
 from luckyhit.load.sharding.engine_host import EngineHost, HostLost, HostState, ShardHost
-from luckyhit.load.sharding.shard_hosts import LOCAL, check_hosts, transport_of, worker_count
+from luckyhit.load.sharding.shard_hosts import LOCAL, check_hosts, name_hosts, transport_of, worker_count
 from luckyhit.records.parquet import row_count
 from waiting import eventually
 
@@ -178,6 +178,15 @@ def test_a_case_with_hosts_has_to_be_told_where() -> None:
     check_hosts(3, {"DASK_SCHEDULER_ADDRESS": LOCAL})
     with pytest.raises(ArgumentError):
         check_hosts(3, {})
+
+
+def test_a_run_is_told_where_its_hosts_are() -> None:
+    environ: dict[str, str] = {}
+    name_hosts(LOCAL, 2, environ)
+    check_hosts(2, environ)
+    for address, hosts in ((LOCAL, 1), ("10.0.0.5", 2)):
+        with pytest.raises(ArgumentError):
+            name_hosts(address, hosts, environ)
 
 
 @pytest.mark.slow

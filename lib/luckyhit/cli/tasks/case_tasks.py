@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 
 import typer
 
+from luckyhit.case import load_case
 from luckyhit.case.values.units import parse_duration
 from luckyhit.cli.app import chosen_verdicts, print_json, print_verdict, refuse_two_on_stdout
 from luckyhit.errors import ArgumentError, LuckyHitError
-from luckyhit.load.sharding.shard_hosts import ADDRESS_VARIABLE
+from luckyhit.load.sharding.shard_hosts import name_hosts
 from luckyhit.project import Project
 from luckyhit.workflow.unattended.run_case import RunEnding, refuse_unknown, run_case
 
@@ -54,7 +54,7 @@ def run(
     project = Project.find(runs_dir=parameters["runs_dir"], reports_dir=parameters["reports_dir"])
     case_file = project.case_file(parameters["case"])
     if dask:
-        os.environ[ADDRESS_VARIABLE] = dask  # its notebooks have kernels of their own
+        name_hosts(dask, load_case(case_file).workload.hosts)
     outcome: RunEnding | None = None
     try:
         outcome = run_case(

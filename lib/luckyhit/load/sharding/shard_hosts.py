@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +73,18 @@ def named_address(hosts: int, environ: Mapping[str, str] = os.environ) -> str:
             "of this machine.",
         )
     return address
+
+
+def name_hosts(address: str, hosts: int, environ: MutableMapping[str, str] = os.environ) -> None:
+    """Say where the hosts of a run are, to this process and to those that it starts. Raises ArgumentError for no
+    address, and for a run that has one host only."""
+    transport_of(address)
+    if hosts == 1:
+        raise ArgumentError(
+            "--dask has no effect, because the case sends from one host",
+            hint="Set workload.hosts in the case, or leave --dask out.",
+        )
+    environ[ADDRESS_VARIABLE] = address
 
 
 def check_hosts(hosts: int, environ: Mapping[str, str] = os.environ) -> None:
