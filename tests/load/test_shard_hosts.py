@@ -199,6 +199,7 @@ def test_fewer_workers_than_hosts(cluster: Cluster, monkeypatch: pytest.MonkeyPa
         check_hosts(3, environ)
 
 
+@pytest.mark.slow
 def test_no_scheduler_at_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("luckyhit.load.sharding.dask_hosts.CONNECT_S", 0.5)
     with pytest.raises(ArgumentError):
