@@ -37,7 +37,7 @@ class TwoClocks:
 @given(offsets_ns, st.lists(st.tuples(delays_ns, delays_ns, delays_ns), min_size=1, max_size=20))
 def test_the_true_offset_is_within_the_error(ahead_ns: int, ways: list[tuple[int, int, int]]) -> None:
     two = TwoClocks(ahead_ns, iter(ways))
-    measured = measured_offset(two.exchange, two.clock, len(ways))
+    measured = measured_offset(two.exchange, two.clock, len(ways), 0)
     assert abs(measured.offset_ns - ahead_ns) <= measured.error_ns
     assert measured.error_ns <= min(there + back for there, _, back in ways) // 2 + 1
 
@@ -47,10 +47,20 @@ def test_the_true_offset_is_within_the_error(ahead_ns: int, ways: list[tuple[int
 def test_a_step_is_within_the_error(ahead_ns: int, step_ns: int, ways: list[tuple[int, int, int]]) -> None:
     """Whatever the clock did, it is as far off as it says, or less: no step hides."""
     two = TwoClocks(ahead_ns, iter(ways))
-    before = measured_offset(two.exchange, two.clock, 1)
+    before = measured_offset(two.exchange, two.clock, 1, 0)
     two.ahead_ns += step_ns
-    after = measured_offset(two.exchange, two.clock, len(ways) - 1)
+    after = measured_offset(two.exchange, two.clock, len(ways) - 1, 0)
     assert abs(ahead_ns + step_ns - before.offset_ns) <= clock_error_ns(before, after)
+
+
+def test_a_busy_host_is_asked_until_it_answers_at_once() -> None:
+    slow, fast = (50_000_000, 0, 50_000_000), (1_000_000, 0, 1_000_000)
+    ways = iter([*[slow] * 40, fast, *[slow] * 100])
+    two = TwoClocks(7, ways)
+    assert measured_offset(two.exchange, two.clock).error_ns <= 1_000_001
+    assert len(list(ways)) == 100  # and no longer
+    always = TwoClocks(7, iter([slow] * 128))
+    assert measured_offset(always.exchange, always.clock).error_ns >= 50_000_000
 
 
 def test_the_same_clock_has_no_offset() -> None:
