@@ -33,7 +33,7 @@ echo = _echo()
 
 
 class TimedEcho(echo.Echo):
-    def _answer(self, began: float) -> None:
+    def _response(self, began: float) -> None:
         if self._transport is not None and not self._transport.is_closing():
             took_s = time.perf_counter() - began
             self._transport.write(
