@@ -287,6 +287,15 @@ def test_a_limit_of_all_hosts_together(local: None, service: HostileService, run
 
 
 @pytest.mark.slow
+def test_a_stop_that_is_asked_for_has_a_report(local: None, service: HostileService, run: CaseRun) -> None:
+    declare(run, workload=routed("/ok", rate="100/s", hosts=2))
+    pool = ShardPool(run.case.workload, run.path, LOCAL)
+    report = measure(run, service, measure_s=60.0, pool=pool, on_progress=once_at(0.3, pool.request_stop))
+    rows = check(run, report)
+    assert (rows["error"] == "dropped").any() and all(shard["lost"] is None for shard in report.shards)
+
+
+@pytest.mark.slow
 def test_an_interruption_stops_all_hosts(local: None, service: HostileService, run: CaseRun) -> None:
     with pytest.raises(KeyboardInterrupt):
         sharded(run, service, measure_s=60.0, on_progress=once_at(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)))

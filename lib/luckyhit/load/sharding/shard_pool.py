@@ -64,10 +64,14 @@ class ShardPool:
     def __enter__(self) -> ShardPool:
         return self
 
+    def request_stop(self) -> None:
+        """Let the shards send nothing more, and report."""
+        for follower in self._followers:
+            follower.halt()
+
     def __exit__(self, *_: object) -> None:
         try:
-            for follower in self._followers:
-                follower.halt()
+            self.request_stop()
             deadline_s = time.monotonic() + 2 * STOP_WITHIN_S
             for follower in self._followers:
                 follower.join(max(0.0, deadline_s - time.monotonic()))
@@ -126,8 +130,7 @@ class ShardPool:
             if config.limits is not None and stopped is None:
                 stopped = exceeded_limit(config.limits, [state["watched"] for state in states])
                 if stopped is not None:
-                    for follower in self._followers:
-                        follower.halt()
+                    self.request_stop()
             at_work = [state["progress"] for state in states if not state["ended"]]
             if on_event is not None and at_work:
                 on_event(merged_progress(at_work))
