@@ -67,6 +67,12 @@ def run(
             "--diagnose", help="After the baseline, find out which kind of fault the service has (up to 90 s more)."
         ),
     ] = False,
+    dask: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS", help="Dask scheduler whose workers send, for workload.hosts; local: this host."
+        ),
+    ] = "",
     timeout: Annotated[str, typer.Option(help="Stop the run after this time, such as 20m, and roll back.")] = "",
     fail_on: Annotated[
         str, typer.Option(help="Exit with code 1 on these verdicts, such as hurt,invalid,inconclusive.")
@@ -86,6 +92,7 @@ def run(
         environment=environment,
         observe=observe,
         diagnose=diagnose,
+        dask=dask,
         timeout=timeout,
         fail_on=fail_on,
         summary=summary,

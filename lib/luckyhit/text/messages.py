@@ -32,6 +32,7 @@ GUARD_TITLES: dict[GuardId, str] = {
     "case-as-it-was-run": "case as it was run",
     "change": "change",
     "clock-monotonic": "clock monotonic",
+    "clocks-of-the-hosts-agree": "clocks of the hosts agree",
     "declared-difference-only": "declared difference only",
     "directories": "directories",
     "dropped-share-small": "dropped share small",

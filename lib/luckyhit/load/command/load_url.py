@@ -14,10 +14,19 @@ from typing import Any
 from luckyhit.errors import ArgumentError
 from luckyhit.load.block import BlockReport, Progress
 from luckyhit.load.command.load_plan import LoadPlan, plan_load
-from luckyhit.load.command.load_summary import CLOSED_CAUTION, LoadSummary, RecordedLoad, read_records
+from luckyhit.load.command.load_summary import (
+    CLOSED_CAUTION,
+    LoadSummary,
+    RecordedLoad,
+    read_records,
+    shard_problems,
+)
 from luckyhit.load.command.options import LoadOptions
 from luckyhit.load.inputs import gather
-from luckyhit.load.worker_pool import OnEvent, run_engine
+from luckyhit.load.sharding.engine_pool import run_engine
+from luckyhit.load.sharding.shard_hosts import worker_count
+from luckyhit.load.worker_pool import OnEvent
+from luckyhit.records.manifest import ShardNotes
 from luckyhit.scrub.redactor import Redactor
 from luckyhit.scrub.secrets import is_secret_header
 from luckyhit.scrub.sweep import sweep_records
@@ -37,7 +46,10 @@ def load(
     a terminal, unless `on_progress` takes it. `secrets`: values that are removed from everything that is kept or shown,
     as are those of headers whose name says that they have one. Raises ArgumentError for invalid options.
     """
-    plan = plan_load(url, LoadOptions(**options))
+    chosen = LoadOptions(**options)
+    if chosen.dask is not None and chosen.shards is None and (chosen.case is None or chosen.case.workload.hosts == 1):
+        chosen = replace(chosen, shards=worker_count(chosen.dask))
+    plan = plan_load(url, chosen)
     with ExitStack() as stack:
         directory = _directory(out, stack)
         inputs = directory / "inputs" if plan.names_files else None
@@ -48,7 +60,7 @@ def load(
             if on_progress is None
             else lambda event: on_progress(event["done"], total_s)
         )
-        report = BlockReport.from_facts(run_engine(plan.config(directory, inputs), show))
+        report = BlockReport.from_facts(run_engine(plan.config(directory, inputs), show, address=plan.hosts_at))
         scheduled = report.accounting["before"].scheduled
         recorded = read_records(directory / "requests", expected_rows=scheduled)
         known = {value for name, value in plan.headers.items() if is_secret_header(name)}
@@ -92,7 +104,10 @@ def _directory(out: Path | None, stack: ExitStack) -> Path:
 def _summary(
     url: str, plan: LoadPlan, report: BlockReport, recorded: RecordedLoad, notes: list[str], out: Path | None
 ) -> LoadSummary:
-    warnings = [] if report.engine.trustworthy else [report.engine.detail]
+    shards = [ShardNotes.model_validate(facts) for facts in report.shards]
+    problems = [text for shard in shards for text in shard_problems(shard)]
+    trustworthy = report.engine.trustworthy and not problems
+    warnings = problems if report.engine.trustworthy else [*problems, report.engine.detail]
     if not recorded.accounting.completed:
         warnings.append("No request completed, so there are no latencies.")
     if plan.closed:
@@ -104,7 +119,7 @@ def _summary(
     return LoadSummary(
         **vars(recorded),
         url=url,
-        trustworthy=report.engine.trustworthy,
+        trustworthy=trustworthy,
         warnings=warnings,
         loop="closed" if plan.closed else "open",
         pace=plan.pace,
@@ -117,6 +132,7 @@ def _summary(
         completed_per_s=recorded.accounting.completed / span_s,
         engine=report.engine,
         digest=report.digest,
+        shards=shards,
         retried=report.retried,
         notes=notes,
         out=str(out) if out is not None else None,
