@@ -12,12 +12,11 @@ a machine's memory is used up; then it is started again.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import random
+import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -26,84 +25,16 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "fleet"))
 
+from dask_cluster import Cluster, free_port
 from fleet_world import ENVIRONMENT, FleetWorld
 
-DASK = Path(sys.executable).with_name("dask")
 WITHIN_S = 3600.0
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
-@dataclass
-class Cluster:
-    """A scheduler and workers, each in a session of its own."""
-
-    project: Path
-    env: dict[str, str]
-    port: int = field(default_factory=free_port)
-    scheduler: subprocess.Popen[bytes] | None = None
-    workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
-
-    @property
-    def address(self) -> str:
-        return f"tcp://127.0.0.1:{self.port}"
-
-    def start_scheduler(self) -> None:
-        self.scheduler = self._start("scheduler", "--host", "127.0.0.1", "--port", str(self.port), "--no-dashboard")
-
-    def start_worker(self) -> None:
-        words = [self.address, "--nthreads", "1", "--resources", "target=1", "--no-dashboard"]
-        self.workers.append(self._start("worker", *words))
-
-    def _start(self, *words: str) -> subprocess.Popen[bytes]:
-        with (self.project / f"{words[0]}.log").open("ab") as log:
-            return subprocess.Popen(
-                [str(DASK), *words], cwd=self.project, env=self.env, stdout=log, stderr=log, start_new_session=True
-            )
-
-    def kill_worker(self, number: int, *, tree: bool) -> None:
-        """`tree`: with all that it has started; else the worker and its nanny alone."""
-        worker = self.workers.pop(number)
-        family: list[psutil.Process] = []
-        with contextlib.suppress(psutil.Error):
-            family = psutil.Process(worker.pid).children(recursive=True)
-        if not tree:
-            family = [process for process in family if "multiprocessing" in " ".join(_words(process))]
-        for process in [psutil.Process(worker.pid), *family]:
-            with contextlib.suppress(psutil.Error):
-                process.kill()
-        worker.wait()
-
-    def close(self) -> None:
-        for process in [*self.workers, *([self.scheduler] if self.scheduler else [])]:
-            with contextlib.suppress(ProcessLookupError):
-                process.terminate()
-        for process in [*self.workers, *([self.scheduler] if self.scheduler else [])]:
-            try:
-                process.wait(30)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-def _words(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline()
-    except psutil.Error:
-        return []
 
 
 @contextmanager
@@ -179,6 +110,15 @@ def one_night(given: argparse.Namespace) -> int:
         return 1 if problems else 0
 
 
+def kill_meanwhile(world: FleetWorld, cluster: Cluster, number: int, after_s: float, tree: bool) -> None:
+    """Kill a worker, so long after the first case began; then start another one."""
+    while not list(world.project.glob("data/runs/.fleet/*/*/started.json")):
+        time.sleep(0.05)
+    time.sleep(after_s)
+    cluster.kill_worker(number, tree=tree)
+    cluster.start_worker()
+
+
 def kills(given: argparse.Namespace) -> int:
     bad = 0
     states: Counter[str] = Counter()
@@ -186,27 +126,20 @@ def kills(given: argparse.Namespace) -> int:
         rng = random.Random(f"{given.seed} {number}")
         tree, after_s = number % 3 == 2, rng.uniform(4.0, given.latest)
         with new_world(given.cases, given.workers) as (world, cluster):
-
-            def kill(tree: bool = tree, after_s: float = after_s, rng: random.Random = rng, cluster: Cluster = cluster, world: FleetWorld = world) -> None:  # fmt: skip
-                """Counted from the first case's begin."""
-                while not list(world.project.glob("data/runs/.fleet/*/*/started.json")):
-                    time.sleep(0.05)
-                time.sleep(after_s)
-                cluster.kill_worker(rng.randrange(len(cluster.workers)), tree=tree)
-                cluster.start_worker()
-
-            record = night(world, cluster, threading.Thread(target=kill, daemon=True))
+            words = (world, cluster, rng.randrange(given.workers), after_s, tree)
+            record = night(world, cluster, threading.Thread(target=kill_meanwhile, args=words, daemon=True))
             problems = problems_of(record, world)
             states.update(case["state"] for case in record["cases"])
+            again = sum(case["attempts"] > 1 for case in record["cases"])
             lost = [case for case in record["cases"] if case["state"] == "lost" or case["lost"]]
+            about = "; ".join(f"{case['case']}: {(case['lost'] or [case['reason']])[0][:90]}" for case in lost)
             print(f"night {number}: {'everything' if tree else 'the worker'} killed after {after_s:.1f} s: "
                   f"{dict(Counter(case['state'] for case in record['cases']))}, "
-                  f"{sum(case['attempts'] > 1 for case in record['cases'])} begun again, "
-                  f"{'; '.join(case['case'] + ': ' + (case['lost'] or [case['reason']])[0][:90] for case in lost) or 'none lost'}"
+                  f"{again} begun again; {about or 'none lost'}"
                   f"{''.join(' PROBLEM: ' + problem for problem in problems)}", flush=True)  # fmt: skip
             bad += bool(problems)
             if problems and given.keep:
-                os.system(f"cp -r {world.project} {given.keep}/night-{number}")
+                shutil.copytree(world.project, Path(given.keep) / f"night-{number}")
     nights = given.kills - given.first
     print(f"{nights - bad} of {nights} nights without a problem; ends: {dict(states)}")
     return 1 if bad else 0

@@ -23,18 +23,18 @@ _PLAN = {
 
 
 class Switched(Service):
-    """`GET /page/N`; `GET` and `PUT /switch`. `closed`: it answers its pages with 503."""
+    """`GET /page/N`; `GET` and `PUT /switch`. `stuck`: its switch can't be moved."""
 
     on = False
-    closed = False
+    stuck = False
 
     def answer(self, request: Request) -> Any:
         if request.path == "/switch" and request.method == "PUT":
+            if self.stuck:
+                return Reply({}, 503)
             self.on = bool(request.json()["on"])
         if request.path == "/switch":
             return {"on": self.on}
-        if self.closed:
-            return Reply({}, 503)
         return Reply({"page": request.path}, headers={"X-Cache": "hit"})
 
 

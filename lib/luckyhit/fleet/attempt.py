@@ -36,9 +36,10 @@ INTERRUPTED = 130
 class Request:
     """What one attempt is asked for. `case`: as on the command line in the project's folder; `sha256`: of its file.
     `words`: options of `luckyhit run`. `timeout_s`: after it the run stops by itself; `grace_s`: how long it may take
-    to roll back once it was asked to stop. `runs_dir`, `reports_dir`: absolute, or empty for the project's own. `results`:
-    a URL where its run directory is kept. `outlives`: whether its change would outlive the machine it runs on.
-    `luckyhit`: the words that start the command, where they are not this Python's. `host`: the machine that began it."""
+    to roll back once it was asked to stop. `runs_dir`, `reports_dir`: absolute, or empty for the project's own.
+    `results`: a URL where its run directory is kept. `outlives`: whether its change would outlive the machine it runs
+    on. `luckyhit`: the words that start the command, where they are not this Python's. `host`: the machine that began
+    it."""
 
     fleet: str
     name: str

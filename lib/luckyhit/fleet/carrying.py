@@ -47,9 +47,7 @@ def carry_out(request: Request, project: Project, *, wanted: Callable[[], bool] 
         _keep(request, folder, wanted)
         outcome = settle(folder, within_s=_SETTLED_WITHIN_S)
     except LuckyHitError as error:
-        return Outcome(
-            error.exit_code, reason=error.message, hint=error.hint, changed=False, host=socket.gethostname()
-        )
+        return Outcome(error.exit_code, reason=error.message, hint=error.hint, changed=False, host=socket.gethostname())
     except OSError as error:
         return Outcome(4, reason=f"the attempt could not be begun: {error}", changed=False, host=socket.gethostname())
     outcome = outcome or Outcome(None, stopped="not-reported", host=socket.gethostname())

@@ -1,7 +1,7 @@
 """The loop of a fleet: begins jobs on free places, tries lost ones again, stops all on request.
 
-Of each job exactly one end is reported, whatever engines and machines do: an attempt that is told twice, or belongs to a
-job that has ended, is ignored.
+Of each job exactly one end is reported, whatever engines and machines do: an attempt that is told twice, or belongs to
+a job that has ended, is ignored.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from luckyhit.fleet import admission
+from luckyhit.fleet.admission import Limits, Moment, Refusal
 from luckyhit.fleet.attempt import Outcome, Request
 from luckyhit.fleet.job import Job
 from luckyhit.fleet.places import Ended, Place, Places
-from luckyhit.fleet.admission import Limits, Moment, Refusal
 
 TICK_S = 0.5
 NO_PLACE_S = 120.0
@@ -25,8 +25,8 @@ NO_PLACE_S = 120.0
 @dataclass(frozen=True)
 class JobEnd:
     """`outcome`: of its last attempt; None: it was not begun, for the reason `refusal`. `lost`: a sentence for each
-    attempt before the last. `began`: local time; None where it was not begun. `took_s`: its last attempt, from its start to
-    its results."""
+    attempt before the last. `began`: local time; None where it was not begun. `took_s`: its last attempt, from its
+    start to its results."""
 
     job: Job
     outcome: Outcome | None
@@ -61,13 +61,13 @@ class Standing:
 
 @dataclass
 class Dispatcher:
-    """`make_request`: (job, number of the attempt) -> what is asked for. `interrupted`: how often somebody asked to stop.
-    `show`: called at each turn. `now`, `clock_s`: local time, and seconds that only grow."""
+    """`make_request`: (job, number of the attempt) -> what is asked for. `interrupted`: how often somebody asked to
+    stop. `show`: called at each turn. `now`, `clock_s`: local time, and seconds that only grow."""
 
     jobs: Sequence[Job]
     places: Places
     make_request: Callable[[Job, int], Request]
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
     attempts: int = 3
     interrupted: Callable[[], int] = lambda: 0
     show: Callable[[Standing], None] = lambda standing: None

@@ -1,14 +1,14 @@
 """`fleet.yml`: which cases, in which order, what they must not share at one time, when, and for how long.
 
-    cases:
-      - stale-price
-      - {case: live-price, environment: staging, exclusive: [shared-redis], window: 22:00-04:00}
-      - case: team-*
-    observe: true
-    timeout: 20m
-    order: longest-first
-    window: 21:00-06:00
-    budget: {elapsed: 8h, case_time: 30h}
+cases:
+  - stale-price
+  - {case: live-price, environment: staging, exclusive: [shared-redis], window: 22:00-04:00}
+  - case: team-*
+observe: true
+timeout: 20m
+order: longest-first
+window: 21:00-06:00
+budget: {elapsed: 8h, case_time: 30h}
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ LARGEST_BYTES = 1_000_000
 Order = Literal["listed", "longest-first", "oldest-first"]
 """listed: as in the file. longest-first: the night ends soonest. oldest-first: what was not measured for longest."""
 ORDERS: tuple[Order, ...] = get_args(Order)
+MOST_HOURS = 10_000
+_LONG_TIME = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)\s*([smh])")
 _CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 
 
@@ -51,6 +53,15 @@ def parse_window(value: object) -> tuple[dt.time, dt.time]:
     return first, last
 
 
+def parse_long_time(value: object) -> float:
+    """Seconds of `90m` or `30h`: longer than a run's durations may be. Raises ValueError."""
+    match = _LONG_TIME.fullmatch(value.strip()) if isinstance(value, str) else None
+    seconds = float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]] if match else 0.0
+    if not 0 < seconds <= MOST_HOURS * 3600:
+        raise ValueError(f"a duration of at most {MOST_HOURS:,} h, such as 90m or 30h")
+    return seconds
+
+
 def _alarms(names: list[str]) -> list[str]:
     for name in names:
         if name not in ALARMS:
@@ -60,6 +71,7 @@ def _alarms(names: list[str]) -> list[str]:
 
 
 Window = Annotated[tuple[dt.time, dt.time], BeforeValidator(parse_window)]
+LongTime = Annotated[float, BeforeValidator(parse_long_time)]
 Name = Annotated[str, Field(min_length=1, max_length=120)]
 
 
@@ -82,8 +94,8 @@ class FleetCase(Part):
 class Budget(Part):
     """What a fleet may take; what does not fit in it is not begun."""
 
-    elapsed: Duration | None = Field(default=None, description="From the start of the fleet.")
-    case_time: Duration | None = Field(default=None, description="Of all cases together.")
+    elapsed: LongTime | None = Field(default=None, description="From the start of the fleet.")
+    case_time: LongTime | None = Field(default=None, description="Of all cases together.")
 
 
 class FleetFile(Part):
@@ -145,7 +157,8 @@ def _text(finding: Finding) -> str:
 
 def _finding(details: Any, data: Any) -> Finding:
     path, kind, value = tuple(details["loc"]), details["type"], details["input"]
-    model = FleetCase if path[:1] == ("cases",) else Budget if path[:1] == ("budget",) else FleetFile
+    inner = path[0] if len(path) > 1 else None
+    model = FleetCase if inner == "cases" else Budget if inner == "budget" else FleetFile
     if kind == "missing":
         return Finding(path, "missing field", model.model_fields[str(path[-1])].description or "a value")
     if kind == "extra_forbidden":

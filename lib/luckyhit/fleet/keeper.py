@@ -147,12 +147,9 @@ class Keeper:
         """Have what the killed run left rolled back, in the run's own Python; that writes the outcome."""
         words = [*self.request["settle"], str(self.folder), "--held", f"--seconds={seconds:.3f}"]
         words += [f"--stopped={self.stopped}"]
-        with (self.folder / "log").open("ab") as log:
-            try:
-                subprocess.run(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.request["cwd"],
-                               timeout=_SETTLE_WITHIN_S, start_new_session=True, check=False)  # fmt: skip
-            except subprocess.TimeoutExpired:
-                pass
+        with (self.folder / "log").open("ab") as log, contextlib.suppress(subprocess.TimeoutExpired):
+            subprocess.run(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.request["cwd"],
+                           timeout=_SETTLE_WITHIN_S, start_new_session=True, check=False)  # fmt: skip
         return 0
 
     def _write(self, outcome: dict[str, Any]) -> None:

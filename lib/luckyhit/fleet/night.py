@@ -125,7 +125,9 @@ class Fleet:
     def _written(self, night: Night) -> NightEnd:
         """The record is kept beside the attempts, too: the next digest takes the place of this one."""
         with contextlib.suppress(OSError):
-            write_atomically(self.project.runs / FOLDER / self.id / "nightly.json", night.model_dump_json(by_alias=True))
+            write_atomically(
+                self.project.runs / FOLDER / self.id / "nightly.json", night.model_dump_json(by_alias=True)
+            )
         try:
             files = [self.project.case_file(entry.case) for entry in self.file.cases if "*" not in entry.case]
             files += [path for path in self.project.case_files() if path not in files]

@@ -20,7 +20,7 @@ from luckyhit.case_run import CaseRun
 from luckyhit.change import revert_run
 from luckyhit.change.journal import Journal
 from luckyhit.change.lock import GONE_WITH_PROCESSES
-from luckyhit.errors import LuckyHitError, TargetBusy
+from luckyhit.errors import LuckyHitError, NotEnoughData, TargetBusy
 from luckyhit.fleet.attempt import (
     FOLDER,
     HELD,
@@ -54,11 +54,11 @@ def settle(
     seconds: float = 0.0,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Outcome | None:
-    """How the attempt in `folder` ended. Where nothing of it lives any more and no outcome is written, its run is rolled
-    back from its journal, and the outcome is written.
+    """How the attempt in `folder` ended. Where nothing of it lives any more and no outcome is written, its run is
+    rolled back from its journal, and the outcome is written.
 
-    An attempt of another machine is only read. `within_s`: how long to wait for the keeper or the run to end; None if one still lives then. `held`: the caller holds
-    the lock. Raises RunUnreadable where the folder is no attempt.
+    An attempt of another machine is only read. `within_s`: how long to wait for the keeper or the run to end; None if
+    one still lives then. `held`: the caller holds the lock. Raises RunUnreadable where the folder is no attempt.
     """
     request = read_request(folder)
     deadline = time.monotonic() + within_s
@@ -150,10 +150,10 @@ def _changed(run: CaseRun | None) -> bool | None:
 
 def _rolled_back(folder: Path, name: str, stopped: Stop, sleep: Callable[[float], None]) -> Outcome:
     run = run_of(folder, name)
+    exit_code = NotEnoughData.exit_code if stopped == "time-limit" else INTERRUPTED
     if run is None:
-        return Outcome(INTERRUPTED, reason="it was ended before it had begun a run", stopped=stopped, changed=False)
+        return Outcome(exit_code, reason="it was ended before it had begun a run", stopped=stopped, changed=False)
     changed = _changed(run)
-    exit_code = 4 if stopped == "time-limit" else INTERRUPTED
     outcome = Outcome(exit_code, run=run.id, stopped=stopped, changed=changed)
     try:
         rollback = _reverted(run, sleep)

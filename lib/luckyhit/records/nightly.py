@@ -18,9 +18,9 @@ NIGHTLY_SCHEMA = 1
 Alarm = Literal[
     "hurt", "invalid", "inconclusive", "equivalent", "outside", "lasting", "shifted", "decided-otherwise", "not-run"
 ]
-"""What `--fail-on` can name. hurt … equivalent: a verdict. outside: a metric of a baseline lies beyond all earlier ones.
-lasting: and so it did the night before, on the same side. shifted: a metric's level changed for good in its newest
-nights. decided-otherwise: another verdict than the time before. not-run: a case has no result of this night."""
+"""What `--fail-on` can name. hurt … equivalent: a verdict. outside: a metric of a baseline lies beyond all earlier
+ones. lasting: and so it did the night before, on the same side. shifted: a metric's level changed for good in its
+newest nights. decided-otherwise: another verdict than the time before. not-run: a case has no result of this night."""
 ALARMS: tuple[Alarm, ...] = get_args(Alarm)
 CaseState = Literal["finished", "not-begun", "case-invalid", "guarded", "not-enough-data", "not-rolled-back",
                     "interrupted", "lost", "failed"]  # fmt: skip
@@ -59,9 +59,9 @@ class LevelShift(FileRecord):
 
 
 class NightCase(FileRecord):
-    """One case of the night. `refusal`: why it was not begun. `attempts`: how often it was begun; `lost`: what became of
-    the attempts before the last. `before`: the verdict of the run before, where it was another one. `metrics`: how many
-    were compared with earlier baselines; `by_chance`: how many of these would lie outside without any change."""
+    """One case of the night. `refusal`: why it was not begun. `attempts`: how often it was begun; `lost`: what became
+    of the attempts before the last. `before`: the verdict of the run before, where it was another one. `metrics`: how
+    many were compared with earlier baselines; `by_chance`: how many of these would lie outside without any change."""
 
     case: str
     state: CaseState
@@ -75,16 +75,16 @@ class NightCase(FileRecord):
     reason: str = ""
     hint: str = ""
     attempts: int = 0
-    lost: list[str] = []
+    lost: list[str] = Field(default=[])
     seconds: float = 0.0
     overhead_s: float = 0.0
     kept: str = ""
     earlier: int = 0
     metrics: int = 0
     by_chance: float = 0.0
-    outside: list[Departure] = []
-    shifts: list[LevelShift] = []
-    alarms: list[Alarm] = []
+    outside: list[Departure] = Field(default=[])
+    shifts: list[LevelShift] = Field(default=[])
+    alarms: list[Alarm] = Field(default=[])
 
 
 class Night(FileRecord):
@@ -98,8 +98,8 @@ class Night(FileRecord):
     started: str
     seconds: float = 0.0
     exit_code: int = 0
-    chosen: list[Alarm] = []
-    hosts: dict[str, int] = {}
-    cases: list[NightCase] = []
-    news: list[str] = []
-    settled: list[str] = []
+    chosen: list[Alarm] = Field(default=[])
+    hosts: dict[str, int] = Field(default={})
+    cases: list[NightCase] = Field(default=[])
+    news: list[str] = Field(default=[])
+    settled: list[str] = Field(default=[])

@@ -122,7 +122,6 @@ def _notify(words: Sequence[str], facts: Mapping[str, Any]) -> None:
         print(f"--notify-command: {problem}", file=sys.stderr, flush=True)
 
 
-
 def _explain_failure(outcome: RunEnding) -> None:
     failure = outcome.failure
     sys.stdout.flush()

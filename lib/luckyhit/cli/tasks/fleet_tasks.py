@@ -11,8 +11,8 @@ from typing import Any
 from luckyhit.cli.app import print_json
 from luckyhit.cli.tasks.case_tasks import duration
 from luckyhit.errors import ArgumentError
+from luckyhit.fleet.digest import night_words
 from luckyhit.fleet.digest.night_page import group_of
-from luckyhit.fleet.digest.night_words import STATES, alarms_text, by_chance_text, departure_text, headline, shift_text, why
 from luckyhit.fleet.fleet_file import FleetFile
 from luckyhit.fleet.night import Fleet, NightEnd, fleet_file_of
 from luckyhit.project import Project
@@ -21,6 +21,8 @@ from luckyhit.scrub.characters import visible
 from luckyhit.workflow.unattended.notify_command import command_words, notify
 
 _LONGEST = 500
+_TOLD = {"case", "state", "exit_code", "run", "verdict", "reason", "report", "alarms"}
+"""What `--notify-command` gets of each case."""
 
 
 def fleet(
@@ -79,20 +81,20 @@ def chosen_alarms(text: str) -> list[str]:
 def print_digest(night: Night) -> None:
     """The headline, then every case that asks for attention."""
     print()
-    print(headline(night))
-    if text := by_chance_text(night):
+    print(night_words.headline(night))
+    if text := night_words.by_chance_text(night):
         print(f"  {text}")
     for case in night.cases:
         if group_of(case) == "quiet":
             continue
-        print(f"  {case.case}: {case.verdict or STATES[case.state]}")
-        if alarms := alarms_text(case, night):
+        print(f"  {case.case}: {case.verdict or night_words.STATES[case.state]}")
+        if alarms := night_words.alarms_text(case, night):
             print(f"    alarm: {alarms}")
         if case.before is not None:
             print(f"    was {case.before} in the run before")
-        lines = [departure_text(departure) for departure in case.outside]
-        lines += [shift_text(shift) for shift in case.shifts if shift.new]
-        lines += [why(case)] if case.state != "finished" else []
+        lines = [night_words.departure_text(departure) for departure in case.outside]
+        lines += [night_words.shift_text(shift) for shift in case.shifts if shift.new]
+        lines += [night_words.why(case)] if case.state != "finished" else []
         lines += [f"what to do: {case.hint}"] if case.hint and case.state != "finished" else []
         for line in lines:
             print(f"    {visible(' '.join(line.split()), longest=_LONGEST)}")
@@ -108,10 +110,7 @@ def message_of(end: NightEnd, settings: FleetFile) -> dict[str, Any]:
         "exit_code": night.exit_code,
         "alarm": any(set(case.alarms) & set(settings.fail_on) for case in night.cases) or night.exit_code != 0,
         "verdict": dict(Counter(case.verdict or "NO VERDICT" for case in night.cases)),
-        "reason": headline(night),
+        "reason": night_words.headline(night),
         "report": str(end.page) if end.page is not None else None,
-        "cases": [
-            case.model_dump(mode="json", include={"case", "state", "exit_code", "run", "verdict", "reason", "report", "alarms"})
-            for case in night.cases
-        ],
+        "cases": [case.model_dump(mode="json", include=_TOLD) for case in night.cases],
     }

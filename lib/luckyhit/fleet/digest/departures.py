@@ -1,8 +1,8 @@
 """Metrics of this night's baseline that lie beyond those of all earlier nights, with their direction.
 
-Where nothing changed, the newest k of N baselines are the k largest with chance 1 / C(N, k), and the k smallest with the
-same: exchangeability, as in `luckyhit.judge.context.earlier_baselines`, for k nights in a row on one side (Wilks 1941;
-the rank argument needs no distribution). For k = 1 that is 2 / N, the chance that a single run reports.
+Where nothing changed, the newest k of N baselines are the k largest with chance 1 / C(N, k), and the k smallest with
+the same: exchangeability, as in `luckyhit.judge.context.earlier_baselines`, for k nights in a row on one side (Wilks
+1941; the rank argument needs no distribution). For k = 1 that is 2 / N, the chance that a single run reports.
 """
 
 from __future__ import annotations

@@ -25,8 +25,8 @@ BY_CHANCE = ALPHA
 
 
 def level_shifts(points: Sequence[BaselinePoint]) -> list[LevelShift]:
-    """The shifts of one case's baselines, oldest first. Only runs like the newest count: a baseline alone, or one beside
-    the change."""
+    """The shifts of one case's baselines, oldest first. Only runs like the newest count: a baseline alone, or one
+    beside the change."""
     alike = [point for point in points if points and point.alone == points[-1].alone][-MOST_RUNS:]
     shifts = []
     for name in SHOWN:
@@ -53,8 +53,8 @@ def level_shifts(points: Sequence[BaselinePoint]) -> list[LevelShift]:
 
 
 def points_of(runs: Sequence[Run]) -> list[BaselinePoint]:
-    """What those runs of one case measured without the change, oldest first; those that can't be read, and INVALID ones,
-    are left out."""
+    """What those runs of one case measured without the change, oldest first; those that can't be read, and INVALID
+    ones, are left out."""
     points = []
     for run in runs:
         try:

@@ -50,6 +50,7 @@ def groups_of(night: Night) -> list[tuple[str, str, list[NightCase]]]:
     groups: list[tuple[str, str, list[NightCase]]] = [
         ("open", "Not rolled back for certain: look at these at once", []),
         ("not-run", "What has no result of this night, and why", []),
+        ("invalid", "What can't be relied on, and why", []),
         ("changed", "What changed against the earlier nights", []),
         ("decided", "What was decided", []),
         ("quiet", "As in the nights before", []),
@@ -65,6 +66,8 @@ def group_of(case: NightCase) -> str:
         return "open"
     if "not-run" in case.alarms:
         return "not-run"
+    if case.verdict == "INVALID":
+        return "invalid"
     if case.outside or case.before is not None or any(shift.new for shift in case.shifts):
         return "changed"
     return "decided" if case.verdict in ("HELPED", "HURT", "EQUIVALENT") else "quiet"
@@ -72,13 +75,15 @@ def group_of(case: NightCase) -> str:
 
 def markdown(night: Night) -> str:
     """The digest for a chat or a CI page."""
-    parts = [f"# Night of {night.started[:10]}", words.headline(night)]
+    parts = [f"# Night of {_inline(night.started[:10])}", words.headline(night)]
     parts += [text] if (text := words.by_chance_text(night)) else []
     for _, heading, cases in groups_of(night):
         lines = [line for case in cases for line in _lines(case, night)]
         parts.append(f"## {heading}\n\n" + "\n".join(lines))
     if night.settled:
-        parts.append("## Rolled back for earlier fleets\n\n" + "\n".join(f"- {_inline(text)}" for text in night.settled))
+        parts.append(
+            "## Rolled back for earlier fleets\n\n" + "\n".join(f"- {_inline(text)}" for text in night.settled)
+        )
     if night.news:
         parts.append("## Machines\n\n" + "\n".join(f"- {_inline(text)}" for text in night.news))
     return "\n\n".join(parts) + "\n"

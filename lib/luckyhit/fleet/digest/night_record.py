@@ -23,7 +23,8 @@ _STATES: Mapping[int | None, CaseState] = {
     130: "interrupted", None: "lost",
 }  # fmt: skip
 _CODES: Mapping[CaseState, int] = {"failed": 1, "lost": 4, "not-enough-data": 4, "guarded": 3, "case-invalid": 2}
-"""The exit codes of a fleet, by the states that it has when nothing weightier happened; the first that occurs counts."""
+"""The exit codes of a fleet, by the states that it has when nothing weightier happened; the first that occurs
+counts."""
 _REFUSED = {"case": 2, "no-place": 3, "window": 4, "budget": 4, "interrupted": 130}
 _OF_A_VERDICT: Mapping[str, Alarm] = {
     "HURT": "hurt", "INVALID": "invalid", "INCONCLUSIVE": "inconclusive", "EQUIVALENT": "equivalent",
@@ -85,15 +86,19 @@ def _case(end: JobEnd, project: Project, history: Sequence[Run]) -> NightCase:
         state: CaseState = "case-invalid" if problem is not None else "not-begun"
         refused = NightCase(case=job.name, state=state, refusal=end.refusal, reason=reason, attempts=end.attempts)
         refused = refused.model_copy(
-            update={"hint": problem.hint if problem else "", "lost": list(end.lost), "exit_code": 2 if problem else None}
+            update={
+                "hint": problem.hint if problem else "",
+                "lost": list(end.lost),
+                "exit_code": 2 if problem else None,
+            }
         )
         return refused.model_copy(update={"alarms": ["not-run"]})
     state = "lost" if outcome.lost and outcome.exit_code == 130 else _STATES.get(outcome.exit_code, "failed")
     result = _result(outcome.result)
     path = project.runs / job.name / outcome.run
     # A result of a run that ended early does not count beside others.
-    whole = result is not None and outcome.exit_code in (0, 1)
-    run = CaseRun(path) if whole and outcome.run and (path / "manifest.json").is_file() else None
+    whole = outcome.exit_code in (0, 1)
+    run = CaseRun(path) if whole and result is not None and outcome.run and (path / "manifest.json").is_file() else None
     comparison = compared(run, result) if run is not None and result is not None else Comparison()
     earlier = [one for one in history if one.id <= outcome.run] if run is not None else []
     case = NightCase(
@@ -122,7 +127,7 @@ def _case(end: JobEnd, project: Project, history: Sequence[Run]) -> NightCase:
 
 
 def _alarms(case: NightCase, *, whole: bool) -> list[Alarm]:
-    alarms: list[Alarm] = [_OF_A_VERDICT[case.verdict]] if case.verdict in _OF_A_VERDICT else []
+    alarms: list[Alarm] = [alarm] if (alarm := _OF_A_VERDICT.get(case.verdict or "")) else []
     alarms += ["outside"] if case.outside else []
     alarms += ["lasting"] if any(departure.nights > 1 for departure in case.outside) else []
     alarms += ["shifted"] if any(shift.new for shift in case.shifts) else []
@@ -139,16 +144,20 @@ def _result(document: Mapping[str, object] | None) -> Result | None:
 
 def _other_before(history: Sequence[Run], result: Result | None) -> Verdict | None:
     """The verdict of the run before, of one that measured the change as this one did, where it is another one."""
-    if result is None or result.earlier is not None or not any(metric.after is not None for metric in result.metrics.values()):
+    if result is None or not _measured_the_change(result):
         return None
     for run in reversed(history[:-1]):
         try:
             earlier = run.result
         except (LuckyHitError, OSError):
             continue
-        if earlier is not None and any(metric.after is not None for metric in earlier.metrics.values()):
+        if earlier is not None and _measured_the_change(earlier):
             return earlier.verdict if earlier.verdict != result.verdict else None
     return None
+
+
+def _measured_the_change(result: Result) -> bool:
+    return any(metric.after is not None for metric in result.metrics.values())
 
 
 def _text_of(problem: LuckyHitError) -> str:

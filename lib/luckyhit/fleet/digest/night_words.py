@@ -85,7 +85,9 @@ def shift_text(shift: LevelShift) -> str:
     """`Hit ratio went from 90 % to 60 % on 2026-11-20, worse; 9 nights ago`."""
     was, became = (value_text(shift.metric, value) for value in (shift.was, shift.became))
     name = sentence_case(name_of(shift.metric))
-    return f"{name} went from {was} to {became} on {shift.date}, {shift.direction}; {plural(shift.nights, 'night')} so far"
+    return (
+        f"{name} went from {was} to {became} on {shift.date}, {shift.direction}; {plural(shift.nights, 'night')} so far"
+    )
 
 
 def alarms_text(case: NightCase, night: Night) -> str:

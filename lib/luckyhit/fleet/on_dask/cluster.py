@@ -135,10 +135,10 @@ class Cluster:
                 self.news.put(f"worker {worker.address} on {worker.host} is gone")
         self.on_lost(set(workers))
         for address in workers.keys() - self._workers.keys():
-            worker = self._admitted(address, workers[address])
-            if worker is not None:
+            admitted = self._admitted(address, workers[address])
+            if admitted is not None:
                 with self._lock:
-                    self._workers[address] = worker
+                    self._workers[address] = admitted
         none = not self.accepted
         with self._lock:
             self._none_since = (self._none_since or time.monotonic()) if none else None
@@ -162,7 +162,8 @@ class Cluster:
             return worker
         own = Project.at(self.project.root)
         runs_dir = str(self.project.runs) if self.project.runs != own.runs else ""
-        self.settled += self.call(address, worker_side.settle_earlier_here, self.fleet, runs_dir, within_s=SETTLE_S) or []
+        words = (self.fleet, runs_dir)
+        self.settled += self.call(address, worker_side.settle_earlier_here, *words, within_s=SETTLE_S) or []
         self.news.put(f"worker {address} on {worker.host} takes {worker.places} at a time")
         return worker
 

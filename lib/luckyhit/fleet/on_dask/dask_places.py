@@ -2,8 +2,8 @@
 
 Each worker with the resource `target` takes as many cases at a time as it has of it. An attempt is submitted to one
 worker only, by address, once that worker is free: so nothing waits at the scheduler, and Dask never moves an attempt to
-another machine by itself. Where a worker is lost, or the scheduler, the attempt is settled first, by whoever can see its
-folder (see `luckyhit.fleet.settling`), and told only then.
+another machine by itself. Where a worker is lost, or the scheduler, the attempt is settled first, by whoever can see
+its folder (see `luckyhit.fleet.settling`), and told only then.
 
 Threads: the cluster's, which looks; one per lost attempt, which settles it; two that bring results.
 """
@@ -238,8 +238,8 @@ def _given_up(attempt: _Attempt) -> Outcome:
     return Outcome(
         NOT_CONFIRMED,
         reason=f"{host} is gone; whether {request.name} was rolled back there is not known",
-        hint=f"When {host} is back, start a worker there and a fleet (it rolls back first), or `luckyhit revert "
-        f"latest:{request.name}` in its project. If it stays away, undo the change by hand (rollback.note of the case).",
+        hint=f"When {host} is back: a fleet with a worker there rolls back first, and so does `luckyhit revert "
+        f"latest:{request.name}` there. If it stays away, undo the change by hand (rollback.note of the case).",
         stopped="not-reported",
         host=host,
     )

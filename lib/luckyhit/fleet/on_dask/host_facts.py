@@ -14,8 +14,8 @@ from typing import Any
 
 PACKAGES = ("luckyhit", "dask", "distributed", "cloudpickle", "msgpack")
 COMPARED = (*PACKAGES, "python", "code", "notebooks")
-"""What has to be the same on all machines. code: a digest of Lucky Hit's own modules, which tells two checkouts with one
-version number apart. notebooks: of those in the project."""
+"""What has to be the same on all machines. code: a digest of Lucky Hit's own modules, which tells two checkouts with
+one version number apart. notebooks: of those in the project."""
 MISSING = "none"
 
 

@@ -28,8 +28,8 @@ def command_words(text: str) -> list[str]:
 
 
 def notify(words: Sequence[str], outcome: Mapping[str, Any], *, within_s: float = WITHIN_S) -> str:
-    """Run the command with `outcome` as JSON on its standard input. Gives what went wrong in half a sentence, or an empty
-    text. Never raises."""
+    """Run the command with `outcome` as JSON on its standard input. Gives what went wrong in half a sentence, or an
+    empty text. Never raises."""
     text = json.dumps({"schema": NOTIFY_SCHEMA, **outcome}, default=str) + "\n"
     try:
         done = subprocess.run(
