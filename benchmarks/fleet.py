@@ -39,7 +39,8 @@ WITHIN_S = 3600.0
 
 @contextmanager
 def new_world(cases: int, workers: int, *, bad: bool = False) -> Iterator[tuple[FleetWorld, Cluster]]:
-    """`bad`: some cases that end otherwise: an invalid file, a service that is down, one whose pages fail."""
+    """`bad`: some cases end otherwise (an invalid file, a service that is down, another environment, a time limit),
+    and every second of the others only observes."""
     names = [f"case-{number:02}" for number in range(cases)]
     with tempfile.TemporaryDirectory(prefix="fleet-") as folder:
         env = {**os.environ, "LUCKYHIT_LOCKS": str(Path(folder) / "locks"), "DASK_LOGGING__DISTRIBUTED": "warning"}
@@ -49,8 +50,8 @@ def new_world(cases: int, workers: int, *, bad: bool = False) -> Iterator[tuple[
                 (world.project / "data" / "cases" / f"{names[0]}.yml").write_text("title: Nothing else\n")
                 world.write_case(names[1], f"http://127.0.0.1:{free_port()}")
                 entries[2]["environment"] = "another"
-                entries[3] = {"case": names[3], "observe": True}
-                entries[4]["timeout"] = "6s"
+                entries[3]["timeout"] = "6s"
+                entries[4:] = [{**entry, "observe": number % 2 == 0} for number, entry in enumerate(entries[4:])]
             fleet = {"cases": entries, "grace": "60s"}
             (world.project / "fleet.yml").write_text(json.dumps(fleet))
             cluster = Cluster(world.project, env)
