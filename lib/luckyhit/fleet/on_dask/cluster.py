@@ -26,6 +26,8 @@ CONNECT_S = 20.0
 RECONNECT_S = 180.0
 """How long a lost scheduler is waited for."""
 LOOK_S = 1.0
+SILENT_S = 20.0
+"""A scheduler that has not answered for so long is gone; the client itself tries to reach it meanwhile."""
 CALL_S = 30.0
 SETTLE_S = 300.0
 
@@ -116,15 +118,18 @@ class Cluster:
             ) from None
 
     def _watch(self) -> None:
+        answered_s = time.monotonic()
         while not self.closed.wait(LOOK_S):
             try:
-                if self.client.status != "running":
-                    raise OSError("the scheduler is gone")
-                workers = self.client.scheduler_info(n_workers=-1)["workers"]
+                # Not scheduler_info(): the client's own updates, which leave the workers out, may get in between.
+                workers = self.client.sync(self.client.scheduler.identity, n_workers=-1)["workers"]
             except Exception:  # whichever error a broken connection gives
-                if not self.closed.is_set():
+                gone = self.client.status in ("closing", "closed") or time.monotonic() - answered_s > SILENT_S
+                if gone and not self.closed.is_set():
                     self._reconnect()
+                    answered_s = time.monotonic()
                 continue
+            answered_s = time.monotonic()
             self._look_at(workers)
 
     def _look_at(self, workers: Mapping[str, Any]) -> None:
