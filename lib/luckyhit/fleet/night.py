@@ -16,7 +16,7 @@ from luckyhit.atomic import write_atomically
 from luckyhit.errors import ArgumentError, LuckyHitError
 from luckyhit.fleet.admission import Limits
 from luckyhit.fleet.attempt import FOLDER, Request
-from luckyhit.fleet.digest.night_page import redactor_of, write_digest
+from luckyhit.fleet.digest.night_page import markdown, redactor_of, write_digest
 from luckyhit.fleet.digest.night_record import night_of
 from luckyhit.fleet.dispatch import Dispatcher, Standing
 from luckyhit.fleet.fleet_file import FLEET_FILE, FleetCase, FleetFile, load_fleet_file
@@ -39,6 +39,10 @@ class NightEnd:
     night: Night
     page: Path | None
     error: LuckyHitError | None = None
+
+    def _repr_markdown_(self) -> str:
+        """The digest, where it is the value of a notebook's cell."""
+        return markdown(self.night)
 
 
 @dataclass
@@ -151,6 +155,16 @@ def fleet_file_of(project: Project, names: Sequence[str], path: str) -> FleetFil
         if name not in known:
             raise ArgumentError(f"no entry {name!r} in {path}", hint=f"Its entries: {', '.join(known)}.")
     return file.model_copy(update={"cases": [known[name] for name in names]})
+
+
+def run_fleet(*cases: str, file: str = "", jobs: int = 1, dask: str = "", observe: bool = False) -> NightEnd:
+    """A fleet from a notebook, in the project around the working directory: a table shows what runs, and interrupting
+    the kernel stops and rolls back all. Words as those of `luckyhit fleet`. Raises what Fleet.run raises."""
+    project = Project.find()
+    settings = fleet_file_of(project, cases, file)
+    if observe:
+        settings = settings.model_copy(update={"observe": True})
+    return Fleet(project, settings, jobs=jobs, dask=dask).run()
 
 
 @contextmanager

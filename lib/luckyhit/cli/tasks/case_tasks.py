@@ -9,9 +9,11 @@ from typing import Any
 import typer
 
 from luckyhit.case.values.units import parse_duration
+from luckyhit.case.values.variables import mentioned_secrets
 from luckyhit.cli.app import chosen_verdicts, print_json, print_verdict, refuse_two_on_stdout
 from luckyhit.errors import ArgumentError, LuckyHitError
 from luckyhit.project import Project
+from luckyhit.scrub.redactor import Redactor
 from luckyhit.workflow.unattended.notify_command import command_words, notify
 from luckyhit.workflow.unattended.run_case import RunEnding, refuse_unknown, run_case
 
@@ -66,7 +68,8 @@ def run(
         )
     except LuckyHitError as raised:
         if notified:
-            _notify(notified, {"case": case_file.stem, "exit_code": raised.exit_code, "reason": raised.message})
+            scrubbed = Redactor(mentioned_secrets(case_file), roots={project.root: "."}).text(raised.message)
+            _notify(notified, {"case": case_file.stem, "exit_code": raised.exit_code, "reason": scrubbed})
         if as_json:
             print_json({"run": None, "exit_code": raised.exit_code, "reason": raised.message, "hint": raised.hint,
                         "report": None, "result": None})  # fmt: skip
