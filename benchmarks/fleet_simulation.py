@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
-from luckyhit.fleet.admission import Limits, Moment, next_job
+from luckyhit.fleet.admission import BudgetLimits, Moment, next_job
 from luckyhit.fleet.digest.departures import departures
 from luckyhit.fleet.digest.level_shifts import level_shifts
 from luckyhit.fleet.job import Job
@@ -108,7 +108,7 @@ def played(cases: int, hosts: int, assumed: Assumed, seed: int) -> Played:
         bringing = sum(at > now for at in bring_free)
         while free and waiting and bringing <= 4:
             began = time.perf_counter()
-            job = next_job(waiting, in_use, Moment(EVENING, now), Limits())
+            job = next_job(waiting, in_use, Moment(EVENING, now), BudgetLimits())
             choosing_s += time.perf_counter() - began
             if job is None:
                 break

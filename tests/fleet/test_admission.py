@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from luckyhit.fleet.admission import Limits, Moment, next_job, opens_in_s, overdue, refusal
+from luckyhit.fleet.admission import BudgetLimits, Moment, next_job, opens_in_s, overdue, refusal
 from luckyhit.fleet.job import Job
 
 NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
@@ -29,7 +29,7 @@ def at(hour: int, minute: int = 0, day: int = 1) -> Moment:
 )
 def test_what_is_in_use_is_never_taken(needs: list[frozenset[str]], in_use: frozenset[str]) -> None:
     waiting = [job(str(number), exclusive=need) for number, need in enumerate(needs)]
-    chosen = next_job(waiting, in_use, Moment(NOON), Limits())
+    chosen = next_job(waiting, in_use, Moment(NOON), BudgetLimits())
     free = [one for one in waiting if not one.exclusive & in_use]
     assert chosen == (free[0] if free else None)
 
@@ -40,7 +40,7 @@ def test_what_is_in_use_is_never_taken(needs: list[frozenset[str]], in_use: froz
 )
 def test_a_window_over_midnight(moment: Moment, opens_s: float) -> None:
     assert opens_in_s(job(window=NIGHT), moment) == opens_s
-    assert (next_job([job(window=NIGHT)], [], moment, Limits()) is None) == (opens_s > 0)
+    assert (next_job([job(window=NIGHT)], [], moment, BudgetLimits()) is None) == (opens_s > 0)
 
 
 def test_a_window_that_is_over_belongs_to_this_night() -> None:
@@ -64,14 +64,14 @@ def test_a_window_opens_within_a_day(first: dt.time, last: dt.time, now: dt.date
 
 
 def test_what_does_not_fit_into_the_budget_is_refused() -> None:
-    assert refusal(job(), Moment(NOON, elapsed_s=0), Limits(elapsed_s=599)) == "budget"
-    assert refusal(job(), Moment(NOON, elapsed_s=0), Limits(elapsed_s=600)) is None
-    assert refusal(job(), Moment(NOON, case_time_s=500), Limits(case_time_s=1000)) == "budget"
+    assert refusal(job(), Moment(NOON, elapsed_s=0), BudgetLimits(elapsed_s=599)) == "budget"
+    assert refusal(job(), Moment(NOON, elapsed_s=0), BudgetLimits(elapsed_s=600)) is None
+    assert refusal(job(), Moment(NOON, case_time_s=500), BudgetLimits(case_time_s=1000)) == "budget"
     # The night's window opens too late for it.
-    assert refusal(job(window=NIGHT), Moment(NOON), Limits(elapsed_s=3600)) == "budget"
+    assert refusal(job(window=NIGHT), Moment(NOON), BudgetLimits(elapsed_s=3600)) == "budget"
 
 
 def test_a_shorter_job_may_pass_one_that_does_not_fit() -> None:
     jobs = [job("long", expected_s=900.0), job("short", expected_s=60.0)]
-    chosen = next_job(jobs, [], Moment(NOON), Limits(elapsed_s=300))
+    chosen = next_job(jobs, [], Moment(NOON), BudgetLimits(elapsed_s=300))
     assert chosen is not None and chosen.name == "short"

@@ -10,24 +10,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from luckyhit.errors import ArgumentError
-from luckyhit.fleet.admission import Limits
-from luckyhit.fleet.attempt import Outcome, Request
+from luckyhit.fleet.admission import BudgetLimits
+from luckyhit.fleet.attempt import AttemptOutcome, Request
 from luckyhit.fleet.dispatch import Dispatcher, JobEnd
 from luckyhit.fleet.job import Job
 from luckyhit.fleet.places import Ended, Place
 from tier import examples
 
-LOST = Outcome(130, stopped="lease", changed=False)
-LOST_WITH_CHANGE = Outcome(130, stopped="lease", changed=True, run="r")
-UNKNOWN = Outcome(5, stopped="not-reported")
-ENDS = [Outcome(0), Outcome(4), LOST, LOST_WITH_CHANGE, UNKNOWN]
+LOST = AttemptOutcome(130, stopped="lease", changed=False)
+LOST_WITH_CHANGE = AttemptOutcome(130, stopped="lease", changed=True, run="r")
+UNKNOWN = AttemptOutcome(5, stopped="not-reported")
+ENDS = [AttemptOutcome(0), AttemptOutcome(4), LOST, LOST_WITH_CHANGE, UNKNOWN]
 
 
 class Machines:
     """`count` places. What an attempt ends with is drawn. `twice`: it is told again and again. `slow`: it ends when it is stopped."""
 
     def __init__(
-        self, count: int, draw: Callable[[Request], Outcome], *, twice: bool = False, slow: bool = False
+        self, count: int, draw: Callable[[Request], AttemptOutcome], *, twice: bool = False, slow: bool = False
     ) -> None:
         self.places = [Place(str(number), f"host-{number}") for number in range(count)]
         self.draw, self.twice, self.slow = draw, twice, slow
@@ -52,7 +52,7 @@ class Machines:
         ended = list(self.told) if self.twice else []
         for place in [] if self.slow and not self.stops else list(self.running)[:1]:
             request = self.running.pop(place)
-            ended.append(Ended(request, Outcome(130, stopped="asked") if self.stops else self.draw(request)))
+            ended.append(Ended(request, AttemptOutcome(130, stopped="asked") if self.stops else self.draw(request)))
             self.told.append(ended[-1])
         return ended
 
@@ -110,24 +110,24 @@ def test_what_was_lost_with_a_change_is_not_begun_again() -> None:
 
 
 def test_an_interruption_stops_all_and_begins_nothing_more() -> None:
-    machines = Machines(1, lambda _: Outcome(0), slow=True)
+    machines = Machines(1, lambda _: AttemptOutcome(0), slow=True)
     ends = ends_of([job("ann"), job("bob"), job("cay")], machines, interrupted=lambda: len(machines.started))
     assert [end.refusal for end in ends] == [None, "interrupted", "interrupted"]
     assert ends[0].outcome is not None and ends[0].outcome.stopped == "asked" and machines.stops == [False]
 
 
 def test_without_a_place_jobs_are_told_as_not_begun() -> None:
-    ends = ends_of([job("ann")], Machines(0, lambda _: Outcome(0)), no_place_s=60.0)
+    ends = ends_of([job("ann")], Machines(0, lambda _: AttemptOutcome(0)), no_place_s=60.0)
     assert (ends[0].refusal, ends[0].attempts) == ("no-place", 0)
 
 
 def test_a_case_with_a_problem_is_never_begun() -> None:
-    machines = Machines(1, lambda _: Outcome(0))
+    machines = Machines(1, lambda _: AttemptOutcome(0))
     ends = ends_of([job("ann", problem=ArgumentError("no")), job("bob")], machines)
     assert [end.refusal for end in ends] == ["case", None] and [one.name for one in machines.started] == ["bob"]
 
 
 def test_the_budget_of_all_cases_counts_what_they_took() -> None:
-    machines = Machines(2, lambda _: Outcome(0, seconds=30.0))
-    ends = ends_of([job(name) for name in "abcd"], machines, limits=Limits(case_time_s=65.0))
+    machines = Machines(2, lambda _: AttemptOutcome(0, seconds=30.0))
+    ends = ends_of([job(name) for name in "abcd"], machines, limits=BudgetLimits(case_time_s=65.0))
     assert [end.refusal for end in ends] == [None, None, None, "budget"]

@@ -15,7 +15,7 @@ import pytest
 from fleet_world import FleetWorld
 
 from luckyhit.fleet import carrying
-from luckyhit.fleet.attempt import Outcome, Request, read_outcome
+from luckyhit.fleet.attempt import AttemptOutcome, Request, read_outcome
 from luckyhit.fleet.settling import settle, settle_earlier
 from luckyhit.project import Project
 from waiting import eventually
@@ -23,7 +23,7 @@ from waiting import eventually
 Behave, Requests = Callable[..., Path], Callable[..., Request]
 
 
-def carried(request: Request, project: Project, **more: object) -> Future[Outcome]:
+def carried(request: Request, project: Project, **more: object) -> Future[AttemptOutcome]:
     return ThreadPoolExecutor(1).submit(carrying.carry_out, request, project, **more)  # type: ignore[arg-type]
 
 

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from luckyhit.errors import ArgumentError
-from luckyhit.fleet.attempt import Outcome
+from luckyhit.fleet.attempt import AttemptOutcome
 from luckyhit.fleet.digest.night_page import redactor_of, write_digest
 from luckyhit.fleet.digest.night_record import exit_code_of, night_of
 from luckyhit.fleet.dispatch import JobEnd
@@ -62,9 +62,21 @@ def test_a_case_that_was_not_begun_is_no_success(refusal: str, code: int) -> Non
 def ends_of(jobs: dict[str, Job]) -> list[JobEnd]:
     return [
         JobEnd(
-            jobs["ann"], Outcome(0, run="20260301-020000-0000", seconds=10.0, host="east"), None, 1, (), STARTED, 10.5
+            jobs["ann"],
+            AttemptOutcome(0, run="20260301-020000-0000", seconds=10.0, host="east"),
+            None,
+            1,
+            (),
+            STARTED,
+            10.5,
         ),
-        JobEnd(jobs["bob"], Outcome(5, reason="the switch is stuck", hint="luckyhit revert"), None, 2, ("attempt 1",)),
+        JobEnd(
+            jobs["bob"],
+            AttemptOutcome(5, reason="the switch is stuck", hint="luckyhit revert"),
+            None,
+            2,
+            ("attempt 1",),
+        ),
         JobEnd(jobs["cay"], None, "window"),
     ]
 
@@ -142,7 +154,7 @@ def test_secrets_and_paths_of_the_machine_are_scrubbed(
     target = {"url": "http://127.0.0.1:1", "headers_env": {"Authorization": "SHOP_TOKEN"}}
     fleet_world.write_case("bob", "http://127.0.0.1:1", target=target)
     reason = f"it answered tell-nobody-4711 in {Path.home()}/shop and {project.root}/data"
-    end = JobEnd(jobs["bob"], Outcome(5, reason=reason), None, 1)
+    end = JobEnd(jobs["bob"], AttemptOutcome(5, reason=reason), None, 1)
     night = night_of("f", [end], project, started=STARTED, news=[reason])
     write_digest(night, project, redactor_of(project, list(project.case_files())))
     for name in ("nightly.html", "nightly.md", "nightly.json"):

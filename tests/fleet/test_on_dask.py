@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from conftest import STAND_IN
 from luckyhit.errors import NotEnoughData, TargetError
-from luckyhit.fleet.attempt import Outcome, Request
+from luckyhit.fleet.attempt import AttemptOutcome, Request
 from luckyhit.fleet.fleet_file import FleetCase, FleetFile
 from luckyhit.fleet.night import Fleet
 from luckyhit.fleet.on_dask import cluster as cluster_module
@@ -190,7 +190,7 @@ def test_a_run_is_brought_whole_or_not_at_all(
         content = contents[name] if not cut else contents[name][:-1]
         return content[offset : offset + min(most, size)]
 
-    outcome, target = Outcome(0, run="r1", report="a.html"), project.runs / "ann" / "r1"
+    outcome, target = AttemptOutcome(0, run="r1", report="a.html"), project.runs / "ann" / "r1"
     if cut and any(contents.values()):
         with pytest.raises(NotEnoughData):
             bring(REQUEST, outcome, project, files, read)
@@ -209,9 +209,11 @@ def test_a_run_is_kept_on_shared_storage(tmp_path: Path) -> None:
     (folder / "manifest.json").write_text("{}")
     (folder / "requests" / "a.parquet").write_bytes(b"rows")
     request = Request.of({**REQUEST.document(), "results": f"file://{shared}"})
-    outcome = keep(request, Outcome(0, run="r1"), project)
+    outcome = keep(request, AttemptOutcome(0, run="r1"), project)
     assert outcome.kept.endswith("ann/r1") and (shared / "ann/r1/requests/a.parquet").read_bytes() == b"rows"
     files = [("run/manifest.json", 2, ""), ("run/requests/a.parquet", 4, ""), ("report", 1, "")]
     assert [name for name, *_ in to_bring(files, outcome)] == ["run/manifest.json", "report"]
-    failed = keep(Request.of({**REQUEST.document(), "results": "no-such-protocol://x"}), Outcome(0, run="r1"), project)
+    failed = keep(
+        Request.of({**REQUEST.document(), "results": "no-such-protocol://x"}), AttemptOutcome(0, run="r1"), project
+    )
     assert not failed.kept and failed.notes

@@ -18,7 +18,7 @@ was stopped. case: its file has a problem. no-place: no machine was left to run 
 
 
 @dataclass(frozen=True)
-class Limits:
+class BudgetLimits:
     """Seconds; None: no limit."""
 
     elapsed_s: float | None = None
@@ -35,7 +35,7 @@ class Moment:
     case_time_s: float = 0.0
 
 
-def next_job(waiting: Sequence[Job], in_use: Collection[str], moment: Moment, limits: Limits) -> Job | None:
+def next_job(waiting: Sequence[Job], in_use: Collection[str], moment: Moment, limits: BudgetLimits) -> Job | None:
     """The first job that may begin now; None where all have to wait. `in_use`: names that running jobs have to
     themselves."""
     for job in waiting:
@@ -44,7 +44,7 @@ def next_job(waiting: Sequence[Job], in_use: Collection[str], moment: Moment, li
     return None
 
 
-def refusal(job: Job, moment: Moment, limits: Limits) -> Refusal | None:
+def refusal(job: Job, moment: Moment, limits: BudgetLimits) -> Refusal | None:
     """Why the job can't begin now or later; None if it can."""
     if limits.elapsed_s is not None and moment.elapsed_s + opens_in_s(job, moment) + job.expected_s > limits.elapsed_s:
         return "budget"

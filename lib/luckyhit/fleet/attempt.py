@@ -78,7 +78,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class AttemptOutcome:
     """How an attempt ended. `exit_code`: of the run; None where it is not known. `changed`: whether anything outside of
     the run's own processes was changed, and so whether it may be tried again; None: not known. `run`: the id of its
     directory, or empty. `result`: `result.json`, or None. `report`: the name of its page. `seconds`: how long the case
@@ -124,13 +124,13 @@ def read_request(folder: Path) -> Request:
     return Request.of(_document(folder / REQUEST))
 
 
-def read_outcome(folder: Path) -> Outcome | None:
+def read_outcome(folder: Path) -> AttemptOutcome | None:
     """How the attempt in `folder` ended; None where that is not written yet. Raises RunUnreadable."""
     path = folder / OUTCOME
-    return Outcome.of(_document(path)) if path.is_file() else None
+    return AttemptOutcome.of(_document(path)) if path.is_file() else None
 
 
-def write_outcome(folder: Path, outcome: Outcome) -> None:
+def write_outcome(folder: Path, outcome: AttemptOutcome) -> None:
     write_atomically(folder / OUTCOME, json.dumps(outcome.document(), indent=1))
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from luckyhit.atomic import write_atomically
 from luckyhit.errors import ArgumentError, LuckyHitError
 from luckyhit.fleet import keeper
-from luckyhit.fleet.attempt import REQUEST, Outcome, Request
+from luckyhit.fleet.attempt import REQUEST, AttemptOutcome, Request
 from luckyhit.fleet.settling import settle
 from luckyhit.project import Project
 
@@ -30,7 +30,7 @@ _leases: dict[tuple[str, str], int] = {}
 _leases_lock = threading.Lock()
 
 
-def carry_out(request: Request, project: Project, *, wanted: Callable[[], bool] = lambda: True) -> Outcome:
+def carry_out(request: Request, project: Project, *, wanted: Callable[[], bool] = lambda: True) -> AttemptOutcome:
     """Start the attempt's run in `project`, and wait for its end. `wanted`: asked every second; once it says no, the
     run is stopped and rolls back.
 
@@ -43,14 +43,18 @@ def carry_out(request: Request, project: Project, *, wanted: Callable[[], bool] 
         folder = request.folder(project.runs)
         if not _begun(request, project, folder):
             outcome = settle(folder, within_s=request.grace_s + _SETTLED_WITHIN_S)
-            return outcome or Outcome(None, stopped="not-reported", host=socket.gethostname())
+            return outcome or AttemptOutcome(None, stopped="not-reported", host=socket.gethostname())
         _keep(request, folder, wanted)
         outcome = settle(folder, within_s=_SETTLED_WITHIN_S)
     except LuckyHitError as error:
-        return Outcome(error.exit_code, reason=error.message, hint=error.hint, changed=False, host=socket.gethostname())
+        return AttemptOutcome(
+            error.exit_code, reason=error.message, hint=error.hint, changed=False, host=socket.gethostname()
+        )
     except OSError as error:
-        return Outcome(4, reason=f"the attempt could not be begun: {error}", changed=False, host=socket.gethostname())
-    outcome = outcome or Outcome(None, stopped="not-reported", host=socket.gethostname())
+        return AttemptOutcome(
+            4, reason=f"the attempt could not be begun: {error}", changed=False, host=socket.gethostname()
+        )
+    outcome = outcome or AttemptOutcome(None, stopped="not-reported", host=socket.gethostname())
     return replace(outcome, overhead_s=max(0.0, time.monotonic() - began - outcome.seconds))
 
 

@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from luckyhit.fleet import admission
-from luckyhit.fleet.admission import Limits, Moment, Refusal
-from luckyhit.fleet.attempt import Outcome, Request
+from luckyhit.fleet.admission import BudgetLimits, Moment, Refusal
+from luckyhit.fleet.attempt import AttemptOutcome, Request
 from luckyhit.fleet.job import Job
 from luckyhit.fleet.places import Ended, Place, Places
 
@@ -29,7 +29,7 @@ class JobEnd:
     start to its results."""
 
     job: Job
-    outcome: Outcome | None
+    outcome: AttemptOutcome | None
     refusal: Refusal | None = None
     attempts: int = 0
     lost: tuple[str, ...] = ()
@@ -50,7 +50,7 @@ class Running:
 
 
 @dataclass(frozen=True)
-class Standing:
+class FleetStanding:
     """All jobs at one moment, for a display."""
 
     waiting: tuple[Job, ...]
@@ -67,10 +67,10 @@ class Dispatcher:
     jobs: Sequence[Job]
     places: Places
     make_request: Callable[[Job, int], Request]
-    limits: Limits = field(default_factory=Limits)
+    limits: BudgetLimits = field(default_factory=BudgetLimits)
     attempts: int = 3
     interrupted: Callable[[], int] = lambda: 0
-    show: Callable[[Standing], None] = lambda standing: None
+    show: Callable[[FleetStanding], None] = lambda standing: None
     now: Callable[[], dt.datetime] = lambda: dt.datetime.now().astimezone()
     clock_s: Callable[[], float] = time.monotonic
     tick_s: float = TICK_S
@@ -101,8 +101,8 @@ class Dispatcher:
         return [self._ends[job.name] for job in self.jobs]
 
     @property
-    def standing(self) -> Standing:
-        return Standing(
+    def standing(self) -> FleetStanding:
+        return FleetStanding(
             tuple(self._waiting), tuple(self._running.values()), tuple(self._ends.values()), self._stops > 0
         )
 

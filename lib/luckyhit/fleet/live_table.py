@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from luckyhit.fleet.dispatch import JobEnd, Running, Standing
+from luckyhit.fleet.dispatch import FleetStanding, JobEnd, Running
 from luckyhit.scrub.characters import visible
 from luckyhit.workflow.unattended.console import plain
 
@@ -22,7 +22,7 @@ _EVERY_S = 0.25
 
 
 @contextmanager
-def shown(*, quiet: bool = False) -> Iterator[tuple[Callable[[Standing], None], Callable[[str], None]]]:
+def shown(*, quiet: bool = False) -> Iterator[tuple[Callable[[FleetStanding], None], Callable[[str], None]]]:
     """Show a fleet until the context ends. Yields (what is called with each standing, what prints one line)."""
     if quiet:
         yield lambda standing: None, lambda line: None
@@ -35,7 +35,7 @@ def shown(*, quiet: bool = False) -> Iterator[tuple[Callable[[Standing], None], 
     with Live(console=console, auto_refresh=False, transient=False) as live:
         shown_at = 0.0
 
-        def show(standing: Standing) -> None:
+        def show(standing: FleetStanding) -> None:
             nonlocal shown_at
             last = not standing.waiting and not standing.running
             if last or time.monotonic() - shown_at >= _EVERY_S:
@@ -45,7 +45,7 @@ def shown(*, quiet: bool = False) -> Iterator[tuple[Callable[[Standing], None], 
         yield show, lambda line: live.console.print(line, markup=False, highlight=False)
 
 
-def table_of(standing: Standing) -> Table:
+def table_of(standing: FleetStanding) -> Table:
     """Running cases, ended ones, and the first that wait."""
     counts = f"{len(standing.ends)} ended, {len(standing.running)} running, {len(standing.waiting)} waiting"
     table = Table(title=f"{counts}{'; stopping and rolling back' if standing.stopping else ''}", title_justify="left")
@@ -81,7 +81,7 @@ class _Lines:
         self._begun: set[str] = set()
         self._ended: set[str] = set()
 
-    def show(self, standing: Standing) -> None:
+    def show(self, standing: FleetStanding) -> None:
         for running in standing.running:
             if running.request.id not in self._begun:
                 self._begun.add(running.request.id)

@@ -7,7 +7,7 @@ import socket
 import threading
 
 from luckyhit.fleet import carrying
-from luckyhit.fleet.attempt import Outcome, Request
+from luckyhit.fleet.attempt import AttemptOutcome, Request
 from luckyhit.fleet.places import Ended, Place
 from luckyhit.project import Project
 
@@ -36,7 +36,7 @@ class LocalPlaces:
         try:
             outcome = carrying.carry_out(request, self._project)
         except Exception as error:  # a defect in one attempt must not leave the fleet waiting for it
-            outcome = Outcome(1, reason=f"{type(error).__name__}: {error}")
+            outcome = AttemptOutcome(1, reason=f"{type(error).__name__}: {error}")
         with self._lock:
             self._free.append(place)
         self._ended.put(Ended(request, outcome))

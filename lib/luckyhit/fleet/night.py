@@ -14,11 +14,11 @@ from pathlib import Path
 
 from luckyhit.atomic import write_atomically
 from luckyhit.errors import ArgumentError, LuckyHitError
-from luckyhit.fleet.admission import Limits
+from luckyhit.fleet.admission import BudgetLimits
 from luckyhit.fleet.attempt import FOLDER, Request
 from luckyhit.fleet.digest.night_page import markdown, redactor_of, write_digest
 from luckyhit.fleet.digest.night_record import night_of
-from luckyhit.fleet.dispatch import Dispatcher, Standing
+from luckyhit.fleet.dispatch import Dispatcher, FleetStanding
 from luckyhit.fleet.fleet_file import FLEET_FILE, FleetCase, FleetFile, load_fleet_file
 from luckyhit.fleet.job import Job, jobs_of
 from luckyhit.fleet.live_table import shown
@@ -75,7 +75,7 @@ class Fleet:
             if isinstance(places, DaskPlaces) and places.cluster.dashboard:
                 say(f"Dask's dashboard: {places.cluster.dashboard}")
 
-            def show_all(standing: Standing) -> None:
+            def show_all(standing: FleetStanding) -> None:
                 for text in places.news():
                     news.append(text)
                     say(text)
@@ -97,14 +97,14 @@ class Fleet:
         return self._written(night)
 
     def _dispatcher(
-        self, jobs: Sequence[Job], places: Places, interruptions: Interruptions, show: Callable[[Standing], None]
+        self, jobs: Sequence[Job], places: Places, interruptions: Interruptions, show: Callable[[FleetStanding], None]
     ) -> Dispatcher:
         budget = self.file.budget
         return Dispatcher(
             jobs,
             places,
             self._request,
-            limits=Limits(budget.elapsed, budget.case_time),
+            limits=BudgetLimits(budget.elapsed, budget.case_time),
             attempts=self.file.attempts,
             interrupted=lambda: interruptions.count,
             show=show,

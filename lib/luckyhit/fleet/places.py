@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from luckyhit.fleet.attempt import Outcome, Request
+from luckyhit.fleet.attempt import AttemptOutcome, Request
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Ended:
     """An attempt that ended. Of each attempt this is told once, whatever happened to its machine."""
 
     request: Request
-    outcome: Outcome
+    outcome: AttemptOutcome
 
 
 class Places(Protocol):

@@ -29,7 +29,7 @@ from luckyhit.fleet.attempt import (
     OUTCOME,
     REQUEST,
     STOPS,
-    Outcome,
+    AttemptOutcome,
     Stop,
     read_outcome,
     read_request,
@@ -53,7 +53,7 @@ def settle(
     held: bool = False,
     seconds: float = 0.0,
     sleep: Callable[[float], None] = time.sleep,
-) -> Outcome | None:
+) -> AttemptOutcome | None:
     """How the attempt in `folder` ended. Where nothing of it lives any more and no outcome is written, its run is
     rolled back from its journal, and the outcome is written.
 
@@ -123,7 +123,7 @@ def run_of(folder: Path, name: str) -> CaseRun | None:
     return None
 
 
-def _classified(folder: Path, outcome: Outcome) -> Outcome:
+def _classified(folder: Path, outcome: AttemptOutcome) -> AttemptOutcome:
     """With whether anything was changed, where the keeper could not tell."""
     if outcome.changed is not None or outcome.stopped is None:
         return outcome
@@ -148,13 +148,15 @@ def _changed(run: CaseRun | None) -> bool | None:
     return any(step.inverse and step.inverse.get("kind") not in GONE_WITH_PROCESSES for step in steps)
 
 
-def _rolled_back(folder: Path, name: str, stopped: Stop, sleep: Callable[[float], None]) -> Outcome:
+def _rolled_back(folder: Path, name: str, stopped: Stop, sleep: Callable[[float], None]) -> AttemptOutcome:
     run = run_of(folder, name)
     exit_code = NotEnoughData.exit_code if stopped == "time-limit" else INTERRUPTED
     if run is None:
-        return Outcome(exit_code, reason="it was ended before it had begun a run", stopped=stopped, changed=False)
+        return AttemptOutcome(
+            exit_code, reason="it was ended before it had begun a run", stopped=stopped, changed=False
+        )
     changed = _changed(run)
-    outcome = Outcome(exit_code, run=run.id, stopped=stopped, changed=changed)
+    outcome = AttemptOutcome(exit_code, run=run.id, stopped=stopped, changed=changed)
     try:
         rollback = _reverted(run, sleep)
         outcome = replace(outcome, reason=f"it was ended from outside. {rollback.detail}")

@@ -60,8 +60,10 @@ class LevelShift(FileRecord):
 
 class NightCase(FileRecord):
     """One case of the night. `refusal`: why it was not begun. `attempts`: how often it was begun; `lost`: what became
-    of the attempts before the last. `before`: the verdict of the run before, where it was another one. `metrics`: how
-    many were compared with earlier baselines; `by_chance`: how many of these would lie outside without any change."""
+    of the attempts before the last. `observed`: only its baseline
+    was measured, which no verdict is about. `before`: the verdict of the run before, where it was another one.
+    `metrics`: how many were compared with earlier baselines; `by_chance`: how many of these would lie outside without
+    any change."""
 
     case: str
     state: CaseState
@@ -71,6 +73,7 @@ class NightCase(FileRecord):
     host: str = ""
     report: str = ""
     verdict: Verdict | None = None
+    observed: bool = False
     before: Verdict | None = None
     reason: str = ""
     hint: str = ""

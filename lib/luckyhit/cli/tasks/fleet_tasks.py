@@ -87,7 +87,7 @@ def print_digest(night: Night) -> None:
     for case in night.cases:
         if group_of(case) == "quiet":
             continue
-        print(f"  {case.case}: {case.verdict or night_words.STATES[case.state]}")
+        print(f"  {case.case}: {night_words.label(case) or night_words.STATES[case.state]}")
         if alarms := night_words.alarms_text(case, night):
             print(f"    alarm: {alarms}")
         if case.before is not None:

@@ -23,7 +23,7 @@ MOST_NIGHTS = 10
 
 
 @dataclass(frozen=True)
-class Comparison:
+class NightComparison:
     """`earlier`: comparable baselines; `metrics`: how many could be compared; `by_chance`: how many of them would lie
     outside without any change."""
 
@@ -33,21 +33,21 @@ class Comparison:
     outside: tuple[Departure, ...] = ()
 
 
-def compared(run: CaseRun, result: Result) -> Comparison:
+def compared(run: CaseRun, result: Result) -> NightComparison:
     """This night's baseline beside those of earlier runs of its case in the same folder. Nothing is compared of a run
     that measured a change, that failed, or is INVALID."""
     try:
         manifest = run.manifest
         alone = bool(manifest.stage("baseline")) and not manifest.stage("change")
         if not alone or result.verdict == "INVALID" or manifest.failure:
-            return Comparison()
+            return NightComparison()
         values = {name: metric.before for name, metric in result.metrics.items() if metric.before is not None}
         return departures(values, list(comparable_baselines(run, Counter())))
     except (LuckyHitError, OSError):
-        return Comparison()
+        return NightComparison()
 
 
-def departures(values: Mapping[GoalName, float], earlier: Sequence[Mapping[GoalName, float]]) -> Comparison:
+def departures(values: Mapping[GoalName, float], earlier: Sequence[Mapping[GoalName, float]]) -> NightComparison:
     """Of each metric in `values`, beside the same of `earlier` baselines, newest first."""
     outside, count, by_chance = [], 0, 0.0
     for name in METRICS:
@@ -76,7 +76,7 @@ def departures(values: Mapping[GoalName, float], earlier: Sequence[Mapping[GoalN
                 chance=min(1.0, 2 / comb(len(series), nights)),
             )
         )
-    return Comparison(len(earlier), count, by_chance, tuple(outside))
+    return NightComparison(len(earlier), count, by_chance, tuple(outside))
 
 
 def nights_beyond(series: Sequence[float]) -> int:

@@ -92,7 +92,7 @@ def markdown(night: Night) -> str:
 def _lines(case: NightCase, night: Night) -> list[str]:
     page = f" ([report]({quote(case.report)}))" if case.report else ""
     alarms = words.alarms_text(case, night)
-    head = f"- **{_inline(case.case)}**: {case.verdict or words.STATES[case.state]}{page}"
+    head = f"- **{_inline(case.case)}**: {words.label(case) or words.STATES[case.state]}{page}"
     head += f" · alarm: {alarms}" if alarms else ""
     lines = [head]
     if case.before is not None:

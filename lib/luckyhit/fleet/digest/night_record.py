@@ -9,7 +9,7 @@ from pathlib import Path
 
 from luckyhit.case_run import CaseRun
 from luckyhit.errors import CaseError, LuckyHitError
-from luckyhit.fleet.digest.departures import Comparison, compared
+from luckyhit.fleet.digest.departures import NightComparison, compared
 from luckyhit.fleet.digest.level_shifts import level_shifts, points_of
 from luckyhit.fleet.dispatch import JobEnd
 from luckyhit.project import Project
@@ -99,7 +99,7 @@ def _case(end: JobEnd, project: Project, history: Sequence[Run]) -> NightCase:
     # A result of a run that ended early does not count beside others.
     whole = outcome.exit_code in (0, 1)
     run = CaseRun(path) if whole and result is not None and outcome.run and (path / "manifest.json").is_file() else None
-    comparison = compared(run, result) if run is not None and result is not None else Comparison()
+    comparison = compared(run, result) if run is not None and result is not None else NightComparison()
     earlier = [one for one in history if one.id <= outcome.run] if run is not None else []
     case = NightCase(
         case=job.name,
@@ -109,6 +109,7 @@ def _case(end: JobEnd, project: Project, history: Sequence[Run]) -> NightCase:
         host=outcome.host,
         report=outcome.report if outcome.report and (project.reports / Path(outcome.report).name).is_file() else "",
         verdict=result.verdict if result is not None else None,
+        observed=result is not None and result.earlier is not None,
         before=_other_before(earlier, result) if whole else None,
         reason=outcome.reason or (result.reason if result is not None else ""),
         hint=outcome.hint,
@@ -128,6 +129,8 @@ def _case(end: JobEnd, project: Project, history: Sequence[Run]) -> NightCase:
 
 def _alarms(case: NightCase, *, whole: bool) -> list[Alarm]:
     alarms: list[Alarm] = [alarm] if (alarm := _OF_A_VERDICT.get(case.verdict or "")) else []
+    if case.observed and case.verdict == "INCONCLUSIVE":  # as every baseline is
+        alarms = []
     alarms += ["outside"] if case.outside else []
     alarms += ["lasting"] if any(departure.nights > 1 for departure in case.outside) else []
     alarms += ["shifted"] if any(shift.new for shift in case.shifts) else []

@@ -40,6 +40,11 @@ ALARM_WORDS: Mapping[Alarm, str] = {
 }
 
 
+def label(case: NightCase) -> str:
+    """The word in front of a case: its verdict, OBSERVED where only its baseline was measured, or nothing."""
+    return "OBSERVED" if case.observed and case.verdict == "INCONCLUSIVE" else case.verdict or ""
+
+
 def headline(night: Night) -> str:
     """One sentence about the whole night."""
     counts = Counter(case.state for case in night.cases)

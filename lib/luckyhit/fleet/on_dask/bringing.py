@@ -16,7 +16,7 @@ from typing import Any
 
 from luckyhit.atomic import replacing
 from luckyhit.errors import NotEnoughData
-from luckyhit.fleet.attempt import FOLDER, Outcome, Request
+from luckyhit.fleet.attempt import FOLDER, AttemptOutcome, Request
 from luckyhit.project import Project
 
 RUN, REPORT = "run", "report"
@@ -29,7 +29,7 @@ Files = Sequence[tuple[str, int, str]]
 
 
 def bring(
-    request: Request, outcome: Outcome, project: Project, files: Files, read: Callable[[str, int, int], bytes]
+    request: Request, outcome: AttemptOutcome, project: Project, files: Files, read: Callable[[str, int, int], bytes]
 ) -> None:
     """Put a run directory together from pieces, and its report beside the others. `read`: (name, offset, bytes) -> a
     piece. Nothing is done where the directory is here already. Raises NotEnoughData where a file changed on its way;
@@ -71,7 +71,7 @@ def _bring_file(path: Path, name: str, size: int, digest: str, read: Callable[[s
         )
 
 
-def keep(request: Request, outcome: Outcome, project: Project) -> Outcome:
+def keep(request: Request, outcome: AttemptOutcome, project: Project) -> AttemptOutcome:
     """Copy the run's directory and its report to `request.results`, on the machine that has them. Where that fails the
     outcome says so, and the directory stays where it is."""
     if not request.results or not outcome.run or outcome.kept:
@@ -100,7 +100,7 @@ def _put(filesystem: Any, path: Path, target: str) -> None:
     filesystem.put_file(str(path), target)
 
 
-def to_bring(files: Files, outcome: Outcome) -> Files:
+def to_bring(files: Files, outcome: AttemptOutcome) -> Files:
     """All files of a run; of one that is kept elsewhere, its records and its report."""
     if not outcome.kept:
         return files

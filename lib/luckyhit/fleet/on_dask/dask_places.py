@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from luckyhit.errors import LuckyHitError
-from luckyhit.fleet.attempt import INTERRUPTED, NOT_CONFIRMED, REQUEST, Outcome, Request
+from luckyhit.fleet.attempt import INTERRUPTED, NOT_CONFIRMED, REQUEST, AttemptOutcome, Request
 from luckyhit.fleet.on_dask import worker_side
 from luckyhit.fleet.on_dask.bringing import bring, to_bring
 from luckyhit.fleet.on_dask.cluster import CALL_S, LOOK_S, RESOURCE, SETTLE_S, Cluster, Worker
@@ -138,7 +138,7 @@ class DaskPlaces:
             self._lose(attempt)
             return
         try:
-            outcome = Outcome.of(future.result(timeout=CALL_S))
+            outcome = AttemptOutcome.of(future.result(timeout=CALL_S))
         except Exception:  # the worker went between its end and its answer
             self._lose(attempt)
             return
@@ -168,27 +168,27 @@ class DaskPlaces:
                     break
                 words = (request.document(), LOOK_S)
                 document = self.cluster.call(worker.address, worker_side.settle_here, *words, within_s=SETTLE_S)
-                outcome = Outcome.of(document) if document else None
+                outcome = AttemptOutcome.of(document) if document else None
             if outcome is not None:
                 self._take(attempt, outcome, "settling")
                 return
             closed.wait(LOOK_S)
         self._take(attempt, _given_up(attempt), "settling")
 
-    def _settled_here(self, request: Request) -> Outcome | None:
+    def _settled_here(self, request: Request) -> AttemptOutcome | None:
         folder = request.folder(self._project.runs)
         with contextlib.suppress(LuckyHitError):
             return settle(folder) if (folder / REQUEST).is_file() else None
         return None
 
-    def _take(self, attempt: _Attempt, outcome: Outcome, state: str) -> None:
+    def _take(self, attempt: _Attempt, outcome: AttemptOutcome, state: str) -> None:
         with self._lock:
             if attempt.state != state:
                 return
             attempt.state = "bringing"
         self._bringing.submit(self._bring, attempt, outcome)
 
-    def _bring(self, attempt: _Attempt, outcome: Outcome) -> None:
+    def _bring(self, attempt: _Attempt, outcome: AttemptOutcome) -> None:
         try:
             if outcome.run and not self._is_here(attempt.request, outcome):
                 outcome = self._brought(attempt, outcome)
@@ -198,10 +198,10 @@ class DaskPlaces:
                 attempt.future = None
             self._ended.put(Ended(attempt.request, outcome))
 
-    def _is_here(self, request: Request, outcome: Outcome) -> bool:
+    def _is_here(self, request: Request, outcome: AttemptOutcome) -> bool:
         return (self._project.runs / request.name / outcome.run / "manifest.json").is_file()
 
-    def _brought(self, attempt: _Attempt, outcome: Outcome) -> Outcome:
+    def _brought(self, attempt: _Attempt, outcome: AttemptOutcome) -> AttemptOutcome:
         """With its run directory here; where it can't be brought, with a note that says where it is."""
         request, host = attempt.request, outcome.host or attempt.place.host
         problem = "no worker on that machine is left"
@@ -229,13 +229,13 @@ def _places_of(worker: Worker) -> list[Place]:
     return [Place(f"{worker.address}#{number}", worker.host) for number in range(worker.places)]
 
 
-def _given_up(attempt: _Attempt) -> Outcome:
+def _given_up(attempt: _Attempt) -> AttemptOutcome:
     """Nobody that can be asked knows how the attempt ended."""
     request, host = attempt.request, attempt.place.host
     if not request.outlives:  # a change in processes of its own is gone with its machine
         reason = f"{host} is gone, and with it the service that the case had started"
-        return Outcome(INTERRUPTED, reason=reason, stopped="not-reported", changed=False, host=host)
-    return Outcome(
+        return AttemptOutcome(INTERRUPTED, reason=reason, stopped="not-reported", changed=False, host=host)
+    return AttemptOutcome(
         NOT_CONFIRMED,
         reason=f"{host} is gone; whether {request.name} was rolled back there is not known",
         hint=f"When {host} is back: a fleet with a worker there rolls back first, and so does `luckyhit revert "

@@ -10,7 +10,7 @@ from typing import Any
 
 from luckyhit.errors import ArgumentError, LuckyHitError
 from luckyhit.fleet import carrying
-from luckyhit.fleet.attempt import Outcome, Request
+from luckyhit.fleet.attempt import AttemptOutcome, Request
 from luckyhit.fleet.on_dask.bringing import REPORT, RUN, keep
 from luckyhit.fleet.settling import settle, settle_earlier
 from luckyhit.project import Project
@@ -35,7 +35,7 @@ def carry_out(document: Mapping[str, Any]) -> dict[str, Any]:
     try:
         project = _project()
     except LuckyHitError as error:
-        return Outcome(error.exit_code, reason=error.message, hint=error.hint, changed=False).document()
+        return AttemptOutcome(error.exit_code, reason=error.message, hint=error.hint, changed=False).document()
     outcome = carrying.carry_out(request, project, wanted=wanted)
     return keep(request, outcome, _folders(request, project)).document()
 
