@@ -16,7 +16,7 @@ from fleet_world import FleetWorld
 
 from luckyhit.fleet import carrying
 from luckyhit.fleet.attempt import AttemptOutcome, Request, read_outcome
-from luckyhit.fleet.settling import settle, settle_earlier
+from luckyhit.fleet.settling import never_begun, settle, settle_earlier
 from luckyhit.project import Project
 from waiting import eventually
 
@@ -197,6 +197,15 @@ def test_what_an_earlier_fleet_left_is_settled(
     (sentence,) = settle_earlier(project.runs, but="another")
     assert request.id in sentence and read_outcome(folder) is not None
     assert settle_earlier(project.runs, but="another") == []
+
+
+def test_an_attempt_that_was_never_begun_never_will_be(project: Project, behave: Behave, request_of: Requests) -> None:
+    behave("ann", exit=0)
+    request = request_of("ann")
+    outcome = never_begun(request, request.folder(project.runs))
+    assert outcome is not None and outcome.may_repeat and never_begun(request, request.folder(project.runs)) is None
+    late = carrying.carry_out(request, project)
+    assert (late.exit_code, late.stopped, late.run) == (130, "not-reported", "")
 
 
 def test_an_attempt_of_another_machine_is_only_read(project: Project, behave: Behave, request_of: Requests) -> None:

@@ -6,6 +6,8 @@ import hashlib
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +21,7 @@ from hypothesis import strategies as st
 
 from conftest import STAND_IN
 from luckyhit.errors import NotEnoughData, TargetError
-from luckyhit.fleet.attempt import AttemptOutcome, Request
+from luckyhit.fleet.attempt import AttemptOutcome, Request, read_outcome
 from luckyhit.fleet.fleet_file import FleetCase, FleetFile
 from luckyhit.fleet.night import Fleet
 from luckyhit.fleet.on_dask import cluster as cluster_module
@@ -134,6 +136,31 @@ def test_an_interruption_rolls_back_everywhere(
     cases = by_case(night)
     assert night.exit_code == 130 and fleet_world.left_changed == []
     assert [cases[name].state for name in ("ann", "bob", "cay")] == ["interrupted", "interrupted", "not-begun"]
+
+
+FLEET = """
+import sys
+from pathlib import Path
+from luckyhit.fleet.fleet_file import FleetCase, FleetFile
+from luckyhit.fleet.night import Fleet
+from luckyhit.project import Project
+file = FleetFile(cases=[FleetCase(case="ann", environment="staging")])
+Fleet(Project.at(Path.cwd()), file, dask=sys.argv[1], luckyhit=tuple(sys.argv[2:])).run()
+"""
+
+
+@pytest.mark.slow
+def test_the_fleet_itself_is_killed(
+    fleet_world: FleetWorld, project: Project, cluster: Cluster, behave: Behave
+) -> None:
+    go = behave("ann", waits=True, change=True)
+    words = [sys.executable, "-c", FLEET, cluster.address, *STAND_IN]
+    with subprocess.Popen(words, cwd=project.root) as fleet:
+        begun(go)
+        fleet.kill()
+    (folder,) = project.runs.glob(".fleet/*/*")
+    outcome = eventually(lambda: read_outcome(folder), within_s=120)
+    assert outcome.exit_code == 130 and fleet_world.left_changed == []
 
 
 @pytest.mark.slow

@@ -38,24 +38,22 @@ def carry_out(request: Request, project: Project, *, wanted: Callable[[], bool] 
     engine asks for it. Never raises a LuckyHitError: that is an outcome too.
     """
     began = time.monotonic()
+    outcome: AttemptOutcome | None = None
     try:
         project = project.with_folders(runs_dir=request.runs_dir, reports_dir=request.reports_dir)
         folder = request.folder(project.runs)
-        if not _begun(request, project, folder):
+        if _begun(request, project, folder):
+            _keep(request, folder, wanted)
+            outcome = settle(folder, within_s=_SETTLED_WITHIN_S)
+        else:
             outcome = settle(folder, within_s=request.grace_s + _SETTLED_WITHIN_S)
-            return outcome or AttemptOutcome(None, stopped="not-reported", host=socket.gethostname())
-        _keep(request, folder, wanted)
-        outcome = settle(folder, within_s=_SETTLED_WITHIN_S)
     except LuckyHitError as error:
-        return AttemptOutcome(
-            error.exit_code, reason=error.message, hint=error.hint, changed=False, host=socket.gethostname()
-        )
+        outcome = AttemptOutcome(error.exit_code, reason=error.message, hint=error.hint, changed=False)
     except OSError as error:
-        return AttemptOutcome(
-            4, reason=f"the attempt could not be begun: {error}", changed=False, host=socket.gethostname()
-        )
-    outcome = outcome or AttemptOutcome(None, stopped="not-reported", host=socket.gethostname())
-    return replace(outcome, overhead_s=max(0.0, time.monotonic() - began - outcome.seconds))
+        outcome = AttemptOutcome(4, reason=f"the attempt could not be begun: {error}", changed=False)
+    outcome = outcome or AttemptOutcome(None, stopped="not-reported")
+    took_s = time.monotonic() - began
+    return replace(outcome, host=socket.gethostname(), overhead_s=max(0.0, took_s - outcome.seconds))
 
 
 def _begun(request: Request, project: Project, folder: Path) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import fcntl
+import json
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from luckyhit.atomic import write_atomically
 from luckyhit.case_run import CaseRun
 from luckyhit.change import revert_run
 from luckyhit.change.journal import Journal
@@ -30,6 +32,7 @@ from luckyhit.fleet.attempt import (
     REQUEST,
     STOPS,
     AttemptOutcome,
+    Request,
     Stop,
     read_outcome,
     read_request,
@@ -81,6 +84,21 @@ def settle(
         if time.monotonic() >= deadline:
             return None
         sleep(POLL_S)
+
+
+def never_begun(request: Request, folder: Path) -> AttemptOutcome | None:
+    """Take the place of an attempt whose folder is not here, on the machine that was to carry it out: it was not begun,
+    and never will be, since whoever comes late finds the folder. None where somebody else was faster."""
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        return None
+    host = socket.gethostname()
+    write_atomically(folder / REQUEST, json.dumps(replace(request, host=host).document(), indent=1))
+    reason = "its machine was lost before it had begun"
+    outcome = AttemptOutcome(INTERRUPTED, reason=reason, stopped="not-reported", changed=False, host=host)
+    write_outcome(folder, outcome)
+    return outcome
 
 
 def settle_earlier(runs_dir: Path, *, but: str = "") -> list[str]:
@@ -152,9 +170,8 @@ def _rolled_back(folder: Path, name: str, stopped: Stop, sleep: Callable[[float]
     run = run_of(folder, name)
     exit_code = NotEnoughData.exit_code if stopped == "time-limit" else INTERRUPTED
     if run is None:
-        return AttemptOutcome(
-            exit_code, reason="it was ended before it had begun a run", stopped=stopped, changed=False
-        )
+        reason = "it was ended before it had begun a run"
+        return AttemptOutcome(exit_code, reason=reason, stopped=stopped, changed=False)
     changed = _changed(run)
     outcome = AttemptOutcome(exit_code, run=run.id, stopped=stopped, changed=changed)
     try:

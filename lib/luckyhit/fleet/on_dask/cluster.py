@@ -34,11 +34,12 @@ SETTLE_S = 300.0
 
 @dataclass
 class Worker:
-    """`places`: how many cases it takes at a time. `why_not`: why it gets none."""
+    """`places`: how many cases it takes at a time. `root`: of its project. `why_not`: why it gets none."""
 
     address: str
     host: str
     places: int
+    root: str = ""
     why_not: str = ""
 
 
@@ -157,7 +158,7 @@ class Cluster:
             facts = self._facts_of(address)
             if facts is None:
                 return None
-            worker.host = str(facts["host"])
+            worker.host, worker.root = str(facts["host"]), str(facts["project"])
             if differing := differences(self._own, facts):
                 worker.why_not = f"its versions differ: {'; '.join(differing)}"
             if not facts["project"]:

@@ -40,6 +40,7 @@ class _Attempt:
     request: Request
     place: Place
     worker: str
+    root: str
     began_s: float
     future: Any = None
     state: Literal["running", "settling", "bringing", "told"] = "running"
@@ -70,7 +71,9 @@ class DaskPlaces:
         return [place for place in places if place.id not in taken]
 
     def start(self, place: Place, request: Request) -> None:
-        attempt = _Attempt(request, place, place.id.rpartition("#")[0], time.monotonic())
+        address = place.id.rpartition("#")[0]
+        root = next((worker.root for worker in self.cluster.accepted if worker.address == address), "")
+        attempt = _Attempt(request, place, address, root, time.monotonic())
         with self._lock:
             self._attempts[request.id] = attempt
         try:
@@ -166,7 +169,7 @@ class DaskPlaces:
             for worker in sorted(self.cluster.accepted, key=lambda worker: worker.host != attempt.place.host):
                 if outcome is not None:
                     break
-                words = (request.document(), LOOK_S)
+                words = (request.document(), attempt.place.host, attempt.root, LOOK_S)
                 document = self.cluster.call(worker.address, worker_side.settle_here, *words, within_s=SETTLE_S)
                 outcome = AttemptOutcome.of(document) if document else None
             if outcome is not None:

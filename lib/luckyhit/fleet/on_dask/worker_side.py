@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from luckyhit.errors import ArgumentError, LuckyHitError
 from luckyhit.fleet import carrying
 from luckyhit.fleet.attempt import AttemptOutcome, Request
 from luckyhit.fleet.on_dask.bringing import REPORT, RUN, keep
-from luckyhit.fleet.settling import settle, settle_earlier
+from luckyhit.fleet.settling import never_begun, settle, settle_earlier
 from luckyhit.project import Project
 
 RUNNING = ("executing", "long-running", "ready", "waiting")
@@ -40,17 +41,22 @@ def carry_out(document: Mapping[str, Any]) -> dict[str, Any]:
     return keep(request, outcome, _folders(request, project)).document()
 
 
-async def settle_here(document: Mapping[str, Any], within_s: float) -> dict[str, Any] | None:
-    """How an attempt ended that this machine knows of; None if it does not, or if it still lives. Off the event loop: a
-    rollback may take a while."""
+async def settle_here(document: Mapping[str, Any], host: str, root: str, within_s: float) -> dict[str, Any] | None:
+    """How an attempt ended that this machine knows of; None if it does not, or if it still lives. `host`, `root`: the
+    machine and the project that were to carry it out: there, one that is not known was never begun. Off the event loop:
+    a rollback may take a while."""
     request = Request.of(document)
 
     def look() -> dict[str, Any] | None:
         try:
             project = _folders(request, _project())
             folder = request.folder(project.runs)
-            outcome = settle(folder, within_s=within_s) if folder.is_dir() else None
-        except LuckyHitError:
+            outcome = None
+            if folder.is_dir():
+                outcome = settle(folder, within_s=within_s)
+            elif (host, root) == (socket.gethostname(), str(project.root)):
+                outcome = never_begun(request, folder)
+        except (LuckyHitError, OSError):
             return None
         return keep(request, outcome, project).document() if outcome is not None else None
 
