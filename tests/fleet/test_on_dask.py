@@ -115,6 +115,7 @@ def test_the_scheduler_is_killed_and_started_again(
         begun(go)
         cluster.kill_scheduler()
         cluster.start_scheduler()
+        cluster.start_worker()  # the other one ends with its scheduler
 
     cases = by_case(night_of(project, cluster, "ann", "bob", meanwhile=kill))
     assert cases["ann"].state == "lost" and cases["bob"].state == "finished" and fleet_world.left_changed == []

@@ -30,6 +30,7 @@ SILENT_S = 20.0
 """A scheduler that has not answered for so long is gone; the client itself tries to reach it meanwhile."""
 CALL_S = 30.0
 SETTLE_S = 300.0
+WARM_UP_S = 10.0
 
 
 @dataclass
@@ -78,7 +79,9 @@ class Cluster:
 
     @property
     def accepted(self) -> list[Worker]:
-        """The workers that take cases."""
+        """The workers that take cases; none while the scheduler is not reached."""
+        if self.client.status != "running":
+            return []
         with self._lock:
             return [worker for worker in self._workers.values() if not worker.why_not]
 
@@ -170,6 +173,9 @@ class Cluster:
         runs_dir = str(self.project.runs) if self.project.runs != own.runs else ""
         words = (self.fleet, runs_dir)
         self.settled += self.call(address, worker_side.settle_earlier_here, *words, within_s=SETTLE_S) or []
+        # The first task of a worker, and of a client, imports much: not while a case waits for it.
+        with contextlib.suppress(Exception):  # it is busy, or gone
+            self.client.submit(worker_side.warm_up, workers=[address], pure=False).result(timeout=WARM_UP_S)
         self.news.put(f"worker {address} on {worker.host} takes {worker.places} at a time")
         return worker
 

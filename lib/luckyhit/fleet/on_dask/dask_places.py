@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +25,7 @@ from luckyhit.fleet.on_dask import worker_side
 from luckyhit.fleet.on_dask.bringing import bring, to_bring
 from luckyhit.fleet.on_dask.cluster import CALL_S, LOOK_S, RESOURCE, SETTLE_S, Cluster, Worker
 from luckyhit.fleet.places import Ended, Place
-from luckyhit.fleet.settling import settle
+from luckyhit.fleet.settling import never_begun, settle
 from luckyhit.project import Project
 
 LOST_WITHIN_S = 90.0
@@ -165,7 +166,7 @@ class DaskPlaces:
         request, closed = attempt.request, self.cluster.closed
         deadline = time.monotonic() + request.grace_s + self._lost_within_s
         while time.monotonic() < deadline and not closed.is_set():
-            outcome = self._settled_here(request)
+            outcome = self._settled_here(attempt)
             for worker in sorted(self.cluster.accepted, key=lambda worker: worker.host != attempt.place.host):
                 if outcome is not None:
                     break
@@ -178,10 +179,16 @@ class DaskPlaces:
             closed.wait(LOOK_S)
         self._take(attempt, _given_up(attempt), "settling")
 
-    def _settled_here(self, request: Request) -> AttemptOutcome | None:
+    def _settled_here(self, attempt: _Attempt) -> AttemptOutcome | None:
+        """The same by this machine, which may be the worker's."""
+        request = attempt.request
         folder = request.folder(self._project.runs)
-        with contextlib.suppress(LuckyHitError):
-            return settle(folder) if (folder / REQUEST).is_file() else None
+        with contextlib.suppress(LuckyHitError, OSError):
+            if (folder / REQUEST).is_file():
+                return settle(folder)
+            own = (socket.gethostname(), str(self._project.root.resolve()))
+            if (attempt.place.host, attempt.root) == own and not folder.exists():
+                return never_begun(request, folder)
         return None
 
     def _take(self, attempt: _Attempt, outcome: AttemptOutcome, state: str) -> None:

@@ -41,6 +41,11 @@ def carry_out(document: Mapping[str, Any]) -> dict[str, Any]:
     return keep(request, outcome, _folders(request, project)).document()
 
 
+def warm_up() -> bool:
+    """A task without work: what tasks need is imported then."""
+    return True
+
+
 async def settle_here(document: Mapping[str, Any], host: str, root: str, within_s: float) -> dict[str, Any] | None:
     """How an attempt ended that this machine knows of; None if it does not, or if it still lives. `host`, `root`: the
     machine and the project that were to carry it out: there, one that is not known was never begun. Off the event loop:
