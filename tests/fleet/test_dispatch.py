@@ -121,6 +121,16 @@ def test_without_a_place_jobs_are_told_as_not_begun() -> None:
     assert (ends[0].refusal, ends[0].attempts) == ("no-place", 0)
 
 
+def test_a_case_whose_window_is_not_open_yet_waits_for_its_machine() -> None:
+    """It is noon, and there is no machine; at night there might be one."""
+    later = job("ann", window=(dt.time(12, 5), dt.time(13)))
+    ends = ends_of([later, job("bob")], Machines(0, lambda _: AttemptOutcome(0)), no_place_s=60.0)
+    assert [end.refusal for end in ends] == ["no-place", "no-place"]
+    machines = Machines(0, lambda _: AttemptOutcome(0))
+    dispatched = ends_of([later], machines, no_place_s=60.0)
+    assert dispatched[0].refusal == "no-place" and machines.seconds >= 300
+
+
 def test_a_case_with_a_problem_is_never_begun() -> None:
     machines = Machines(1, lambda _: AttemptOutcome(0))
     ends = ends_of([job("ann", problem=ArgumentError("no")), job("bob")], machines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import threading
@@ -206,6 +207,18 @@ def test_an_attempt_that_was_never_begun_never_will_be(project: Project, behave:
     assert outcome is not None and outcome.may_repeat and never_begun(request, request.folder(project.runs)) is None
     late = carrying.carry_out(request, project)
     assert (late.exit_code, late.stopped, late.run) == (130, "not-reported", "")
+
+
+def test_folders_of_old_fleets_are_removed(project: Project) -> None:
+    for fleet, ended in (("old", True), ("open", False), ("new", True)):
+        folder = project.runs / ".fleet" / fleet / "ann.1"
+        folder.mkdir(parents=True)
+        if ended:
+            (folder / "outcome.json").write_text("{}")
+        if fleet != "new":
+            os.utime(folder.parent, (1.0, 1.0))
+    settle_earlier(project.runs)
+    assert sorted(path.name for path in (project.runs / ".fleet").iterdir()) == ["new", "open"]
 
 
 def test_an_attempt_of_another_machine_is_only_read(project: Project, behave: Behave, request_of: Requests) -> None:

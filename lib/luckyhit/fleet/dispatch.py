@@ -124,7 +124,9 @@ class Dispatcher:
         moment = self._moment(with_running=False)
         no_place = not self._running and self.places.gone_s() > self.no_place_s
         for job in list(self._waiting):
-            refusal: Refusal | None = "no-place" if no_place else admission.refusal(job, moment, self.limits)
+            refusal = admission.refusal(job, moment, self.limits)
+            if no_place and admission.opens_in_s(job, moment) == 0:
+                refusal = "no-place"
             if refusal is None and admission.overdue(job, self._began, moment):
                 refusal = "window"
             if refusal is not None:

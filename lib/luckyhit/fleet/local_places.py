@@ -8,6 +8,7 @@ import threading
 
 from luckyhit.fleet import carrying
 from luckyhit.fleet.attempt import AttemptOutcome, Request
+from luckyhit.fleet.on_dask.bringing import keep
 from luckyhit.fleet.places import Ended, Place
 from luckyhit.project import Project
 
@@ -34,7 +35,7 @@ class LocalPlaces:
 
     def _carry(self, place: Place, request: Request) -> None:
         try:
-            outcome = carrying.carry_out(request, self._project)
+            outcome = keep(request, carrying.carry_out(request, self._project), self._project)
         except Exception as error:  # a defect in one attempt must not leave the fleet waiting for it
             outcome = AttemptOutcome(1, reason=f"{type(error).__name__}: {error}")
         with self._lock:

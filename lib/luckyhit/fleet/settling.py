@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import fcntl
 import json
+import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -44,6 +45,7 @@ from luckyhit.records.manifest import RunFailure
 from luckyhit.run import runs
 
 POLL_S = 0.2
+KEPT_S = 30 * 86_400.0
 STOPPED_RUN = "FleetStopped"
 _KERNEL_GONE_WITHIN_S = 20.0
 
@@ -103,8 +105,9 @@ def never_begun(request: Request, folder: Path) -> AttemptOutcome | None:
 
 def settle_earlier(runs_dir: Path, *, but: str = "") -> list[str]:
     """Settle what fleets other than `but` left on this machine: a machine that lost power could not. Gives a sentence
-    for each. Attempts that still live are left alone."""
+    for each. Attempts that still live are left alone; folders of fleets that ended long ago are removed."""
     sentences = []
+    _forget(runs_dir)
     for folder in sorted((runs_dir / FOLDER).glob("*/*")):
         if folder.parent.name == but or not (folder / REQUEST).is_file() or (folder / OUTCOME).exists():
             continue
@@ -116,6 +119,15 @@ def settle_earlier(runs_dir: Path, *, but: str = "") -> list[str]:
         if outcome is not None:
             sentences.append(f"{folder.parent.name}/{folder.name}, run {outcome.run or 'none'}: {outcome.reason}")
     return sentences
+
+
+def _forget(runs_dir: Path) -> None:
+    """Remove the folders of fleets whose attempts all ended KEPT_S ago; the runs themselves stay."""
+    for fleet in (runs_dir / FOLDER).glob("*"):
+        attempts = [folder for folder in fleet.iterdir() if folder.is_dir()] if fleet.is_dir() else []
+        ended = all((folder / OUTCOME).is_file() for folder in attempts)
+        if ended and attempts and time.time() - fleet.stat().st_mtime > KEPT_S:
+            shutil.rmtree(fleet, ignore_errors=True)
 
 
 @contextmanager
