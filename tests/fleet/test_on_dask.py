@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import STAND_IN
-from luckyhit.errors import NotEnoughData, TargetError
+from luckyhit.errors import ArgumentError, NotEnoughData, TargetError
 from luckyhit.fleet.attempt import AttemptOutcome, Request, read_outcome
 from luckyhit.fleet.fleet_file import FleetCase, FleetFile
 from luckyhit.fleet.night import Fleet
@@ -190,6 +190,12 @@ def test_no_scheduler_at_the_address(project: Project, monkeypatch: pytest.Monke
     monkeypatch.setattr(cluster_module, "CONNECT_S", 0.5)
     with pytest.raises(TargetError, match=r"127\.0\.0\.1:1"):
         cluster_module.Cluster("tcp://127.0.0.1:1", project, "f")
+
+
+@pytest.mark.parametrize("address", ["nonsense://x", "10.0.0.1", "tcp://10.0.0.1:99999", "tcp://:8786", ""])
+def test_what_is_no_address_is_told_at_once(address: str, project: Project) -> None:
+    with pytest.raises(ArgumentError):
+        cluster_module.Cluster(address, project, "f")
 
 
 def test_versions_that_differ_are_named_with_both() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import queue
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -22,6 +23,7 @@ from luckyhit.fleet.on_dask.host_facts import differences, host_facts
 from luckyhit.project import Project
 
 RESOURCE = "target"
+_ADDRESS = re.compile(r"(?:(?:tcp|tls|wss?|ucx)://)?(?:[\w.-]+|\[[\da-fA-F:.]+\]):(\d{1,5})/?")
 CONNECT_S = 20.0
 RECONNECT_S = 180.0
 """How long a lost scheduler is waited for."""
@@ -47,7 +49,7 @@ class Worker:
 @dataclass
 class Cluster:
     """`on_lost`: called with the addresses that are left, after each look. Raises TargetError where no scheduler
-    answers, ArgumentError without the extra `fleet`."""
+    answers, ArgumentError for what is no address, and without the extra `fleet`."""
 
     address: str
     project: Project
@@ -58,6 +60,12 @@ class Cluster:
     news: queue.SimpleQueue[str] = field(default_factory=queue.SimpleQueue)
 
     def __post_init__(self) -> None:
+        match = _ADDRESS.fullmatch(self.address)
+        if match is None or not 0 < int(match[1]) < 65_536:
+            raise ArgumentError(
+                f"{self.address!r} is no address of a Dask scheduler",
+                hint="`dask scheduler` prints it, such as tcp://10.0.0.5:8786.",
+            )
         self._distributed = _distributed()
         self._own = host_facts()
         self.client = self._connected(CONNECT_S)
