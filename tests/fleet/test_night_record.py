@@ -16,11 +16,14 @@ from hypothesis import strategies as st
 
 from luckyhit.errors import ArgumentError
 from luckyhit.fleet.attempt import AttemptOutcome
+from luckyhit.fleet.digest import night_record
+from luckyhit.fleet.digest.departures import departures
 from luckyhit.fleet.digest.night_page import redactor_of, write_digest
 from luckyhit.fleet.digest.night_record import exit_code_of, night_of
 from luckyhit.fleet.dispatch import JobEnd
 from luckyhit.fleet.job import Job
 from luckyhit.project import Project
+from luckyhit.records import Result
 from luckyhit.records.nightly import ALARMS, Departure, LevelShift, Night, NightCase
 from tier import examples
 
@@ -100,6 +103,27 @@ def test_an_invalid_case_file_is_told_with_its_problems(job_of: Callable[..., Jo
     job = Job("ann", "ann", "", problem=ArgumentError("line 3 is odd", hint="look there"))
     (one,) = night_of("f", [JobEnd(job, None, "case")], project, started=STARTED).cases
     assert (one.state, one.exit_code, one.reason, one.hint) == ("case-invalid", 2, "line 3 is odd", "look there")
+
+
+@pytest.mark.parametrize(
+    ("value", "alarms"),
+    [(0.5, {"outside", "worse"}), (0.99, {"outside"}), (0.9, set())],
+    ids=["worse", "better", "as before"],
+)
+def test_a_baseline_beyond_earlier_ones_is_an_alarm(
+    value: float, alarms: set[str], jobs: dict[str, Job], project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier: list[Any] = [{"hit_ratio": 0.9 + (-1) ** number * number / 1000} for number in range(20)]
+    monkeypatch.setattr(night_record, "compared", lambda *_: departures({"hit_ratio": value}, earlier))
+    folder = project.runs / "ann" / "20260301-020000-0000"
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_text("{}")
+    result = Result(
+        case="ann", run=folder.name, date="2026-03-01", design="crossover", verdict="INCONCLUSIVE", reason=""
+    )
+    outcome = AttemptOutcome(0, run=folder.name, result=result.model_dump(mode="json", by_alias=True))
+    (one,) = night_of("f", [JobEnd(jobs["ann"], outcome)], project, started=STARTED).cases
+    assert set(one.alarms) - {"inconclusive"} == alarms
 
 
 class Texts(HTMLParser):

@@ -34,7 +34,7 @@ def fleet(
     fail_on: Annotated[
         str,
         typer.Option(
-            help="Exit with code 1 on these, such as hurt,outside: a verdict, outside, lasting, shifted, "
+            help="Exit with code 1 on these, such as hurt,outside: a verdict, outside, worse, lasting, shifted, "
             "decided-otherwise, not-run."
         ),
     ] = "",

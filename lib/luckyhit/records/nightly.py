@@ -16,11 +16,13 @@ from luckyhit.records.vocabulary import Verdict
 
 NIGHTLY_SCHEMA = 1
 Alarm = Literal[
-    "hurt", "invalid", "inconclusive", "equivalent", "outside", "lasting", "shifted", "decided-otherwise", "not-run"
-]
+    "hurt", "invalid", "inconclusive", "equivalent", "outside", "worse", "lasting", "shifted", "decided-otherwise",
+    "not-run",
+]  # fmt: skip
 """What `--fail-on` can name. hurt … equivalent: a verdict. outside: a metric of a baseline lies beyond all earlier
-ones. lasting: and so it did the night before, on the same side. shifted: a metric's level changed for good in its
-newest nights. decided-otherwise: another verdict than the time before. not-run: a case has no result of this night."""
+ones. worse: on its worse side. lasting: so it did the night before, on the same side. shifted: a metric's level changed
+for good in its newest nights. decided-otherwise: another verdict than the time before. not-run: a case has no result of
+this night."""
 ALARMS: tuple[Alarm, ...] = get_args(Alarm)
 CaseState = Literal["finished", "not-begun", "case-invalid", "guarded", "not-enough-data", "not-rolled-back",
                     "interrupted", "lost", "failed"]  # fmt: skip

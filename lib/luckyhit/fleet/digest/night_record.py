@@ -132,6 +132,7 @@ def _alarms(case: NightCase, *, whole: bool) -> list[Alarm]:
     if case.observed and case.verdict == "INCONCLUSIVE":  # as every baseline is
         alarms = []
     alarms += ["outside"] if case.outside else []
+    alarms += ["worse"] if any(departure.direction == "worse" for departure in case.outside) else []
     alarms += ["lasting"] if any(departure.nights > 1 for departure in case.outside) else []
     alarms += ["shifted"] if any(shift.new for shift in case.shifts) else []
     alarms += ["decided-otherwise"] if case.before is not None else []

@@ -33,6 +33,7 @@ ALARM_WORDS: Mapping[Alarm, str] = {
     "inconclusive": "INCONCLUSIVE",
     "equivalent": "EQUIVALENT",
     "outside": "a metric beyond all earlier nights",
+    "worse": "a metric worse than in all earlier nights",
     "lasting": "the same metric beyond them for two nights or more",
     "shifted": "a level that changed for good",
     "decided-otherwise": "another verdict than before",
