@@ -31,7 +31,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "fleet"))
 
-from dask_cluster import Cluster, free_port
+from fleet_cluster import Cluster, free_port
 from fleet_world import ENVIRONMENT, FleetWorld
 
 WITHIN_S = 3600.0

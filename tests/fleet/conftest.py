@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fleet_world import FleetWorld
+from fleet_world import STAND_IN, FleetWorld
 
 from luckyhit.fleet.attempt import Request
 from luckyhit.fleet.fleet_file import FleetCase, FleetFile
 from luckyhit.fleet.job import Job, jobs_of
 from luckyhit.project import Project
-
-STAND_IN = (sys.executable, str(Path(__file__).with_name("stand_in.py")))
 
 
 @pytest.fixture

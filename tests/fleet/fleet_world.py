@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -12,6 +13,8 @@ from world import Reply, Request, Service, case
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = "staging"
+STAND_IN = (sys.executable, str(Path(__file__).with_name("stand_in.py")))
+"""The words of the command that stands in for `luckyhit`."""
 _PLAN = {
     "baseline": "250ms",
     "warmup": "100ms",

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dask_cluster import Cluster
-from fleet_world import FleetWorld
+from fleet_cluster import Cluster
+from fleet_world import STAND_IN, FleetWorld
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conftest import STAND_IN
 from luckyhit.errors import ArgumentError, NotEnoughData, TargetError
 from luckyhit.fleet.attempt import AttemptOutcome, Request, read_outcome
 from luckyhit.fleet.fleet_file import FleetCase, FleetFile
