@@ -138,6 +138,28 @@ def test_an_interruption_rolls_back_everywhere(
     assert [cases[name].state for name in ("ann", "bob", "cay")] == ["interrupted", "interrupted", "not-begun"]
 
 
+@pytest.mark.slow
+def test_a_run_of_another_project_folder_is_brought(
+    tmp_path: Path, fleet_world: FleetWorld, project: Project, behave: Behave
+) -> None:
+    """As on another machine: the worker's runs are not in the folder of the fleet's."""
+    behave("ann", change=True)
+    other = tmp_path / "other"
+    shutil.copytree(fleet_world.project, other)
+    cluster = Cluster(fleet_world.project, {**os.environ})
+    try:
+        cluster.start_scheduler()
+        cluster.start_worker(folder=other)
+        (case,) = night_of(project, cluster, "ann").cases
+    finally:
+        cluster.close()
+    here, there = project.runs / "ann" / case.run, other / "data" / "runs" / "ann" / case.run
+    assert case.run and case.exit_code == 0 and fleet_world.left_changed == []
+    files = sorted(path.relative_to(there) for path in there.rglob("*") if path.is_file())
+    assert files == sorted(path.relative_to(here) for path in here.rglob("*") if path.is_file())
+    assert all((here / path).read_bytes() == (there / path).read_bytes() for path in files)
+
+
 FLEET = """
 import sys
 from pathlib import Path
