@@ -36,7 +36,7 @@ class Project:
                 f"no Lucky Hit project in {start} or above it",
                 hint="Change into a folder with notebooks/ and data/cases/; `luckyhit new NAME` makes one.",
             )
-        return project._with(runs_dir=runs_dir, reports_dir=reports_dir)
+        return project.with_folders(runs_dir=runs_dir, reports_dir=reports_dir)
 
     @classmethod
     def around(cls, start: Path) -> Project | None:
@@ -51,7 +51,7 @@ class Project:
         """The project of that folder, whether or not it exists."""
         return cls(root, root / "data" / "runs", root / "reports")
 
-    def _with(self, *, runs_dir: str, reports_dir: str) -> Project:
+    def with_folders(self, *, runs_dir: str, reports_dir: str) -> Project:
         changed = self
         if runs_dir:
             changed = replace(changed, runs=Path(runs_dir).expanduser().resolve())

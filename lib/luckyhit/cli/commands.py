@@ -22,6 +22,15 @@ from luckyhit.cli.app import (
 from luckyhit.errors import ArgumentError, RunUnreadable
 from luckyhit.project import Project
 
+NotifyOption = Annotated[
+    str,
+    typer.Option(
+        "--notify-command",
+        metavar="COMMAND",
+        help="Run this at the end, with verdict, reason and report as JSON on its standard input. Whether it works "
+        "changes nothing.",
+    ),
+]
 _PACKAGE = Path(__file__).resolve().parents[1]
 # Not from luckyhit.case.examples: that would import all case models to print a help text.
 _EXAMPLES = ", ".join(sorted(path.stem for path in (_PACKAGE / "case" / "examples").glob("*.yml")))
@@ -77,6 +86,7 @@ def run(
     fail_on: Annotated[
         str, typer.Option(help="Exit with code 1 on these verdicts, such as hurt,invalid,inconclusive.")
     ] = "",
+    notify_command: NotifyOption = "",
     summary: SummaryOption = "",
     junit: JunitOption = "",
     as_json: JsonOption = False,
@@ -95,6 +105,7 @@ def run(
         dask=dask,
         timeout=timeout,
         fail_on=fail_on,
+        notify_command=notify_command,
         summary=summary,
         junit=junit,
         as_json=as_json,

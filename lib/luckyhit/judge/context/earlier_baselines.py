@@ -45,7 +45,7 @@ def with_earlier(run: CaseRun, result: Result) -> Result:
         return result
     left_out: Counter[str] = Counter()
     values = {name: metric.before for name, metric in result.metrics.items() if metric.before is not None}
-    earlier = compare_with_earlier(values, list(_baselines(run, left_out)), left_out)
+    earlier = compare_with_earlier(values, list(comparable_baselines(run, left_out)), left_out)
     return result.model_copy(update={"earlier": earlier, "reason": f"{result.reason} {earlier.sentence}"})
 
 
@@ -102,7 +102,7 @@ def chance_text(beside: Beside) -> str:
     return "" if beside.chance is None else percent(beside.chance)
 
 
-def _baselines(run: CaseRun, left_out: Counter[str]) -> Iterator[dict[GoalName, float]]:
+def comparable_baselines(run: CaseRun, left_out: Counter[str]) -> Iterator[dict[GoalName, float]]:
     """The baselines of the newest earlier runs that can be compared with this one; reasons why others can't are
     counted."""
     of_case = [CaseRun(other.path) for other in runs(run.path.parents[1]) if other.path.parent == run.path.parent]
