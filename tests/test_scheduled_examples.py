@@ -20,7 +20,7 @@ import typer
 from ruamel.yaml import YAML
 
 from luckyhit.cli import app
-from luckyhit.cli.app import chosen_verdicts
+from luckyhit.cli.app import chosen_outcomes
 from luckyhit.cli.tasks.case_tasks import duration
 from luckyhit.judge.context.earlier_baselines import FEWEST, MOST
 from luckyhit.project import Project
@@ -39,7 +39,7 @@ def parsed(words: list[str]) -> dict[str, Any]:
     command = group.commands[words[1]]
     values = command.make_context(words[1], list(words[2:])).params
     if values.get("fail_on"):
-        assert chosen_verdicts(values["fail_on"])
+        assert chosen_outcomes(values["fail_on"])
     if values.get("timeout"):
         assert duration(values["timeout"], "--timeout") >= 600
     if values.get("older_than"):

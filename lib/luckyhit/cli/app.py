@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
@@ -44,24 +45,36 @@ JunitOption = Annotated[
 
 
 class FailOn(StrEnum):
-    """Verdicts that `--fail-on` can turn into exit code 1."""
+    """What `--fail-on` can turn into exit code 1: verdicts, and a baseline beyond all earlier ones."""
 
     hurt = "hurt"
     invalid = "invalid"
     inconclusive = "inconclusive"
     equivalent = "equivalent"
+    outside = "outside"
+    worse = "worse"
 
 
-def chosen_verdicts(value: str) -> set[str]:
-    """The verdicts that `--fail-on` names. Raises ArgumentError for an unknown one."""
+def chosen_outcomes(value: str) -> set[FailOn]:
+    """The outcomes that `--fail-on` names. Raises ArgumentError for an unknown one."""
     names = {name.strip().lower() for name in value.split(",") if name.strip()}
-    known = {verdict.value for verdict in FailOn}
+    known = {outcome.value for outcome in FailOn}
     if names - known:
+        near = difflib.get_close_matches(sorted(names - known)[0], sorted(known), n=1)
         raise ArgumentError(
-            f"unknown verdict for --fail-on: {', '.join(map(repr, sorted(names - known)))}",
+            f"unknown outcome for --fail-on: {', '.join(map(repr, sorted(names - known)))}"
+            + (f" (did you mean {near[0]!r}?)" if near else ""),
             hint=f"Choose from {', '.join(sorted(known))}.",
         )
-    return names
+    return {FailOn(name) for name in names}
+
+
+def has_chosen(result: Result, chosen: set[FailOn]) -> bool:
+    """Whether a result is one of the chosen outcomes."""
+    if result.earlier is not None:
+        beyond = {FailOn.outside: result.earlier.outside, FailOn.worse: result.earlier.worse}
+        return any(beyond.get(outcome) for outcome in chosen)
+    return result.verdict.lower() in chosen
 
 
 def refuse_two_on_stdout(summary: str, junit: str, *, as_json: bool) -> None:
@@ -77,8 +90,7 @@ def refuse_two_on_stdout(summary: str, junit: str, *, as_json: bool) -> None:
 def print_verdict(result: Result) -> None:
     """Print the verdict with its reason, and what such a verdict means."""
     print(f"{result.verdict}: {result.reason}")
-    meaning = VERDICT_MEANINGS["OBSERVED" if result.earlier is not None else result.verdict]
-    print(f"  {result.verdict} means: {meaning}.")
+    print(f"  {result.verdict} means: {VERDICT_MEANINGS[result.verdict]}.")
 
 
 def print_json(value: Any) -> None:

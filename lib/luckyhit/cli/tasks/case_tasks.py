@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import typer
 
 from luckyhit.case.values.units import parse_duration
-from luckyhit.cli.app import chosen_verdicts, print_json, print_verdict, refuse_two_on_stdout
+from luckyhit.cli.app import chosen_outcomes, has_chosen, print_json, print_verdict, refuse_two_on_stdout
 from luckyhit.errors import ArgumentError, LuckyHitError
 from luckyhit.project import Project
 from luckyhit.workflow.unattended.run_case import RunEnding, refuse_unknown, run_case
@@ -34,14 +34,19 @@ def run(
 ) -> None:
     """Run a case unattended, and print how it ended. `given`: `NAME=VALUE` of each `-p`. Raises typer.Exit with the
     exit code."""
-    chosen = chosen_verdicts(fail_on)
+    chosen = chosen_outcomes(fail_on)
     refuse_two_on_stdout(summary, junit, as_json=as_json)
     timeout_s = duration(timeout, "--timeout") if timeout else None
     parameters = {"case": case, "environment": environment, "runs_dir": runs_dir, "reports_dir": reports_dir}
     for pair in given:
         name, equals, value = pair.partition("=")
         if not equals:
-            raise ArgumentError(f"-p expects NAME=VALUE (got {pair!r})", hint="For example: -p case=stale-price")
+            raise ArgumentError(f"-p expects NAME=VALUE (got {pair!r})", hint="For example: -p reports_dir=reports")
+        if name == "case":
+            raise ArgumentError(
+                f"-p case={value} can't be used: the case is named already ({case})",
+                hint=f"`luckyhit run {value or 'CASE'}` runs the other one.",
+            )
         refuse_unknown([name], {*parameters, "run", *_FLAGS})
         parameters[name] = value
     for flag in _FLAGS & parameters.keys():
@@ -94,7 +99,7 @@ def run(
         _explain_failure(outcome)
     if outcome.report and not as_json:
         print(outcome.report)
-    if outcome.exit_code == 0 and result is not None and result.verdict.lower() in chosen:
+    if outcome.exit_code == 0 and result is not None and has_chosen(result, chosen):
         raise typer.Exit(1)
     raise typer.Exit(outcome.exit_code)
 
