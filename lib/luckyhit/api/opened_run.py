@@ -57,9 +57,9 @@ def open_run(run: str | Path | None = None, nth: int = -1, *, case: str = "", ru
     """Open a run for reading.
 
     `run`: its directory, its id, the end of its id, or the name of a case, for that case's newest run; by default the
-    newest of all (or of `case`). `nth`: which run of the case, as Python counts: -1 the newest, -2 the one before, 0 the
-    oldest. `runs_dir`: the folder of the runs, if it is not `data/runs` of the project around the working directory.
-    Nothing is measured, judged or written.
+    newest of all (or of `case`). `nth`: which run of the case, as Python counts: -1 the newest, -2 the one before, 0
+    the oldest. `runs_dir`: the folder of the runs, if it is not `data/runs` of the project around the working
+    directory. Nothing is measured, judged or written.
 
     Raises ArgumentError if there is no such run, and RunUnreadable if it is not a run.
     """
@@ -147,8 +147,8 @@ class OpenedRun:
             raise ArgumentError("nothing is measured yet", hint="Run the cell with `measure()` first.")
         return self._run
 
-    def reopen(self, run: CaseRun) -> None:
-        """Continue with another run."""
+    def reopen(self, run: CaseRun | None) -> None:
+        """Continue with another run; None: with none so far."""
         self._run = run
         self.measured()
 

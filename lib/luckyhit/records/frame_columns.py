@@ -74,7 +74,7 @@ COMPARE_COLUMNS = [
         "noise",
         _FLOAT,
         "the metric's",
-        "Half-width of an A/A comparison inside a baseline, of the noisier run: what chance alone moves within one run.",
+        "Half-width of an A/A comparison inside a baseline, of the noisier run: what chance alone moves in one run.",
         "too few requests",
     ),
     Column("better", _TEXT, "", "The run with the better value: `first` or `second`.", "alike, or not visible"),
