@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from luckyhit import __version__
 from luckyhit.errors import ArgumentError
 from luckyhit.text.messages import VERDICT_MEANINGS
 
@@ -16,18 +17,37 @@ if TYPE_CHECKING:
     from luckyhit.records import Result
 
 app = typer.Typer(
-    help="Was it a fix, or a lucky cache hit? Measure one change to a cache and judge it.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"luckyhit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Was it a fix, or a lucky cache hit? Measure one change to a cache and judge it."""
+
+
 CaseArgument = Annotated[
     str, typer.Argument(metavar="CASE", help="Name of a case in data/cases, or the path of a case file.")
 ]
 RunArgument = Annotated[
-    str, typer.Argument(metavar="RUN", help="A run's directory, its id, the end of its id, or `latest`.")
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="A run's directory, its id, the end of its id, the name of a case (its newest run), or `latest`.",
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 RunsOption = Annotated[str, typer.Option("--runs-dir", help="Folder of the runs. Default: data/runs.")]

@@ -19,6 +19,7 @@ from luckyhit.cli.app import (
     app,
     print_json,
 )
+from luckyhit.cli.waiting import waiting
 from luckyhit.errors import ArgumentError, RunUnreadable
 from luckyhit.project import Project
 
@@ -36,7 +37,8 @@ def check(case: CaseArgument, as_json: JsonOption = False) -> None:
     """
     from luckyhit.workflow import checking
 
-    guards = checking.check_case(Project.find(), Project.find().case_file(case))
+    with waiting() as doing:
+        guards = checking.check_case(Project.find(), Project.find().case_file(case), doing=doing)
     if as_json:
         print_json({"case": case, "guards": [guard.model_dump() for guard in guards]})
     else:
@@ -69,7 +71,11 @@ def run(
     ] = False,
     timeout: Annotated[str, typer.Option(help="Stop the run after this time, such as 20m, and roll back.")] = "",
     fail_on: Annotated[
-        str, typer.Option(help="Exit with code 1 on these verdicts, such as hurt,invalid,inconclusive.")
+        str,
+        typer.Option(
+            help="Exit with code 1 on these: hurt, invalid, inconclusive, equivalent; of a baseline: outside (of all "
+            "earlier ones) or worse (outside on the worse side). Such as hurt,invalid."
+        ),
     ] = "",
     summary: SummaryOption = "",
     junit: JunitOption = "",

@@ -36,7 +36,8 @@ HANGS_AFTER_S = 120.0
 _SHOWN_LINES = 15
 
 OnEvent = Callable[[Mapping[str, Any]], None]
-"""Called with `done` (seconds), `answered` (requests without an error) and `errors` (requests by error) so far."""
+"""Called with `done` (seconds), `answered` (requests without an error) and `errors` (requests by error) so far;
+of a `live` block also `latencies`: the answered ones by bucket (`luckyhit.load.live_latency`)."""
 
 
 def run_engine(config: EngineConfig, on_event: OnEvent | None = None, pool: WorkerPool | None = None) -> dict[str, Any]:
@@ -62,6 +63,11 @@ class WorkerPool:
             worker.request_end()
         for worker in self._workers:
             worker.end()
+
+    def request_stop(self) -> None:
+        """Let all workers send nothing more, and report their facts."""
+        for worker in self._workers:
+            worker.request_stop()
 
     def run(self, config: EngineConfig, on_event: OnEvent | None = None) -> dict[str, Any]:
         """Run the one block; the facts. Raises as `measure_block` does."""
@@ -223,10 +229,14 @@ def _merged_progress(progress: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     totals: Counter[str] = Counter()
     for part in progress:
         totals.update(part["errors"])
+    latencies: Counter[str] = Counter()
+    for part in progress:
+        latencies.update(part.get("latencies", {}))
     return {
         "done": min(part["done"] for part in progress),
         "answered": sum(part["answered"] for part in progress),
         "errors": dict(totals),
+        "latencies": dict(latencies),
     }
 
 
@@ -239,6 +249,7 @@ def merged(facts: Sequence[dict[str, Any]]) -> dict[str, Any]:
         arm: {name: sum(fact["accounting"][arm][name] for fact in facts) for name in counts}
         for arm, counts in whole["accounting"].items()
     }
+    whole["first_failure"] = next((fact["first_failure"] for fact in facts if fact.get("first_failure")), "")
     whole["unexpected"] = next((fact["unexpected"] for fact in facts if fact["unexpected"]), None)
     whole["examples"] = merged_examples(*(fact.get("examples", []) for fact in facts))
     for name in ("retried", "unchecked", "unlogged"):
