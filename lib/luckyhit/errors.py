@@ -28,9 +28,12 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 __all__ = [
@@ -56,6 +59,7 @@ __all__ = [
     "ServiceStopped",
     "TargetBusy",
     "TargetError",
+    "naming_a_full_disk",
     "refusal_of",
 ]
 
@@ -214,11 +218,29 @@ class NoRoom(NotEnoughData):
         """The error for a full or unwritable disk; None for another OSError."""
         if error.errno not in _NO_ROOM:
             return None
+        name = Path(error.filename).name if isinstance(error.filename, str) else ""
         return cls(
-            f"a file of the run could not be written: {os.strerror(error.errno)}",
-            hint="Free disk space or fix the permissions of the folders of runs and temporary files, then start a new "
-            "run. What was written so far is kept.",
+            f"{name or 'a file'} could not be written: {os.strerror(error.errno)}",
+            hint="Free disk space or fix the permissions of the folders of runs, reports and temporary files, then start "
+            "again. What was written so far is kept.",
         )
+
+    @classmethod
+    def of_text(cls, text: str) -> NoRoom | None:
+        """The same of an OSError that another process raised, by its text: `[Errno 28] No space left on device`."""
+        match = re.search(r"\[Errno (\d+)\]", text)
+        return cls.of(OSError(int(match[1]), text)) if match else None
+
+
+@contextmanager
+def naming_a_full_disk() -> Iterator[None]:
+    """Raise NoRoom in place of the OSError of a full or unwritable disk."""
+    try:
+        yield
+    except OSError as error:
+        if (known := NoRoom.of(error)) is None:
+            raise
+        raise known from error
 
 
 class RunUnreadable(NotEnoughData):

@@ -13,7 +13,7 @@ from typing import NoReturn
 # The help lists the commands in this order.
 from luckyhit.cli import commands, bisect_command, lab_command, visibility, load_command  # isort: skip
 from luckyhit.cli.app import app
-from luckyhit.errors import CaseError, LuckyHitError
+from luckyhit.errors import CaseError, LuckyHitError, NoRoom
 
 __all__ = ["app", "bisect_command", "commands", "lab_command", "load_command", "main", "visibility"]
 
@@ -28,6 +28,11 @@ def main() -> NoReturn:
     except LuckyHitError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if (full := NoRoom.of(error)) is None:
+            raise
+        print(f"error: {full}", file=sys.stderr)
+        sys.exit(full.exit_code)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)

@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from luckyhit.api import OpenedRun
 from luckyhit.case_run import CaseRun
-from luckyhit.errors import ArgumentError, LuckyHitError, NotEnoughData, RollbackNotConfirmed
+from luckyhit.errors import (
+    ArgumentError,
+    LuckyHitError,
+    NotEnoughData,
+    RollbackNotConfirmed,
+    naming_a_full_disk,
+)
 from luckyhit.project import Project
 from luckyhit.records import Accounting, Result, Rollback
 from luckyhit.workflow import steps
@@ -86,8 +92,9 @@ class Workbook(OpenedRun):
             self.measured()
 
     def doing(self, activity: str) -> None:
-        """Record the current activity in the progress file."""
-        self.run.progress(activity)
+        """Record the current activity in the progress file. Raises NoRoom on a full disk."""
+        with naming_a_full_disk():
+            self.run.progress(activity)
 
     def declared(self) -> pd.DataFrame:
         """The case as declared: what, where, who, and what should happen."""
@@ -194,7 +201,8 @@ class Baseline(Workbook):
         """Start the service, clear the declared keys, warm up, measure. Returns what was done."""
         self._declared()
         if self._case_file is not None:
-            self.reopen(run_case.new_run(self.project, self._case_file, **self._how))
+            with naming_a_full_disk():
+                self.reopen(run_case.new_run(self.project, self._case_file, **self._how))
         plan = self.run.case.plan
         again = "Run this cell again to start a new run." if self._case_file is not None else "Start a new run."
         self._measure(steps.measure_baseline, again, plan.warmup + plan.baseline)
