@@ -21,13 +21,15 @@ from ruamel.yaml import YAML
 
 from luckyhit.case import load_case
 from luckyhit.case.changes.revision import RevisionChange
+from luckyhit.change.kinds import kind_of
+from luckyhit.change.permissions.permission_findings import Findings
 from luckyhit.change.worktrees import revisions_of
 from luckyhit.cli import app
 from luckyhit.cli.app import chosen_outcomes
 from luckyhit.cli.tasks.case_tasks import duration
 from luckyhit.judge.context.earlier_baselines import FEWEST, MOST
 from luckyhit.project import Project
-from luckyhit.workflow.checking import check_case
+from luckyhit.system import Stack
 from luckyhit.workflow.unattended.prune import parse_age
 
 ROOT = Path(__file__).parents[1]
@@ -162,15 +164,20 @@ def test_a_pull_request_is_measured_against_its_branch(tmp_path: Path) -> None:
     for words in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-qm", "shop"], ["checkout", "-qb", "pr"]):
         subprocess.run([*git, *words], check=True)
     (shop / "service.py").write_text(service.replace('get("SHOP_CLEAR", "en")', 'get("SHOP_CLEAR", "en,de")'))
-    for words in (["commit", "-qam", "fix"], ["checkout", "-q", "main"], ["merge", "-q", "--no-ff", "-m", "merge", "pr"]):
+    for words in (
+        ["commit", "-qam", "fix"],
+        ["checkout", "-q", "main"],
+        ["merge", "-q", "--no-ff", "-m", "merge", "pr"],
+    ):
         subprocess.run([*git, *words], check=True)
     project.cases.mkdir(parents=True)
     shutil.copy(EXAMPLES / "pull-request.yml", project.cases)
     case = load_case(project.case_file("pull-request"))
     assert isinstance(case.change, RevisionChange) and revisions_of(case, tmp_path)["after"] != "HEAD"
-    guards = {guard.id: guard for guard in check_case(project, project.case_file("pull-request"))}
-    assert [guard for guard in guards.values() if not guard.ok] == []
-    assert "1 file changed" in " ".join(guard.detail for guard in guards.values())
+    stack = Stack(case, "before", tmp_path / "work", project=tmp_path, environ={})
+    findings = Findings("change")
+    kind_of(stack).check(findings)
+    assert findings.ok and "1 file changed" in findings.guard().detail
 
 
 class Operator:

@@ -75,6 +75,8 @@ def refusal_of(status: int | None) -> RefusalId | None:
 
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+_FULL_WORDS = ("no space left on device", "disk is full", "disk full", "disk quota exceeded")
+"""What programs say of a full disk, in lower case: the system, SQLite, PostgreSQL."""
 
 
 class LuckyHitError(Exception):
@@ -223,6 +225,17 @@ class NoRoom(NotEnoughData):
             f"{name or 'a file'} could not be written: {os.strerror(error.errno)}",
             hint="Free disk space or fix the permissions of the folders of runs, reports and temporary files, then start "
             "again. What was written so far is kept.",
+        )
+
+    @classmethod
+    def in_log(cls, message: str, lines: Sequence[str]) -> NoRoom | None:
+        """The error for a service that failed with `message` since it met a full disk, by its log; None if its log says
+        nothing of one."""
+        line = next((line for line in reversed(lines) if any(words in line.lower() for words in _FULL_WORDS)), None)
+        if line is None:
+            return None
+        return cls(
+            f"{message}: its disk is full ({line.strip()})", hint="Free disk space for the service, then start again."
         )
 
     @classmethod

@@ -12,7 +12,15 @@ import pytest
 
 from luckyhit import workflow
 from luckyhit.case_run import CaseRun
-from luckyhit.errors import ArgumentError, CaseError, NoRoom, NotEnoughData, Problem, RollbackNotConfirmed
+from luckyhit.errors import (
+    ArgumentError,
+    CaseError,
+    NoRoom,
+    NotEnoughData,
+    Problem,
+    RollbackNotConfirmed,
+    ServiceStopped,
+)
 from luckyhit.project import Project
 from luckyhit.workflow import notebook_parameters, steps
 from luckyhit.workflow.cell_output import Picture
@@ -154,8 +162,10 @@ def test_a_run_that_has_its_case_has_no_form(folders, monkeypatch) -> None:
     monkeypatch.setattr(steps, "measure_baseline", measured)
     begun = workflow.baseline("placebo", **folders)
     begun.measure()
-    with pytest.raises(ArgumentError, match="case already"):
-        workflow.baseline("placebo", str(begun.path), **folders).form()
+    book = workflow.baseline("placebo", str(begun.path), **folders)
+    assert book.form() is None, "in `luckyhit run`, every cell is executed"
+    monkeypatch.setenv("JPY_SESSION_NAME", "1-baseline.ipynb")
+    assert begun.run.id in book.form().data and book.links() is not None
 
 
 @pytest.mark.parametrize("observe, environment", [(True, "laptop"), (False, "laptop")])
@@ -191,6 +201,19 @@ def test_a_full_disk_is_not_reported_as_a_bug(number, kind, folders, monkeypatch
     failure = CaseRun(path).manifest.failure
     assert os.strerror(number) in failure.message
     assert (failure.error, failure.exit_code) == ((kind.__name__, 4) if kind is NoRoom else ("OSError", 1))
+
+
+def test_a_service_that_met_a_full_disk_is_said_to_have(folders, monkeypatch) -> None:
+    def start(*_: Any) -> None:
+        raise ServiceStopped(
+            "the service ended", log=["starting", "sqlite3.OperationalError: database or disk is full"]
+        )
+
+    monkeypatch.setattr(steps, "start_stacks", start)
+    with pytest.raises(NoRoom, match="the service ended: its disk is full"):
+        workflow.baseline("placebo", **folders).measure()
+    failure = CaseRun(made(folders)[0]).manifest.failure
+    assert failure.error == "NoRoom" and "disk" in failure.message and failure.exit_code == 4
 
 
 def test_own_errors_are_shown_without_a_traceback() -> None:

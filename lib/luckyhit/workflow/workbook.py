@@ -174,15 +174,14 @@ class Baseline(Workbook):
         return _sentence(" · ".join(shown))
 
     def form(self) -> Any:
-        """A form for the main numbers of the case, which writes the case file. None outside of JupyterLab.
-
-        Raises ArgumentError for a given run: it is measured with the case that it has."""
+        """A form for the main numbers of the case, which writes the case file. None outside of JupyterLab; a sentence
+        for a given run, which is measured with the case that it has."""
+        if not in_jupyterlab():
+            return None
         self._declared()
         if self._case_file is None:
-            raise ArgumentError(
-                f"run {self.run.id} has its case already", hint="Leave the parameter `run` empty to change the case."
-            )
-        return case_form(self._case_file, self._changed_by_form) if in_jupyterlab() else None
+            return _sentence(f"Run `{self.run.id}` has its case already: leave the parameter `run` empty to change it.")
+        return case_form(self._case_file, self._changed_by_form)
 
     def _changed_by_form(self) -> None:
         """The cells below show the case as it is written now, and not the run that was measured before."""

@@ -2,8 +2,8 @@
 
 A run is kept while it is in progress, holds a lock, or has not rolled back its change; also where its journal or
 manifest can't be read. A pinned run is kept, and so is one that judged a change, unless these are asked for too. Runs
-that ended early are counted on their own, so that they never push out a whole one. Only directories that look like a run, lie where runs lie, and are not links are touched; what
-links inside a run point to is kept.
+that ended early are counted on their own, so that they never push out a whole one. Only directories that look like a
+run, lie where runs lie, and are not links are touched; what links inside a run point to is kept.
 """
 
 from __future__ import annotations
