@@ -9,8 +9,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from luckyhit.api import OpenedRun
-from luckyhit.records.column_docs import COLUMNS_FILE, ColumnDocs, columns_markdown, documented
-from luckyhit.records.frame_columns import FRAME_COLUMNS, FRAME_ROWS, FrameName
+from luckyhit.records.column_docs import (
+    COLUMNS_FILE,
+    FRAME_COLUMNS,
+    FRAME_ROWS,
+    ColumnDocs,
+    FrameName,
+    columns_markdown,
+    documented,
+)
 from luckyhit.records.parquet import write_part
 from luckyhit.records.schemas import MAY_LACK, SCHEMAS, TABLE_ROWS, Column, Table
 

@@ -223,8 +223,8 @@ class NoRoom(NotEnoughData):
         name = Path(error.filename).name if isinstance(error.filename, str) else ""
         return cls(
             f"{name or 'a file'} could not be written: {os.strerror(error.errno)}",
-            hint="Free disk space or fix the permissions of the folders of runs, reports and temporary files, then start "
-            "again. What was written so far is kept.",
+            hint="Free disk space or fix the permissions of the folders of runs, reports and temporary files, then "
+            "start again. What was written so far is kept.",
         )
 
     @classmethod

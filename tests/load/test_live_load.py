@@ -23,8 +23,8 @@ from typer.testing import CliRunner
 
 from luckyhit.cli import app
 from luckyhit.errors import ArgumentError
+from luckyhit.load.command.live_latency import LatencyCounts, quantile_ms
 from luckyhit.load.command.live_view import LastSecond
-from luckyhit.load.live_latency import LatencyCounts, quantile_ms
 from tier import examples
 
 ROOT = Path(__file__).parents[2]

@@ -22,8 +22,9 @@ from luckyhit.errors import (
     ServiceStopped,
 )
 from luckyhit.project import Project
-from luckyhit.workflow import notebook_parameters, steps
-from luckyhit.workflow.cell_output import Picture
+from luckyhit.workflow import steps
+from luckyhit.workflow.notebook import notebook_parameters
+from luckyhit.workflow.notebook.cell_output import Picture
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from luckyhit.case import load_case
 from luckyhit.errors import ArgumentError, CaseError
-from luckyhit.workflow.case_form import CaseEditor, case_form
+from luckyhit.workflow.notebook.case_form import CaseEditor, case_form
 
 ROOT = Path(__file__).parents[2]
 

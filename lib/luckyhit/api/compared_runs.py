@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from luckyhit.api.opened_run import OpenedRun, open_run
 from luckyhit.errors import ArgumentError, LuckyHitError
 from luckyhit.records import GoalName, Result, kind_of
-from luckyhit.records.column_docs import ColumnDocs
-from luckyhit.records.frame_columns import COMPARE_COLUMNS
+from luckyhit.records.column_docs import COMPARE_COLUMNS, ColumnDocs
 from luckyhit.records.vocabulary import Arm
 from luckyhit.text.json_values import leaves
 

@@ -21,8 +21,7 @@ from luckyhit.case_run import CaseRun
 from luckyhit.errors import ArgumentError, LuckyHitError, RunUnreadable
 from luckyhit.project import Project
 from luckyhit.records import Arm, Stage, schemas
-from luckyhit.records.column_docs import ColumnDocs, computed
-from luckyhit.records.frame_columns import FRAME_ROWS, JOURNAL_COLUMNS
+from luckyhit.records.column_docs import FRAME_ROWS, JOURNAL_COLUMNS, ColumnDocs, computed
 from luckyhit.records.journal import JOURNAL, JournalFile, load_journal
 from luckyhit.records.manifest import Manifest
 from luckyhit.records.parquet import damaged_parts, nullable_integers, part_files

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from luckyhit.errors import LuckyHitError
 from luckyhit.project import Project
-from luckyhit.records.column_docs import ColumnDocs
-from luckyhit.records.frame_columns import RUN_COLUMNS
+from luckyhit.records.column_docs import RUN_COLUMNS, ColumnDocs
 from luckyhit.run import Run
 from luckyhit.run import runs as runs_in
 

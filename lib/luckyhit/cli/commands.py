@@ -262,8 +262,8 @@ def runs(
 
 
 def described(runs_dir: Path) -> list[dict[str, Any]]:
-    """One row per run: case, run, started, state, verdict (None if not judged yet, or if the run is incomplete), report,
-    whether it is pinned; `reason`: why it is incomplete."""
+    """One row per run: case, run, started, state, verdict (None if not judged yet, or if the run is incomplete),
+    report, whether it is pinned; `reason`: why it is incomplete."""
     from luckyhit.run import runs as runs_in
 
     rows = []

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from luckyhit import records
 from luckyhit.load.bodies.decoding import NO_HASH
+from luckyhit.load.command.live_latency import LatencyCounts
 from luckyhit.load.http1.response import HttpResponse
-from luckyhit.load.live_latency import LatencyCounts
 from luckyhit.load.schedule import Schedule
 from luckyhit.load.signals import LaterSource, ResponseSignals, RowPlace
 from luckyhit.records import CACHE_STATUSES, Accounting, Arm, RequestError

@@ -37,7 +37,7 @@ _SHOWN_LINES = 15
 
 OnEvent = Callable[[Mapping[str, Any]], None]
 """Called with `done` (seconds), `answered` (requests without an error) and `errors` (requests by error) so far;
-of a `live` block also `latencies`: the answered ones by bucket (`luckyhit.load.live_latency`)."""
+of a `live` block also `latencies`: the answered ones by bucket (`luckyhit.load.command.live_latency`)."""
 
 
 def run_engine(config: EngineConfig, on_event: OnEvent | None = None, pool: WorkerPool | None = None) -> dict[str, Any]:

@@ -232,6 +232,8 @@ class NotedBlock(ManifestPart):
     unchecked: Count | None = None
     unlogged: Count | None = None
     stopped: str | None = None
+    stopped_ns: Time_ns | None = None
+    first_failure: str = ""
 
     def cleared(self, arm: Arm) -> ClearNotes:
         """The clear in one arm; false if nothing was recorded."""

@@ -16,18 +16,16 @@ from luckyhit.api import OpenedRun
 from luckyhit.case_run import CaseRun
 from luckyhit.errors import (
     ArgumentError,
-    LuckyHitError,
-    NotEnoughData,
-    RollbackNotConfirmed,
     naming_a_full_disk,
 )
 from luckyhit.project import Project
-from luckyhit.records import Accounting, Result, Rollback
+from luckyhit.records import Accounting, Result
 from luckyhit.workflow import steps
-from luckyhit.workflow.case_form import case_form
-from luckyhit.workflow.cell_output import Picture, Progress
-from luckyhit.workflow.notebook_links import in_jupyterlab, linked
-from luckyhit.workflow.notebook_parameters import Parameters, refuse_misspelt
+from luckyhit.workflow.notebook.case_form import case_form
+from luckyhit.workflow.notebook.cell_output import Picture, Progress
+from luckyhit.workflow.notebook.notebook_links import in_jupyterlab, linked
+from luckyhit.workflow.notebook.notebook_parameters import Parameters, refuse_misspelt
+from luckyhit.workflow.notebook.sentences import interrupted, rolled_back, sentence, show
 from luckyhit.workflow.step import observes
 from luckyhit.workflow.unattended import run_case
 
@@ -36,7 +34,7 @@ if TYPE_CHECKING:
     from IPython.display import Markdown
 
     from luckyhit.case import Case
-    from luckyhit.workflow.cell_contents import CellContents
+    from luckyhit.workflow.notebook.cell_contents import CellContents
 
 PARAMETERS = frozenset({"case", "run", "environment", "observe", "diagnose", "runs_dir", "reports_dir"})
 """What the `parameters` cells of the notebooks define (a test keeps this true)."""
@@ -69,7 +67,7 @@ class Workbook(OpenedRun):
         self._open({**self._parameters.given, **changes})
         self._parameters.given |= changes  # not before: a misspelt one is refused by each cell until it is right
         listed = ", ".join(f"{name} is now {value!r}" for name, value in changes.items())
-        _show(f"*The parameters have changed ({listed}): opened again.*")
+        show(f"*The parameters have changed ({listed}): opened again.*")
 
     def _open(self, parameters: dict[str, Any]) -> None:
         """Continue with what these parameters say."""
@@ -87,7 +85,7 @@ class Workbook(OpenedRun):
             with Progress(run, until_s) as progress:
                 step(run, self.project, progress)
         except KeyboardInterrupt:
-            raise _interrupted(run, again) from None
+            raise interrupted(run, again) from None
         finally:
             self.measured()
 
@@ -110,11 +108,11 @@ class Workbook(OpenedRun):
 
     def reading(self, name: str) -> Markdown:
         """The sentence on what figure `name` shows."""
-        return _sentence(self._cells().reading(name, self.run, self._result()))
+        return sentence(self._cells().reading(name, self.run, self._result()))
 
     def _cells(self) -> CellContents:
         """Imported late, so that the first cell does not wait for judge and pandas."""
-        from luckyhit.workflow.cell_contents import CellContents
+        from luckyhit.workflow.notebook.cell_contents import CellContents
 
         self._shown = self._shown or CellContents()
         return self._shown
@@ -171,7 +169,7 @@ class Baseline(Workbook):
             "the docs": self.project.root / "docs" / "README.md",
         }
         shown = [linked(path, text, self.project) for text, path in places.items() if path.exists()]
-        return _sentence(" · ".join(shown))
+        return sentence(" · ".join(shown))
 
     def form(self) -> Any:
         """A form for the main numbers of the case, which writes the case file. None outside of JupyterLab; a sentence
@@ -180,7 +178,7 @@ class Baseline(Workbook):
             return None
         self._declared()
         if self._case_file is None:
-            return _sentence(f"Run `{self.run.id}` has its case already: leave the parameter `run` empty to change it.")
+            return sentence(f"Run `{self.run.id}` has its case already: leave the parameter `run` empty to change it.")
         return case_form(self._case_file, self._changed_by_form)
 
     def _changed_by_form(self) -> None:
@@ -205,7 +203,7 @@ class Baseline(Workbook):
         plan = self.run.case.plan
         again = "Run this cell again to start a new run." if self._case_file is not None else "Start a new run."
         self._measure(steps.measure_baseline, again, plan.warmup + plan.baseline)
-        return _sentence(self._counted())
+        return sentence(self._counted())
 
     def _counted(self) -> str:
         counted = self.run.manifest.blocks[-1].accounting.get("before", Accounting())
@@ -227,16 +225,16 @@ class Baseline(Workbook):
         The record is kept in the run, and its report shows it. `wanted`: else nothing is done. `outage`: whether the
         cache of that stack may be cut off during a write."""
         if not wanted:
-            return _sentence("Not asked for: the parameter `diagnose` makes one, and so does `book.diagnose()`.")
-        return _sentence(self._cells().diagnosis(self.run, self.project, budget, outage=outage))
+            return sentence("Not asked for: the parameter `diagnose` makes one, and so does `book.diagnose()`.")
+        return sentence(self._cells().diagnosis(self.run, self.project, budget, outage=outage))
 
     def not_seen(self) -> Markdown:
         """What could not be seen."""
-        return _sentence(self._cells().not_seen(self.run, self._result()))
+        return sentence(self._cells().not_seen(self.run, self._result()))
 
     def next_step(self) -> Markdown:
         notebook = "3-report" if observes(self.run) else "2-change"
-        return _sentence(f"Baseline measured. Continue with `{notebook}` (run `{self.run.id}`).")
+        return sentence(f"Baseline measured. Continue with `{notebook}` (run `{self.run.id}`).")
 
 
 class Changed(Workbook):
@@ -254,7 +252,7 @@ class Changed(Workbook):
         )
         rows = self.run.length("requests")
         blocks = len(self.run.blocks("change"))
-        return _sentence(f"{blocks} blocks measured; {rows:,} requests recorded in the run so far.")
+        return sentence(f"{blocks} blocks measured; {rows:,} requests recorded in the run so far.")
 
     def cleared(self) -> pd.DataFrame:
         """Keys scanned, in scope, and cleared before each block."""
@@ -270,7 +268,7 @@ class Changed(Workbook):
 
     def rolled_back(self) -> Markdown:
         """Whether the change is rolled back."""
-        return _sentence(_rolled_back(self.run, unconfirmed="**not confirmed**"))
+        return sentence(rolled_back(self.run, unconfirmed="**not confirmed**"))
 
 
 class Reported(Workbook):
@@ -282,13 +280,13 @@ class Reported(Workbook):
         self._cells().judge(self.run)
         result = self._judged()
         if self._observed():
-            return _sentence(self._cells().observed_sentence(result))
-        return _sentence(f"**{result.verdict}.** {result.reason}")
+            return sentence(self._cells().observed_sentence(result))
+        return sentence(f"**{result.verdict}.** {result.reason}")
 
     def findings(self) -> Markdown:
         """What the run shows beside its metrics: old, wrong or impossible answers, an untrustworthy cache status."""
         lines = self._cells().finding_lines(self._judged())
-        return _sentence("\n".join(f"- {line}" for line in lines) or "Nothing beside the metrics.")
+        return sentence("\n".join(f"- {line}" for line in lines) or "Nothing beside the metrics.")
 
     def _observed(self) -> bool:
         """Whether only the baseline was measured, so that there is nothing to compare."""
@@ -309,8 +307,8 @@ class Reported(Workbook):
     def naive(self) -> Markdown:
         """What a plain before/after comparison would say."""
         if self._observed():
-            return _sentence("Nothing: only the baseline was measured.")
-        return _sentence(self._judged().naive.sentence)
+            return sentence("Nothing: only the baseline was measured.")
+        return sentence(self._judged().naive.sentence)
 
     def metrics(self) -> pd.DataFrame:
         """Every metric in both arms, with its interval, margin and verdict; or a baseline alone beside earlier ones."""
@@ -334,8 +332,8 @@ class Reported(Workbook):
         path = self._cells().export(self.run, self._judged(), self.project.reports)
         report = linked(path, os.path.relpath(path), self.project)
         if not in_jupyterlab():
-            return _sentence(f"Report: {report}")
-        return _sentence(f"Report: {report} · {linked(path.with_name('index.html'), 'all reports', self.project)}")
+            return sentence(f"Report: {report}")
+        return sentence(f"Report: {report} · {linked(path.with_name('index.html'), 'all reports', self.project)}")
 
 
 def baseline(
@@ -376,34 +374,6 @@ def _existing(run: str, case: str, runs_dir: str, reports_dir: str) -> tuple[Cas
     project = Project.find(runs_dir=runs_dir, reports_dir=reports_dir)
     wanted = str(run) or (f"latest:{project.case_file(case).stem}" if case else "latest")
     return CaseRun.find(project.runs, wanted), project
-
-
-def _show(text: str) -> None:
-    """Show a sentence beside what the cell returns."""
-    from IPython.display import display
-
-    display(_sentence(text))
-
-
-def _sentence(text: str) -> Markdown:
-    from IPython.display import Markdown
-
-    return Markdown(text)
-
-
-def _rolled_back(run: CaseRun, *, unconfirmed: str = "not confirmed") -> str:
-    rollback = run.manifest.rollback or Rollback(detail="nothing was recorded")
-    return f"Rollback {'confirmed' if rollback.confirmed else unconfirmed}: {rollback.detail}"
-
-
-def _interrupted(run: CaseRun, again: str) -> LuckyHitError:
-    """The error in place of KeyboardInterrupt, with the state of the rollback."""
-    manifest = run.manifest
-    if manifest.changed:
-        hint = manifest.failure.hint if manifest.failure else ""
-        hint = hint or f"Try `luckyhit revert {run.called}`."
-        return RollbackNotConfirmed(f"Interrupted. {_rolled_back(run)}", hint=hint)
-    return NotEnoughData(f"Interrupted. {_rolled_back(run)}", hint=again)
 
 
 __all__ = ["PARAMETERS", "Baseline", "Changed", "Reported", "Workbook", "baseline", "change", "report"]

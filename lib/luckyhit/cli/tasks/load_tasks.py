@@ -62,7 +62,7 @@ def load(
         declared = load_case(case_file, variables=noted_variables(load_case(case_file), os.environ))
         headers = secret_headers(declared) | headers
         secrets |= known_secrets(declared)
-    chosen = {
+    chosen: dict[str, Any] = {
         "rate": number(rate, "--rate", rate=True) if rate else None,
         "seconds": number(seconds, "--seconds") if seconds else None,
         "warmup_s": number(warmup, "--warmup"),

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TextIO
 
-from luckyhit.load.live_latency import quantile_ms
+from luckyhit.load.command.live_latency import quantile_ms
 from luckyhit.load.worker_pool import OnEvent
 
 EVERY_S = 1.0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from luckyhit.case_run import CaseRun
 from luckyhit.report.style import to_png
-from luckyhit.workflow.notebook_links import in_jupyterlab
+from luckyhit.workflow.notebook.notebook_links import in_jupyterlab
 from luckyhit.workflow.time_left import TimeLeft
 
 if TYPE_CHECKING:
