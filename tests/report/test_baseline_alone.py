@@ -41,7 +41,7 @@ def test_it_names_the_metric_that_was_never_like_this(observed_run: CaseRun) -> 
     assert json.loads(result.model_dump_json())["earlier"]["metrics"]["hit_ratio"]["chance"] == pytest.approx(2 / 21)
     (row,) = [row for row in earlier_rows(result) if row[0] == "Hit ratio"]
     cells = dict(zip(EARLIER_HEADINGS, row, strict=True))
-    assert (cells["Earlier ones"], cells["Their range"], cells["It lies"]) == ("20", "50 % to 52 %", "outside")
+    assert (cells["Earlier ones"], cells["Their range"], cells["It lies"]) == ("20", "50 % to 52 %", "outside (better)")
     assert any("OUTSIDE" in line for line in as_lines(result))
 
 
@@ -74,7 +74,7 @@ def test_what_can_not_be_compared_is_left_out_and_counted(observed_run: CaseRun)
     rewrite(other_rate.path / "case.yml", "\n  rate: ", "\n  rate: 1")
     other_host.update(host={"machine": "x86_64", "cpus": 64})
     (lost.path / "result.json").unlink()
-    rewrite(invalid.path / "result.json", '"OBSERVED", "reason"', '"INVALID", "reason"')
+    rewrite(invalid.path / "result.json", '"INCONCLUSIVE", "reason"', '"INVALID", "reason"')
     failed.update(failure={"message": "interrupted"}, state="failed")
     uncleared.update(blocks=[block.model_copy(update={"clear": {}}) for block in uncleared.manifest.blocks])
     (torn.path / "result.json").write_text("{")
