@@ -69,6 +69,12 @@ def run(
             "--diagnose", help="After the baseline, find out which kind of fault the service has (up to 90 s more)."
         ),
     ] = False,
+    dask: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS", help="Dask scheduler whose workers send, for workload.hosts; local: this host."
+        ),
+    ] = "",
     timeout: Annotated[str, typer.Option(help="Stop the run after this time, such as 20m, and roll back.")] = "",
     fail_on: Annotated[
         str,
@@ -92,6 +98,7 @@ def run(
         environment=environment,
         observe=observe,
         diagnose=diagnose,
+        dask=dask,
         timeout=timeout,
         fail_on=fail_on,
         summary=summary,
@@ -112,6 +119,9 @@ def diagnose(
     outage: Annotated[
         bool, typer.Option("--outage", help="Allow that the service's own cache is cut off for the length of a write.")
     ] = False,
+    run: Annotated[
+        str, typer.Option("--run", metavar="RUN", help="Look first at the records of this earlier run of the case.")
+    ] = "",
     fail_on: Annotated[
         str, typer.Option(help="Exit with code 1 on these conclusions, such as shown,open,outside.")
     ] = "",
@@ -124,7 +134,7 @@ def diagnose(
     """
     from luckyhit.cli.tasks import diagnose_tasks
 
-    diagnose_tasks.diagnose(case, budget=budget, seed=seed, outage=outage, fail_on=fail_on, as_json=as_json)
+    diagnose_tasks.diagnose(case, budget=budget, seed=seed, outage=outage, run=run, fail_on=fail_on, as_json=as_json)
 
 
 @app.command()

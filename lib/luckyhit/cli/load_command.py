@@ -58,6 +58,13 @@ def load(
     fresh: Annotated[bool, typer.Option("--fresh", help="Open a new connection for each request.")] = False,
     http: Annotated[str, typer.Option(help="HTTP version: auto, 1.1 or 2. Default: auto.")] = "",
     workers: Annotated[int | None, typer.Option(help="Number of processes that send. Default: 1.")] = None,
+    shards: Annotated[
+        int | None,
+        typer.Option(help="Number of hosts that send; without --dask, processes of this machine. Default: 1."),
+    ] = None,
+    dask: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Send from the workers of this Dask scheduler (all, or --shards).")
+    ] = "",
     seed: Annotated[
         int | None, typer.Option(help="Seed of the schedule; the same seed sends the same requests. Default: 1.")
     ] = None,
@@ -106,6 +113,8 @@ def load(
         fresh=fresh,
         http=http or None,
         workers=workers,
+        shards=shards,
+        dask=dask or None,
         seed=seed,
         expect_status=expect_status,
         expect_sha256=expect_sha256,

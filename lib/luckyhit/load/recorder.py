@@ -60,9 +60,9 @@ class RequestRecorder:
     first `warmup_ns` after `start_ns` (raw) are warm-up.
 
     `directory`: where the part files go (None: nowhere, and all rows are kept). This worker has the slots `worker`,
-    `worker + workers` and so on. In an `endless` schedule (a closed loop) slots go on after its end, and only recorded
-    ones count. `flush` writes what was recorded since the last time, from another thread if need be; `end` records the
-    rest as `dropped`. `later`: sources that complete rows when these are written.
+    `worker + workers` and so on (none of them unless it `sends`). In an `endless` schedule (a closed loop) slots go on
+    after its end, and only recorded ones count. `flush` writes what was recorded since the last time, from another
+    thread if need be; `end` records the rest as `dropped`. `later`: sources that complete rows when these are written.
     """
 
     def __init__(
@@ -76,6 +76,7 @@ class RequestRecorder:
         origin_ns: int = 0,
         worker: int = 0,
         workers: int = 1,
+        sends: bool = True,
         endless: bool = False,
         later: Sequence[LaterSource] = (),
     ) -> None:
@@ -84,7 +85,8 @@ class RequestRecorder:
         self.start_ns = self.origin_ns = origin_ns
         self._warmup_ns, self._directory, self._worker, self._workers = warmup_ns, directory, worker, workers
         self._recorded = None if endless else bytearray(len(schedule) * len(self._arms))
-        self._scheduled = 0 if endless else len(range(worker, len(schedule), workers))
+        self._own_slots = range(worker, len(schedule) if sends else 0, workers)
+        self._scheduled = 0 if endless else len(self._own_slots)
         self.late_ns = np.zeros(
             0 if endless else len(schedule), np.int64
         )  # plus 1: how late the engine sent; 0: not yet
@@ -171,15 +173,16 @@ class RequestRecorder:
         if self._recorded is None:
             self._scheduled = sent
             return
-        recorded = np.frombuffer(self._recorded, np.uint8).reshape(-1, len(self._arms))[self._worker :: self._workers]
+        own = self._own_slots
+        recorded = np.frombuffer(self._recorded, np.uint8).reshape(-1, len(self._arms))[own.start : own.stop : own.step]
         if until_ns is not None:
-            due_ns = self._schedule.due_ns[self._worker :: self._workers] + self.start_ns
+            due_ns = self._schedule.due_ns[own.start : own.stop : own.step] + self.start_ns
             left_out = (due_ns > until_ns) & ~recorded.any(axis=1)
             self._scheduled -= int(left_out.sum())
             recorded = recorded | left_out[:, None]
         dropped = HttpResponse(error="dropped")
         for index, arm in np.argwhere(recorded == 0).tolist():
-            self.record(self._worker + index * self._workers, arm, dropped, ResponseSignals())
+            self.record(own[index], arm, dropped, ResponseSignals())
 
     def flush(self) -> None:
         """Write the rows that were recorded since the last time as one part file, and forget them."""
@@ -247,6 +250,15 @@ class RequestRecorder:
             rows["due_ns"] < 0, self._schedule.due_ns[entry] + self.start_ns, rows["due_ns"]
         )
         return due_ns
+
+    def never_sent(self, tags: NDArray[np.int64]) -> pa.Table:
+        """Rows, as `dropped`, for slots of a worker that is gone. `tags`: slot * arms + arm."""
+        rows = np.full(len(tags), _NULL, np.int8).astype(_RECORD)
+        age_s, calls, cache = ResponseSignals().row
+        rows["tag"], rows["version"], rows["body_hash"] = tags, NO_VERSION, NO_HASH
+        rows["age_s"], rows["db_calls"], rows["cache"] = age_s, calls, cache
+        rows["layers"], rows["error"] = 0, _ERROR_CODE["dropped"]
+        return self.table(rows)
 
     def _counted(self, rows: NDArray[Any]) -> NDArray[np.int64]:
         """Rows by arm and error code."""

@@ -211,7 +211,7 @@ SCHEMAS: dict[Table, pa.Schema] = {
 TABLE_ROWS: dict[Table, str] = {
     "requests": "One row for every scheduled request, sent or not.",
     "writes": "One row for every version that the freshness probe wrote.",
-    "reads": "One row for every read of the freshness probe (the reads that only warm a key aside).",
+    "reads": "One row for every read of the freshness probe except those that only warm a key.",
     "counters": "The cache's own counters over time: one row for each counter of each sample.",
     "events": "One row for every keyspace event of a probed key.",
 }

@@ -38,6 +38,7 @@ GuardId = Literal[
     "case-as-it-was-run",
     "change",
     "clock-monotonic",
+    "clocks-of-the-hosts-agree",
     "declared-difference-only",
     "directories",
     "dropped-share-small",

@@ -48,8 +48,9 @@ def step_of(run: CaseRun, project: Project, sources: Sources | None = None) -> I
     stop_if_asked(run)
     if run.manifest.inputs_scrubbed:
         raise NotEnoughData(
-            f"the keys or the log of run {run.id} contained secrets, and were scrubbed when it ended",
-            hint="Start a new run: this one can no longer send what the case declares.",
+            f"run {run.id} can't be continued: its keys file or access log contained secrets, which were scrubbed "
+            "when the run ended",
+            hint="Start a new run: this one no longer has the requests that the case declares.",
         )
     run.update(state="measuring", failure=None)  # a failed step can be repeated by hand
     journal = changing.Journal(run.path / "journal.jsonl", redactor=run.redactor)

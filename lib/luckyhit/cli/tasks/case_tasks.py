@@ -7,9 +7,11 @@ from collections.abc import Sequence
 
 import typer
 
+from luckyhit.case import load_case
 from luckyhit.case.values.units import parse_duration
 from luckyhit.cli.app import chosen_outcomes, has_chosen, print_json, print_verdict, refuse_two_on_stdout
 from luckyhit.errors import ArgumentError, LuckyHitError
+from luckyhit.load.sharding.shard_hosts import name_hosts
 from luckyhit.project import Project
 from luckyhit.workflow.unattended.run_case import RunEnding, refuse_unknown, run_case
 
@@ -24,6 +26,7 @@ def run(
     environment: str,
     observe: bool,
     diagnose: bool,
+    dask: str,
     timeout: str,
     fail_on: str,
     summary: str,
@@ -55,6 +58,8 @@ def run(
         raise ArgumentError("-p run=… can't be used: `luckyhit run` always makes a new run", hint="Leave it out.")
     project = Project.find(runs_dir=parameters["runs_dir"], reports_dir=parameters["reports_dir"])
     case_file = project.case_file(parameters["case"])
+    if dask:
+        name_hosts(dask, load_case(case_file).workload.hosts)
     outcome: RunEnding | None = None
     try:
         outcome = run_case(

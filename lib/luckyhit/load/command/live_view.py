@@ -27,7 +27,7 @@ class LastSecond:
         if passed_s < EVERY_S:
             return None
         self._before = event
-        answered = event["answered"] - before["answered"]
+        answered = max(event["answered"] - before["answered"], 0)  # a host that is done reports no more
         errors = _more(event["errors"], before["errors"])
         latencies = _more(event.get("latencies", {}), before.get("latencies", {}))
         parts = [f"{answered / passed_s:,.0f}/s", _quantiles(latencies), _errors(errors)]

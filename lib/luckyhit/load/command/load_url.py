@@ -16,11 +16,20 @@ from luckyhit.errors import ArgumentError, LuckyHitError
 from luckyhit.load.block import BlockReport, Progress
 from luckyhit.load.command.live_view import live_view
 from luckyhit.load.command.load_plan import LoadPlan, plan_load
-from luckyhit.load.command.load_summary import CLOSED_CAUTION, LoadSummary, RecordedLoad, read_records
+from luckyhit.load.command.load_summary import (
+    CLOSED_CAUTION,
+    LoadSummary,
+    RecordedLoad,
+    read_records,
+    shard_problems,
+)
 from luckyhit.load.command.options import LoadOptions
 from luckyhit.load.engine_config import EngineConfig
 from luckyhit.load.inputs import gather
-from luckyhit.load.worker_pool import OnEvent, WorkerPool, run_engine
+from luckyhit.load.sharding.engine_pool import pool_for, run_engine
+from luckyhit.load.sharding.shard_hosts import worker_count
+from luckyhit.load.worker_pool import OnEvent
+from luckyhit.records.manifest import ShardNotes
 from luckyhit.scrub.redactor import Redactor
 from luckyhit.scrub.secrets import is_secret_header
 from luckyhit.scrub.sweep import sweep_records
@@ -45,7 +54,10 @@ def load(
     anything was sent. `secrets`: values that are removed from everything that is kept or shown,
     as are those of headers whose name says that they have one. Raises ArgumentError for invalid options.
     """
-    plan = plan_load(url, LoadOptions(**options))
+    chosen = LoadOptions(**options)
+    if chosen.dask is not None and chosen.shards is None and (chosen.case is None or chosen.case.workload.hosts == 1):
+        chosen = replace(chosen, shards=worker_count(chosen.dask))
+    plan = plan_load(url, chosen)
     with ExitStack() as stack:
         directory = _directory(out, stack)
         inputs = directory / "inputs" if plan.names_files else None
@@ -56,7 +68,7 @@ def load(
             if on_progress is None
             else lambda event: on_progress(event["done"], total_s)
         )
-        report = BlockReport.from_facts(_run(plan.config(directory, inputs), show))
+        report = BlockReport.from_facts(_run(plan.config(directory, inputs), show, plan.hosts_at))
         scheduled = report.accounting["before"].scheduled
         recorded = read_records(directory / "requests", expected_rows=scheduled)
         known = {value for name, value in plan.headers.items() if is_secret_header(name)}
@@ -69,9 +81,9 @@ def load(
         return summary
 
 
-def _run(config: EngineConfig, show: OnEvent) -> dict[str, Any]:
-    """The facts of the engine; those so far if it is interrupted."""
-    pool = WorkerPool(config.workload.workers, config.directory)
+def _run(config: EngineConfig, show: OnEvent, address: str) -> dict[str, Any]:
+    """The facts of the engine; those so far if it is interrupted. `address`: of the hosts that send."""
+    pool = pool_for(config.workload, config.directory, address)
     interrupted: list[int] = []
 
     def stop(signum: int, frame: object) -> None:
@@ -131,7 +143,10 @@ def _summary(
     if report.stopped_ns is not None:
         seconds = min(max((report.stopped_ns - report.measure_ns) / 1e9, 0.0), plan.seconds)
     warnings = [f"Interrupted after {seconds:.1f} s of {plan.seconds:g} s."] if interrupted else []
-    warnings += [] if report.engine.trustworthy else [report.engine.detail]
+    shards = [ShardNotes.model_validate(facts) for facts in report.shards]
+    problems = [text for shard in shards for text in shard_problems(shard)]
+    trustworthy = report.engine.trustworthy and not problems
+    warnings += problems if report.engine.trustworthy else [*problems, report.engine.detail]
     if failure := failure_of(recorded, report, expects=plan.expected is not None):
         warnings.append(failure)
     if plan.closed:
@@ -143,7 +158,7 @@ def _summary(
     return LoadSummary(
         **vars(recorded),
         url=url,
-        trustworthy=report.engine.trustworthy,
+        trustworthy=trustworthy,
         warnings=warnings,
         loop="closed" if plan.closed else "open",
         pace=plan.pace,
@@ -156,6 +171,7 @@ def _summary(
         completed_per_s=recorded.accounting.completed / span_s,
         engine=report.engine,
         digest=report.digest,
+        shards=shards,
         retried=report.retried,
         notes=notes,
         out=str(out) if out is not None else None,

@@ -29,6 +29,7 @@ from luckyhit.case_run import CaseRun
 from luckyhit.errors import ArgumentError, GuardError, naming_a_full_disk
 from luckyhit.load.block import INPUTS
 from luckyhit.load.inputs import Inputs, gather
+from luckyhit.load.sharding.shard_hosts import ADDRESS_VARIABLE, check_hosts
 from luckyhit.project import NOTEBOOKS, Project
 from luckyhit.records import Repeat
 from luckyhit.system.control import authorities
@@ -59,7 +60,9 @@ def new_run(project: Project, case_file: Path, *, environment: str = "", observe
     with tempfile.TemporaryDirectory(prefix="luckyhit-inputs-") as folder:
         inputs = Path(folder) / INPUTS
         declared = load_case(case_file)
-        repeat = repeat_of(project, case_file, (name for name, _ in named_variables(declared)))
+        names = [name for name, _ in named_variables(declared)]
+        names += [ADDRESS_VARIABLE] if case.workload.hosts > 1 else []
+        repeat = repeat_of(project, case_file, names)
         notes = gather(case.workload, project.root, inputs)
         if inputs.is_dir():
             refuse_fast_log(case, Inputs.load(inputs, len(case.workload.routes)))
@@ -105,6 +108,7 @@ def accepted(project: Project, case_file: Path, *, environment: str = "", observ
     refuse_quoted(case_file, case, os.environ)
     case = load_case(case_file, variables=noted_variables(case, os.environ))
     authorities(case.target, project.root)
+    check_hosts(case.workload.hosts)
     return case
 
 
