@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import signal
@@ -24,7 +25,7 @@ from typer.testing import CliRunner
 from luckyhit.cli import app
 from luckyhit.errors import ArgumentError
 from luckyhit.load.command.live_latency import LatencyCounts, quantile_ms
-from luckyhit.load.command.live_view import LastSecond
+from luckyhit.load.command.live_view import LastSecond, live_view
 from tier import examples
 
 ROOT = Path(__file__).parents[2]
@@ -55,6 +56,19 @@ def test_a_second_shows_only_what_came_in_it() -> None:
         "100/s, p50 1,460, p95 1,460, p99 1,460 ms, 10 errors (timeout 9, reset 1)",
         "0/s, no answer, no error",
     ]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_on_a_terminal_a_bar_has_the_last_second() -> None:
+    out = Terminal()
+    with live_view(10, stream=out) as show:
+        show({"done": 0.4, "answered": 40, "errors": {}, "latencies": {}})
+        show({"done": 2.0, "answered": 200, "errors": {}, "latencies": {"600": 200}})
+        assert "2/10 s, 100/s, p50 1,460" in out.getvalue()
 
 
 @given(st.lists(st.floats(0.011, 3e6), min_size=1, max_size=200), st.floats(0.01, 1), st.integers(1, 3))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -73,13 +74,16 @@ def live_view(seconds: float, *, quiet: bool = False, stream: TextIO | None = No
         from tqdm import tqdm
 
         with tqdm(
-            total=seconds, file=out, leave=False, dynamic_ncols=True,
-            bar_format="{bar:12}| {n:.0f}/{total:.0f} s, {postfix}",
+            total=seconds, file=out, leave=False,
+            # Some terminals report 0 columns, where tqdm would show nothing.
+            ncols=shutil.get_terminal_size().columns or 80,
+            bar_format="{bar:12}| {n:.0f}/{total:.0f} s{postfix}",
         ) as bar:  # fmt: skip
 
             def show(event: Mapping[str, Any]) -> None:
                 if (text := last.text(event)) is not None:
                     bar.set_postfix_str(text, refresh=False)
-                bar.update(min(event["done"], seconds) - bar.n)
+                bar.n = min(event["done"], seconds)
+                bar.refresh()
 
             yield show
