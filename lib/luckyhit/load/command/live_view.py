@@ -75,8 +75,8 @@ def live_view(seconds: float, *, quiet: bool = False, stream: TextIO | None = No
 
         with tqdm(
             total=seconds, file=out, leave=False,
-            # Some terminals report 0 columns, where tqdm would show nothing.
-            ncols=shutil.get_terminal_size().columns or 80,
+            # Some terminals report 0 columns and lines, where tqdm would show nothing.
+            ncols=shutil.get_terminal_size().columns or 80, nrows=shutil.get_terminal_size().lines or 24,
             bar_format="{bar:12}| {n:.0f}/{total:.0f} s{postfix}",
         ) as bar:  # fmt: skip
 
