@@ -13,6 +13,9 @@ from pathlib import Path
 from luckyhit.errors import ArgumentError
 
 NOTEBOOKS = ("1-baseline", "2-change", "3-report")
+"""Those that a run goes through, in order."""
+EXPLORE = "explore"
+"""The one for questions of one's own."""
 
 
 @dataclass(frozen=True)

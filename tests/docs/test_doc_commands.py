@@ -42,6 +42,7 @@ HERE: dict[tuple[str, str], dict[str, str]] = {
     ("docs/tutorial.md", "luckyhit judge latest"): {},
     (SCHEDULED, "luckyhit runs --prune --keep 60 --older-than 90d --dry-run"): {},
     (SCHEDULED, "luckyhit runs --prune --keep 60 --older-than 90d"): {},
+    (SCHEDULED, "luckyhit runs --pin latest"): {},
 }
 IN_A_PROCESS = (".venv/bin/luckyhit new", "grep ")
 """Of those above. Importing what the others need takes seconds, which other tests have paid for already; the walks

@@ -129,7 +129,8 @@ class BlockReport:
     `retried`: requests sent again because their kept-alive connection was closed; `unchecked`: responses too large to
     be checked; `unlogged`: requests without a line in the log of `target.log`; `examples`: see
     luckyhit.load.bodies.examples. `stopped`: the limit that was exceeded, in one sentence with figures; what was not
-    sent or answered by then is `dropped`, and the measured part ended before `end_ns`. `shards`: see ShardNotes of
+    sent or answered by then is `dropped`, and the measured part ended before `end_ns`. `stopped_ns`: when the engine
+    was told to stop early; `first_failure`: why the first connection could not be opened. `shards`: see ShardNotes of
     luckyhit.records.manifest; empty unless several hosts sent.
     """
 
@@ -147,6 +148,8 @@ class BlockReport:
     unlogged: int = 0
     examples: list[dict[str, Any]] = field(default_factory=list)
     stopped: str | None = None
+    stopped_ns: int | None = None
+    first_failure: str = ""
     shards: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod

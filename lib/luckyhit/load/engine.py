@@ -71,6 +71,7 @@ class Engine:
         self._total_s = config.total_s
         self._stopped = asyncio.Event()
         self._exceeded: str | None = None
+        self._stopped_ns: int | None = None
         self._sender: Sender | ClosedLoopSender | None = None
         # A command that writes past the service may print them on its standard error.
         urls = [values.get("cache_url") for values in config.start_values.values()]
@@ -80,6 +81,7 @@ class Engine:
 
     def stop(self) -> None:
         """Send nothing more, write what was recorded, and end."""
+        self._stopped_ns = self._stopped_ns or time.monotonic_ns()
         if self._sender is not None:
             self._sender.halt()
         self._stopped.set()
@@ -97,6 +99,8 @@ class Engine:
             opened = closed or min(256, 2 + int(self._rate / context.workers / WARM_PER_S)) if self._config.sends else 0
             await self._unless_stopped(asyncio.gather(*(client.warm(opened) for client in context.clients)))
             context.recorder.rehearse()
+            if self._config.live:
+                context.recorder.watch_latencies()
             gc.collect()
             gc.freeze()
             gc.disable()
@@ -152,7 +156,8 @@ class Engine:
             if watch is not None:
                 watch.close()
             context.responses.finish()
-            context.recorder.end(sender.sent if isinstance(sender, ClosedLoopSender) else 0)
+            sent = sender.sent if isinstance(sender, ClosedLoopSender) else 0
+            context.recorder.end(sent, self._stopped_ns if self._config.live else None)
         return cpu_share
 
     def _watch(self, context: BlockContext) -> LimitWatch | None:
@@ -265,6 +270,8 @@ class Engine:
             "unchecked": context.responses.unchecked,
             "unlogged": context.unlogged,
             "stopped": self._exceeded,
+            "stopped_ns": None if self._stopped_ns is None else self._stopped_ns - self._config.origin_ns,
+            "first_failure": next((client.first_failure for client in context.clients if client.first_failure), ""),
         }
 
 

@@ -36,6 +36,8 @@ class EngineConfig(BaseModel):
         logs: by arm, in order, the log of `signals.log`.
         purges: whether the case declares calls that purge its cache.
         limits: when the load is stopped; None: never.
+        live: its progress has the latencies so far, and a load that is stopped early ends there: what was not due yet
+            does not count as scheduled.
         worker: the number of one process among those of the block, from 0; shard `i` of `n` has `i`, `i + n` and so on.
         sends, probes: whether this process sends the load, and whether it has the probe.
         owner: the pid of the process that started it.
@@ -60,6 +62,7 @@ class EngineConfig(BaseModel):
     expected: Response | None = None
     signals: DeclaredSignals = Field(default_factory=DeclaredSignals)
     limits: WatchedLimits | None = None
+    live: bool = False
     freshness: Freshness | None = None
     originals: dict[Arm, dict[str, int]] = {}
     start_values: dict[Arm, dict[str, Any]] = Field(default_factory=dict, repr=False)

@@ -38,7 +38,8 @@ _REAPED_S = 1.0
 """Between the end of a process's output and its own."""
 
 OnEvent = Callable[[Mapping[str, Any]], None]
-"""Called with `done` (seconds), `answered` (requests without an error) and `errors` (requests by error) so far."""
+"""Called with `done` (seconds), `answered` (requests without an error) and `errors` (requests by error) so far;
+of a `live` block also `latencies`: the answered ones by bucket (`luckyhit.load.command.live_latency`)."""
 
 
 class WorkerPool:
@@ -57,6 +58,11 @@ class WorkerPool:
             worker.request_end()
         for worker in self._workers:
             worker.end()
+
+    def request_stop(self) -> None:
+        """Let all workers send nothing more, and report their facts."""
+        for worker in self._workers:
+            worker.request_stop()
 
     def run(self, config: EngineConfig, on_event: OnEvent | None = None) -> dict[str, Any]:
         """Run the one block; the facts. Raises as `measure_block` does."""
@@ -235,10 +241,14 @@ def merged_progress(progress: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     totals: Counter[str] = Counter()
     for part in progress:
         totals.update(part["errors"])
+    latencies: Counter[str] = Counter()
+    for part in progress:
+        latencies.update(part.get("latencies", {}))
     return {
         "done": min(part["done"] for part in progress),
         "answered": sum(part["answered"] for part in progress),
         "errors": dict(totals),
+        "latencies": dict(latencies),
     }
 
 
@@ -251,6 +261,7 @@ def merged(facts: Sequence[dict[str, Any]]) -> dict[str, Any]:
         arm: {name: sum(fact["accounting"][arm][name] for fact in facts) for name in counts}
         for arm, counts in whole["accounting"].items()
     }
+    whole["first_failure"] = next((fact["first_failure"] for fact in facts if fact.get("first_failure")), "")
     whole["unexpected"] = next((fact["unexpected"] for fact in facts if fact["unexpected"]), None)
     whole["examples"] = merged_examples(*(fact.get("examples", []) for fact in facts))
     for name in ("retried", "unchecked", "unlogged"):

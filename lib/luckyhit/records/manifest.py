@@ -263,6 +263,8 @@ class NotedBlock(ManifestPart):
     unchecked: Count | None = None
     unlogged: Count | None = None
     stopped: str | None = None
+    stopped_ns: Time_ns | None = None
+    first_failure: str = ""
 
     @property
     def clocks_apart_ns(self) -> int:
@@ -280,13 +282,15 @@ class NotedBlock(ManifestPart):
 
 
 class Manifest(ManifestPart):
-    """`manifest.json`. Empty texts and nulls: not recorded."""
+    """`manifest.json`. Empty texts and nulls: not recorded. `origin_ns` is the run's start on the monotonic clock,
+    `origin_s` the same moment in seconds since 1970. `pinned`: pruning keeps the run."""
 
     schema_: int | None = Field(default=None, alias="schema", ge=1)
     case: str = ""
     run: str = ""
     started: str = ""
     origin_ns: int = 0
+    origin_s: Figure | None = None
     state: State | None = None
     seed: int | None = None
     design: str | None = None
@@ -296,6 +300,7 @@ class Manifest(ManifestPart):
     environment: str | None = None
     observe: bool = False
     changed: bool = False
+    pinned: bool = False
     report: str = ""
     measured_s: Figure = 0.0
     inputs_scrubbed: bool = False
@@ -326,6 +331,13 @@ class Manifest(ManifestPart):
     def ended(self) -> bool:
         """Whether the run was measured to its end."""
         return self.state in ("measured", "finished")
+
+    @property
+    def incomplete(self) -> str:
+        """Why the run ended early; empty if it did not."""
+        if self.state != "failed" and self.failure is None:
+            return ""
+        return (self.failure.message if self.failure else "") or "no reason was recorded"
 
     def stage(self, stage: Stage) -> list[NotedBlock]:
         """The finished blocks of one stage."""

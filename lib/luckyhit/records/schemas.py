@@ -225,7 +225,10 @@ LATENCY = Column(
     "The time that a user waits, from when the request was due: `done_ns - due_ns`.",
     "it failed",
 )
-"""Columns that are computed, not recorded."""
+COUNTER_BLOCK = Column(
+    "block", _INT32, "", "Number of the block that was measured when it was sampled.", "its file names none"
+)
+"""Columns that are computed, not recorded. `block` is a recorded one of all other tables."""
 
 MAY_LACK: frozenset[str] = frozenset(
     {

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from luckyhit.records import GuardId, NoteId, Verdict
 
-VERDICT_MEANINGS: dict[Verdict | Literal["OBSERVED"], str] = {
+VERDICT_MEANINGS: dict[Verdict, str] = {
     "HELPED": "something got better, and nothing got worse than the case accepts",
     "HURT": "something got worse than the case accepts",
     "EQUIVALENT": "nothing got worse than the case accepts, and no improvement counts",
@@ -15,7 +15,7 @@ VERDICT_MEANINGS: dict[Verdict | Literal["OBSERVED"], str] = {
     "INVALID": "a guard failed or the run ended early, so no number here may be relied on",
     "OBSERVED": "only the baseline was measured, nothing was changed",
 }
-"""What a verdict means, in half a sentence; `OBSERVED` is for a run without a change."""
+"""What a verdict means, in half a sentence."""
 
 GUARD_TITLES: dict[GuardId, str] = {
     "accounting-exact": "accounting exact",

@@ -12,7 +12,7 @@ from luckyhit import change as changing
 from luckyhit.atomic import write_atomically
 from luckyhit.case import Case
 from luckyhit.case_run import CaseRun
-from luckyhit.errors import GuardError, LuckyHitError, NoRoom, NotEnoughData, RollbackNotConfirmed
+from luckyhit.errors import GuardError, LuckyHitError, NoRoom, NotEnoughData, RollbackNotConfirmed, TargetError
 from luckyhit.project import Project
 from luckyhit.records import Arm, Rollback
 from luckyhit.records.manifest import RunFailure
@@ -62,6 +62,8 @@ def step_of(run: CaseRun, project: Project, sources: Sources | None = None) -> I
         changing.close_steps(journal, final=run.state != "measuring")
     except BaseException as raised:
         known = NoRoom.of(raised) if isinstance(raised, OSError) else None
+        if isinstance(raised, TargetError):
+            known = NoRoom.in_log(raised.message, raised.log)
         error = known or raised
         if isinstance(error, LuckyHitError):
             error.reword(run.redactor.secrets)  # papermill writes it to the notebook

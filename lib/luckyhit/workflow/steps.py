@@ -241,7 +241,7 @@ _NEEDED = (
     "matplotlib.backends.backend_agg",
     "matplotlib.backends.backend_svg",
     "luckyhit.workflow.planning",
-    "luckyhit.workflow.cell_contents",
+    "luckyhit.workflow.notebook.cell_contents",
     "jinja2",
 )
 

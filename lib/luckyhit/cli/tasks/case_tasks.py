@@ -11,7 +11,7 @@ import typer
 from luckyhit.case import load_case
 from luckyhit.case.values.units import parse_duration
 from luckyhit.case.values.variables import mentioned_secrets
-from luckyhit.cli.app import chosen_verdicts, print_json, print_verdict, refuse_two_on_stdout
+from luckyhit.cli.app import chosen_outcomes, has_chosen, print_json, print_verdict, refuse_two_on_stdout
 from luckyhit.errors import ArgumentError, LuckyHitError
 from luckyhit.load.sharding.shard_hosts import name_hosts
 from luckyhit.project import Project
@@ -42,7 +42,7 @@ def run(
 ) -> None:
     """Run a case unattended, and print how it ended. `given`: `NAME=VALUE` of each `-p`. Raises typer.Exit with the
     exit code."""
-    chosen = chosen_verdicts(fail_on)
+    chosen = chosen_outcomes(fail_on)
     refuse_two_on_stdout(summary, junit, as_json=as_json)
     notified = command_words(notify_command)
     timeout_s = duration(timeout, "--timeout") if timeout else None
@@ -50,7 +50,12 @@ def run(
     for pair in given:
         name, equals, value = pair.partition("=")
         if not equals:
-            raise ArgumentError(f"-p expects NAME=VALUE (got {pair!r})", hint="For example: -p case=stale-price")
+            raise ArgumentError(f"-p expects NAME=VALUE (got {pair!r})", hint="For example: -p reports_dir=reports")
+        if name == "case":
+            raise ArgumentError(
+                f"-p case={value} can't be used: the case is named already ({case})",
+                hint=f"`luckyhit run {value or 'CASE'}` runs the other one.",
+            )
         refuse_unknown([name], {*parameters, "run", *_FLAGS})
         parameters[name] = value
     for flag in _FLAGS & parameters.keys():
@@ -94,7 +99,7 @@ def run(
         outcome.exit_code = outcome.exit_code or unpublished.exit_code
     result = outcome.result
     reason = outcome.reason or outcome.note or (outcome.error.message if outcome.error else "")
-    alarm = outcome.exit_code == 0 and result is not None and result.verdict.lower() in chosen
+    alarm = outcome.exit_code == 0 and result is not None and has_chosen(result, chosen)
     if as_json:
         print_json(
             {

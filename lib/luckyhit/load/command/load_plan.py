@@ -70,6 +70,7 @@ class LoadPlan:
             ca_file=str(self.ca_file) if self.ca_file else None,
             expected=self.expected,
             signals=self.signals,
+            live=True,
         )
 
 

@@ -181,8 +181,9 @@ _NOT_FACTS = ("curves", "last_ns")
 class LoadSummary(RecordedLoad):
     """What one load showed. Latencies in ms, of the completed requests, from the instant they were due.
 
-    `warnings`: why the numbers need care, the gravest first. `closed`: connections of a closed loop, 0 in an open one;
-    `rate`: None if something else sets the pace. The warm-up is left out of all numbers.
+    `failure`: why the load shows nothing of the service, empty if it does; `interrupted`: it ended early, and `seconds`
+    are those that were measured. `warnings`: why the numbers need care, the gravest first. `closed`: connections of a
+    closed loop, 0 in an open one; `rate`: None if something else sets the pace. The warm-up is left out of all numbers.
     """
 
     url: str
@@ -203,6 +204,8 @@ class LoadSummary(RecordedLoad):
     retried: int
     notes: list[str]
     out: str | None
+    failure: str = ""
+    interrupted: bool = False
 
     def as_facts(self) -> dict[str, Any]:
         """For `--json`."""
@@ -225,7 +228,7 @@ class LoadSummary(RecordedLoad):
         """Of a plot: the URL without its query, the pace, and whether the numbers can be trusted."""
         url = self.url.partition("?")[0]
         flags = (" · CLOSED LOOP" if self.closed else "") + ("" if self.trustworthy else " · timings NOT trustworthy")
-        return f"{url[:70]} · {self.pace[:70]}, {self.seconds:g} s{flags}"
+        return f"{url[:70]} · {self.pace[:70]}, {self.seconds:.4g} s{flags}"
 
 
 def _table_of(summary: LoadSummary) -> str:
@@ -234,7 +237,7 @@ def _table_of(summary: LoadSummary) -> str:
     lines = [f"CAUTION    {warning}" for warning in summary.warnings]
     lines += [
         summary.url,
-        f"  {summary.pace}, {summary.seconds:g} s{warmed}",
+        f"  {summary.pace}, {summary.seconds:.4g} s{warmed}",
         f"  requests   scheduled {account.scheduled:,} = completed {account.completed:,} + failed {account.failed:,} "
         f"+ timed out {account.timed_out:,} + dropped {account.dropped:,}"
         + (f" ({summary.warmup:,} more in the warm-up)" if summary.warmup else ""),

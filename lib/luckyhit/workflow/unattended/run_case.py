@@ -26,7 +26,7 @@ from typing import Any
 from luckyhit.case import Case, load_case
 from luckyhit.case.values.variables import named_variables, noted_variables, refuse_quoted, refuse_unset
 from luckyhit.case_run import CaseRun
-from luckyhit.errors import ArgumentError, GuardError
+from luckyhit.errors import ArgumentError, GuardError, naming_a_full_disk
 from luckyhit.load.block import INPUTS
 from luckyhit.load.inputs import Inputs, gather
 from luckyhit.load.sharding.shard_hosts import ADDRESS_VARIABLE, check_hosts
@@ -165,7 +165,9 @@ def run_case(
     # From here on signals are only counted: the notebook is stopped, and the report is still written. That includes the
     # making of the run directory: every run has a report.
     with one_at_a_time(project.runs, case_file.stem), interruptions_of(timeout_s) as interruptions:
-        run = new_run(project, case_file, environment=environment, observe=observe)
+        with naming_a_full_disk():
+            run = new_run(project, case_file, environment=environment, observe=observe)
+        error: BaseException | None = None
         handed = {
             "case": str(case_file),
             "run": str(run.path),
@@ -182,10 +184,11 @@ def run_case(
                     break
                 worker = Notebook(project.notebook(name), run, kernel, handed, timeout_s=_timeout_s(run))
                 worker.execute(interruptions)
-                if interruptions.count or worker.error is not None:
+                error = worker.error
+                if interruptions.count or error is not None:
                     break
         # Opened again: the numbers in its case may have changed.
-        outcome = finish(project, CaseRun.open(run.path), interruptions)
+        outcome = finish(project, CaseRun.open(run.path), interruptions, error)
     outcome.seconds = time.monotonic() - started
     return outcome
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import html
-import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from luckyhit.case_run import CaseRun
 from luckyhit.report.style import to_png
+from luckyhit.workflow.notebook.notebook_links import in_jupyterlab
+from luckyhit.workflow.time_left import TimeLeft
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,10 +21,10 @@ _DPI = 110
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure with its alternative text: as HTML, since JupyterLab gives a bare PNG no alternative text, and as PNG
-    with the text in its metadata."""
+    """A figure with its alternative text. It is kept once, as HTML, since JupyterLab gives a bare PNG no alternative
+    text; its plain text is the alternative one."""
 
-    png: bytes
+    png: bytes = field(repr=False)
     alt: str
     width: int
 
@@ -31,13 +32,13 @@ class Picture:
     def of(cls, figure: Figure, alt: str) -> Picture:
         return cls(to_png(figure, _DPI), alt, round(figure.get_figwidth() * _DPI))
 
-    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         data = base64.b64encode(self.png).decode("ascii")
         # White background in any theme, since the lines and letters of a figure are dark.
         style = "max-width: 100%; height: auto; background: white"
         source = f'src="data:image/png;base64,{data}" width="{self.width}"'
         shown = f'<img {source} alt="{html.escape(self.alt)}" style="{style}">'
-        return {"text/html": shown, "image/png": data}, {"image/png": {"alt": self.alt}}
+        return {"text/html": shown, "text/plain": self.alt}
 
 
 class Progress:
@@ -51,6 +52,7 @@ class Progress:
         self._run = run
         self._until_s = until_s
         self._from_s = 0.0
+        self._left = TimeLeft()
         self._bar: Any = None
 
     def __enter__(self) -> Callable[[str, float, float], None]:
@@ -58,7 +60,7 @@ class Progress:
 
     def _show(self, text: str, done: float, total: float) -> None:
         self._run.progress(text, done=done, total=total)
-        if "JPY_SESSION_NAME" not in os.environ:  # set by JupyterLab, not by papermill
+        if not in_jupyterlab():
             return
         if self._bar is None:
             from tqdm.auto import tqdm
@@ -67,7 +69,8 @@ class Progress:
             of_step = max((self._until_s or total) - done, 1.0)
             self._bar = tqdm(total=of_step, bar_format="{percentage:3.0f}% {bar} {desc}", leave=False)
         self._bar.n = min(done - self._from_s, self._bar.total)
-        self._bar.set_description_str(text)
+        left = self._left.text(self._bar.n, self._bar.total)
+        self._bar.set_description_str(f"{text}, {left}" if left else text)
 
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         if self._bar is None:
