@@ -118,12 +118,10 @@ def test_a_baseline_beyond_earlier_ones_is_an_alarm(
     folder = project.runs / "ann" / "20260301-020000-0000"
     folder.mkdir(parents=True)
     (folder / "manifest.json").write_text("{}")
-    result = Result(
-        case="ann", run=folder.name, date="2026-03-01", design="crossover", verdict="INCONCLUSIVE", reason=""
-    )
+    result = Result(case="ann", run=folder.name, date="2026-03-01", design="crossover", verdict="OBSERVED", reason="")
     outcome = AttemptOutcome(0, run=folder.name, result=result.model_dump(mode="json", by_alias=True))
     (one,) = night_of("f", [JobEnd(jobs["ann"], outcome)], project, started=STARTED).cases
-    assert set(one.alarms) - {"inconclusive"} == alarms
+    assert set(one.alarms) == alarms
 
 
 class Texts(HTMLParser):

@@ -129,8 +129,6 @@ def _case(end: JobEnd, project: Project, history: Sequence[Run]) -> NightCase:
 
 def _alarms(case: NightCase, *, whole: bool) -> list[Alarm]:
     alarms: list[Alarm] = [alarm] if (alarm := _OF_A_VERDICT.get(case.verdict or "")) else []
-    if case.observed and case.verdict == "INCONCLUSIVE":  # as every baseline is
-        alarms = []
     alarms += ["outside"] if case.outside else []
     alarms += ["worse"] if any(departure.direction == "worse" for departure in case.outside) else []
     alarms += ["lasting"] if any(departure.nights > 1 for departure in case.outside) else []

@@ -42,8 +42,8 @@ ALARM_WORDS: Mapping[Alarm, str] = {
 
 
 def label(case: NightCase) -> str:
-    """The word in front of a case: its verdict, OBSERVED where only its baseline was measured, or nothing."""
-    return "OBSERVED" if case.observed and case.verdict == "INCONCLUSIVE" else case.verdict or ""
+    """The word in front of a case: its verdict, or nothing."""
+    return case.verdict or ""
 
 
 def headline(night: Night) -> str:
