@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from luckyhit.whatif.compiled import loop
 from luckyhit.whatif.stack_distances import DELETES, OUTDATES
 
 _LONG_AGO = -(1 << 62)
@@ -49,7 +49,7 @@ class GridCounts:
         )
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@loop
 def _first_of(entry: Any, entries: int) -> Any:
     first = np.zeros(entries + 1, np.int64)
     for row in range(entry.size):
@@ -59,7 +59,7 @@ def _first_of(entry: Any, entries: int) -> Any:
     return first
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@loop
 def _order(entry: Any, first: Any) -> Any:
     """The rows by entry, in the order of time within each."""
     at = first[:-1].copy()
@@ -70,7 +70,7 @@ def _order(entry: Any, first: Any) -> Any:
     return order
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@loop
 def _count(
     begin: int,
     end: int,

@@ -16,9 +16,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from luckyhit.whatif.compiled import loop
 from luckyhit.whatif.grid_counts import GridCounts
 from luckyhit.whatif.stack_distances import DELETES, OUTDATES
 from luckyhit.whatif.trace import Rule, Trace, events_under
@@ -32,7 +32,7 @@ MISS, HIT, STALE, JOINED = 0, 1, 2, 3
 """What a read is, in `outcomes`."""
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@loop
 def _link(after: Any, before: Any, queue: int, entry: int, entries: int) -> None:
     """Put an entry at the head of a queue."""
     head = entries + queue
@@ -41,18 +41,18 @@ def _link(after: Any, before: Any, queue: int, entry: int, entries: int) -> None
     after[entry], before[nearest] = nearest, entry
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@loop
 def _unlink(after: Any, before: Any, entry: int) -> None:
     after[before[entry]] = after[entry]
     before[after[entry]] = before[entry]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@loop
 def _less(one: int, other: int, uses: Any, used_at: Any) -> bool:
     return bool(uses[one] < uses[other] or (uses[one] == uses[other] and used_at[one] < used_at[other]))
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@loop
 def _settle(heap: Any, place_of: Any, count: int, place: int, uses: Any, used_at: Any) -> None:
     """Move the entry at a place of the heap to where it belongs."""
     while place > 0 and _less(heap[place], heap[(place - 1) // 2], uses, used_at):
@@ -72,7 +72,7 @@ def _settle(heap: Any, place_of: Any, count: int, place: int, uses: Any, used_at
         place = least
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@loop
 def _replay(
     policy: int, entry: Any, kind: Any, at_ns: Any, weight: Any, load_of: Any, size: int, ttl_ns: int, outcome: Any
 ) -> None:

@@ -17,15 +17,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from luckyhit.whatif.compiled import loop
 
 OUTDATES, DELETES = 1, 2
 """Bits of an event's kind: it makes entries old; it deletes the entry. 0: a read."""
 MOST_SIZES = 254
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@loop
 def _add(tree: Any, slot: int, weight: int) -> None:
     place = slot + 1
     while place < tree.size:
@@ -33,7 +34,7 @@ def _add(tree: Any, slot: int, weight: int) -> None:
         place += place & -place
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@loop
 def _before(tree: Any, slot: int) -> int:
     """The weight in all slots before `slot`."""
     total, place = 0, slot
@@ -43,7 +44,7 @@ def _before(tree: Any, slot: int) -> int:
     return total
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@loop
 def _push(heap: Any, count: int, slot: int) -> int:
     """Add a slot to the holes, the newest first; returns their number."""
     child = count
@@ -57,7 +58,7 @@ def _push(heap: Any, count: int, slot: int) -> int:
     return count + 1
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@loop
 def _pop(heap: Any, count: int) -> int:
     """Remove the newest hole; returns their number."""
     count -= 1
@@ -75,7 +76,7 @@ def _pop(heap: Any, count: int) -> int:
         parent = child
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@loop
 def _renumbered(tree: Any, held: Any, owner: Any, slot_of: Any, heap: Any, used: int) -> tuple[int, int]:
     """Close the gaps, and join holes that lie side by side; returns the slots in use, and the holes."""
     kept = holes = 0
@@ -105,7 +106,7 @@ def _renumbered(tree: Any, held: Any, owner: Any, slot_of: Any, heap: Any, used:
     return kept, holes
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@loop
 def _stack_levels(entry: Any, kind: Any, weight: Any, limits: Any, has_holes: bool) -> Any:
     slots = (4 if has_holes else 2) * weight.size + 64
     tree = np.zeros(slots + 1, np.int64)
