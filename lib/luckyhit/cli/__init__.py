@@ -1,4 +1,5 @@
-"""The command line: `luckyhit check | run | new | judge | report | revert | runs | bisect | visibility | load`.
+"""The command line: `luckyhit check | run | new | judge | report | revert | runs | whatif | bisect | visibility
+| load`.
 
 Exit codes: 0 finished, whatever the verdict (`--fail-on` turns chosen verdicts into 1) · 1 a chosen verdict, or a
 defect · 2 invalid case or arguments · 3 a guard stopped the run before anything changed · 4 not enough data (also:
@@ -11,11 +12,11 @@ import sys
 from typing import NoReturn
 
 # The help lists the commands in this order.
-from luckyhit.cli import commands, bisect_command, visibility, load_command  # isort: skip
+from luckyhit.cli import commands, whatif_command, bisect_command, visibility, load_command  # isort: skip
 from luckyhit.cli.app import app
 from luckyhit.errors import CaseError, LuckyHitError
 
-__all__ = ["app", "bisect_command", "commands", "load_command", "main", "visibility"]
+__all__ = ["app", "bisect_command", "commands", "load_command", "main", "visibility", "whatif_command"]
 
 
 def main() -> NoReturn:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -19,7 +18,7 @@ from luckyhit.cli.app import (
     app,
     print_json,
 )
-from luckyhit.errors import ArgumentError, RunUnreadable
+from luckyhit.errors import ArgumentError
 from luckyhit.project import Project
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -226,37 +225,12 @@ def runs(
 ) -> None:
     """List the runs, oldest first; or remove old ones. A run that is in progress, or has not rolled back its change, is
     always kept."""
+    from luckyhit.cli.tasks import runs_tasks
+
     project = Project.find(runs_dir=runs_dir, reports_dir=reports_dir)
     if prune:
-        from luckyhit.cli.tasks.prune_tasks import prune_runs
-
-        prune_runs(project, keep, older_than, dry_run=dry_run, as_json=as_json)
+        runs_tasks.prune_runs(project, keep, older_than, dry_run=dry_run, as_json=as_json)
         return
     if keep is not None or older_than or dry_run:
         raise ArgumentError("--keep, --older-than and --dry-run need --prune", hint="Add --prune.")
-    rows = described(project.runs)
-    if as_json:
-        print_json(rows)
-        return
-    if not rows:
-        print("no runs yet; start one with `luckyhit run stale-price`", file=sys.stderr)
-    for row in rows:
-        print(f"{row['run']}  {row['case']:<20}  {row['state']:<10}  {row['verdict'] or '-'}")
-
-
-def described(runs_dir: Path) -> list[dict[str, Any]]:
-    """One row per run: case, run, started, state, verdict (None if not judged yet), report."""
-    from luckyhit.run import runs as runs_in
-
-    rows = []
-    for run in runs_in(runs_dir):
-        row: dict[str, Any] = {"run": run.id, "case": run.path.parent.name, "path": str(run.path)}
-        try:
-            manifest, result = run.manifest, run.result
-            row |= {"started": manifest.started or None, "state": manifest.state or "unknown"}
-            row |= {"verdict": result.verdict if result else None, "report": manifest.report or None}
-        except RunUnreadable as error:
-            nothing = dict.fromkeys(("started", "verdict", "report"))
-            row |= {**nothing, "state": "unreadable", "error": error.message}
-        rows.append(row)
-    return rows
+    runs_tasks.list_runs(project, as_json=as_json)

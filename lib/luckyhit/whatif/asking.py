@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 
 import numpy as np
@@ -47,7 +47,8 @@ class Question:
 @dataclass(frozen=True)
 class WhatIf:
     """`surfaces`: by rule, for LRU; `others`: by policy, under the rule looked at. `now`: None where today's time to
-    live is not known; `fit`: None without it. `one_in`: 1 where every entry was counted."""
+    live is not known; `fit`: None without it. `delay_s`: of the rule `delayed`. `one_in`: 1 where every entry
+    was counted."""
 
     recording: Recording
     grid: Grid
@@ -62,6 +63,7 @@ class WhatIf:
     pareto: list[ParetoPoint]
     hot_misses: list[HotKey]
     hot_stale: list[HotKey]
+    delay_s: float = 1.0
     one_in: int = 1
     limits: tuple[str, ...] = field(default=())
 
@@ -126,7 +128,9 @@ def ask(recording: Recording, question: Question) -> WhatIf:
     others = {
         policy: _replayed(recording, grid, rule, policy) for policy in question.policies if policy != "lru"
     }
-    return _advised(recording, grid, rule, surfaces, others, now, fact, fit, sample)
+    return replace(
+        _advised(recording, grid, rule, surfaces, others, now, fact, fit, sample), delay_s=candidates[2].delay_ns / 1e9
+    )
 
 
 def _refuse_unknown(question: Question) -> None:
@@ -205,8 +209,8 @@ def _advised(
         pareto(surface),
         hot_keys(recording, rule, *at),
         hot_keys(recording, rule, *at, by="stale"),
-        sample.one_in if sample is not None else 1,
-        tuple(_limits(recording, now, grid)),
+        one_in=sample.one_in if sample is not None else 1,
+        limits=tuple(_limits(recording, now, grid)),
     )
 
 
@@ -222,7 +226,7 @@ def _limits(recording: Recording, now: Settings | None, grid: Grid) -> list[str]
     trace = recording.trace
     once = _asked_once(trace)
     lines = [
-        f"Only {len(trace.weight):,} entries were asked for, in {trace.seconds:,.0f} s: keys that were never asked for, "
+        f"Only {trace.read_entries:,} entries were asked for, in {trace.seconds:,.0f} s: keys that were never asked for, "
         "and a larger catalogue, are not in it.",
         f"{once:,} entries were read once only: in a longer recording some of them would be hits.",
         "The cache began empty, and the first read of each entry is a miss: in a short recording that is much.",

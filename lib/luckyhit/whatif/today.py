@@ -22,6 +22,7 @@ from luckyhit.whatif.trace import READ, Rule, events_under
 
 NEAR = 0.01
 """A prediction this near to what was measured counts as right: a hundredth of the reads, or of the stale ones."""
+_SAME = 0.001
 _DELAYS_S = (0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
 
 WhyUnfit = Literal["hit-before-a-load", "hit-after-a-write", "hit-when-expired", "miss-when-stored"]
@@ -50,13 +51,15 @@ class Measured:
 
 @dataclass(frozen=True)
 class Fit:
-    """The rule that says today's point best. `hit_ratio`, `stale`: what it predicts; `why`: of the reads on which the
+    """The rule that says today's point best. `hit_ratio`, `stale`: what it predicts; `is_decided`: whether other rules
+    say something else of today; `why`: of the reads on which the
     model is wrong, how many are of which kind, the most first."""
 
     rule: Rule
     hit_ratio: float
     stale: float
     is_fit: bool
+    is_decided: bool
     why: tuple[tuple[WhyUnfit, int], ...]
 
 
@@ -102,8 +105,9 @@ def best_fit(
     rule, hit_ratio, stale = min(
         tried, key=lambda one: (round(_gap(one[1], fact.hit_ratio) + _gap(one[2], fact.stale), 9), one[0].delay_ns)
     )
+    spread = [max(values) - min(values) for values in zip(*((one[1], one[2]) for one in tried), strict=True)]
     is_fit = inside(hit_ratio, fact.hit_ratio) and inside(stale, fact.stale)
-    return Fit(rule, hit_ratio, stale, is_fit, _wrong_reads(recording, now, rule))
+    return Fit(rule, hit_ratio, stale, is_fit, max(spread) > _SAME, _wrong_reads(recording, now, rule))
 
 
 def _predicted(recording: Recording, now: Settings, rule: Rule) -> tuple[Rule, float, float]:

@@ -76,6 +76,11 @@ class Trace:
         return sum(int(np.count_nonzero(one.kind & OUTDATES)) for one in self.segments)
 
     @property
+    def read_entries(self) -> int:
+        """How many entries are read, the probe's included."""
+        return len(np.unique(np.concatenate([one.entry[one.kind == READ] for one in self.segments])))
+
+    @property
     def seconds(self) -> float:
         """How long all segments last, together."""
         return sum(float(one.at_ns[-1] - one.at_ns[0]) / 1e9 for one in self.segments if len(one))

@@ -66,6 +66,8 @@ def fit_text(answer: WhatIf) -> str:
     if fact.stale is not None:
         parts.append(f"stale reads {share_text(*fact.stale)} measured, {percent(fit.stale)} predicted")
     text = f"{'; '.join(parts)}. The rule that comes nearest: {rule_text(answer)}."
+    if not fit.is_decided:
+        text += " All rules say the same of today, so this one is a guess: name it with --rule."
     if fit.is_fit:
         return text
     why = "; ".join(WHY[kind].format(count=count) for kind, count in fit.why[:2])
@@ -130,6 +132,26 @@ TABLE_HEADINGS = (
 )
 
 
+def rule_rows(answer: WhatIf) -> list[tuple[str, ...]]:
+    """A row for each rule at today's settings (or at the largest ones): the cells of RULE_HEADINGS."""
+    row, column = nearest_row(answer), today_column(answer)
+    lines = []
+    for name, surface in answer.surfaces.items():
+        text = RULES[name].format(delay=ttl_text(answer.delay_s))
+        cells = [cell(surface.hit_ratio, row, column, unit="%"), cell(surface.stale, row, column, unit="%")]
+        lines.append((text, *cells, cell(surface.calls, row, column)))
+    return lines
+
+
+RULE_HEADINGS = ("Rule", "Hit ratio", "Stale reads", "Database calls a read")
+
+
+def today_column(answer: WhatIf) -> int:
+    """The column of today's time to live, or the longest."""
+    ttls = answer.grid.ttls_s
+    return ttls.index(answer.now.ttl_s) if answer.now is not None else len(ttls) - 1
+
+
 def nearest_row(answer: WhatIf) -> int:
     """The row of today's size, or the largest."""
     sizes = answer.grid.sizes
@@ -143,7 +165,7 @@ def as_text(answer: WhatIf) -> str:
     trace = answer.recording.trace
     counted = "" if answer.one_in == 1 else f", counted by one entry in {answer.one_in} and the most frequent ones"
     lines = [
-        f"{answer.recording.source}: {trace.reads:,} reads of {len(trace.weight):,} entries, {trace.writes:,} writes "
+        f"{answer.recording.source}: {trace.reads:,} reads of {trace.read_entries:,} entries, {trace.writes:,} writes "
         f"that outdate them, {number(trace.seconds)} s{counted}",
         "",
         heading(answer),
@@ -152,6 +174,9 @@ def as_text(answer: WhatIf) -> str:
         f"At a size of {size_text(answer.grid.sizes[nearest_row(answer)], by_bytes=answer.by_bytes)}, LRU; "
         f"{rule_text(answer)}:",
         *_columns([TABLE_HEADINGS, *table_rows(answer)]),
+        "",
+        f"By rule, at a time to live of {ttl_text(answer.grid.ttls_s[today_column(answer)])}:",
+        *_columns([RULE_HEADINGS, *rule_rows(answer)]),
         "",
         *knee_texts(answer),
     ]
