@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import ChoiceLoader, FileSystemLoader
+from markupsafe import Markup
 
 from luckyhit.atomic import write_atomically
 from luckyhit.report import style
@@ -61,7 +62,7 @@ def rendered(answer: WhatIf, redactor: Redactor, *, proof: str = "", record: str
                     "name": row.id,
                     "title": row.title,
                     "sentence": row.say(answer),
-                    "picture": style.to_data_uri(style.laid_out(figure)),
+                    "picture": Markup(style.to_data_uri(style.laid_out(figure))),
                 }
             )
     return made.get_template("whatif.html.j2").render(
