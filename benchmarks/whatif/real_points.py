@@ -49,7 +49,8 @@ def case_of(name: str, services: Path) -> dict[str, Any]:
     document.pop("freshness", None)
     document["goals"] = {"hit_ratio": {"want": "no-worse", "margin": "5 %"}}
     document.pop("controls", None)
-    document["plan"] = {"baseline": "16s", "warmup": "3s", "block": "4s", "blocks": 6, "after_rollback": "3s"}
+    document["plan"] = {"baseline": "24s", "warmup": "3s", "block": "4s", "blocks": 6, "after_rollback": "3s"}
+    document["workload"]["rate"] = "25/s"
     if name == "demo":
         document["target"]["start"]["env"] |= {"CATALOGUE_INVALIDATION": "none"}
         document["workload"]["rate"] = "60/s"
@@ -66,6 +67,18 @@ def case_of(name: str, services: Path) -> dict[str, Any]:
 
 
 def run_at(name: str, ttl_s: float, args: argparse.Namespace) -> CaseRun:
+    """A run in which the service kept up: one that did not says nothing of the cache."""
+    for _ in range(args.attempts):
+        run = one_run_at(name, ttl_s, args)
+        frame = run.table("requests", ["due_ns", "done_ns", "error"])
+        late_ms = ((frame["done_ns"] - frame["due_ns"]) / 1e6).quantile(0.95)
+        if frame["error"].isna().all() and late_ms < args.most_p95_ms:
+            return run
+        print(f"  ttl {ttl_s:g} s  the service did not keep up (p95 {late_ms:.0f} ms): measured again", flush=True)
+    raise SystemExit(f"{name}: the machine is too busy")
+
+
+def one_run_at(name: str, ttl_s: float, args: argparse.Namespace) -> CaseRun:
     document = case_of(name, args.services)
     variable = "CATALOGUE_TTL" if name == "demo" else "CACHE_TTL_S"
     start = document["target"]["start"]["env"]
@@ -112,8 +125,10 @@ def main() -> None:
     parser.add_argument("--services", type=Path, default=Path())
     parser.add_argument("--lab", type=Path, default=Path())
     parser.add_argument("--points", type=int, default=10)
+    parser.add_argument("--attempts", type=int, default=6)
+    parser.add_argument("--most-p95-ms", type=float, default=150.0)
     args = parser.parse_args()
-    args.out = args.out.resolve()
+    args.out, args.services, args.lab = args.out.resolve(), args.services.resolve(), args.lab.resolve()
     args.out.mkdir(parents=True, exist_ok=True)
     name, right = args.service, 0
     base = run_at(name, BASE[name], args)

@@ -95,23 +95,40 @@ def _gap(value: float, share: Share | None) -> float:
 def best_fit(
     recording: Recording, now: Settings, fact: Measured, candidates: Sequence[Rule], *, find_delay: bool
 ) -> Fit:
-    """Try each rule at today's settings and take the one that is nearest to what was measured. `find_delay`: try other
+    """Try each rule at today's settings and take the one that is nearest to what was measured: both shares, and the share
+    of single reads on which it is wrong. `find_delay`: try other
     delays of a late deletion as well, where old answers were measured."""
     tried = [_predicted(recording, now, rule) for rule in candidates]
     if find_delay and fact.stale is not None and fact.stale[VALUE] > 0:
         tried += [
             _predicted(recording, now, Rule("delayed", True, round(delay_s * 1e9))) for delay_s in _DELAYS_S
         ]
-    rule, hit_ratio, stale = min(
-        tried, key=lambda one: (round(_gap(one[1], fact.hit_ratio) + _gap(one[2], fact.stale), 9), one[0].delay_ns)
-    )
-    spread = [max(values) - min(values) for values in zip(*((one[1], one[2]) for one in tried), strict=True)]
-    is_fit = inside(hit_ratio, fact.hit_ratio) and inside(stale, fact.stale)
-    return Fit(rule, hit_ratio, stale, is_fit, max(spread) > _SAME, _wrong_reads(recording, now, rule))
+
+    def distance(one: _Tried) -> tuple[float, int]:
+        gaps = _gap(one.hit_ratio, fact.hit_ratio) + _gap(one.stale, fact.stale)
+        return round(gaps + one.wrong, 9), one.rule.delay_ns
+
+    best = min(tried, key=distance)
+    spread = [
+        max(values) - min(values) for values in zip(*((one.hit_ratio, one.stale, one.wrong) for one in tried), strict=True)
+    ]
+    is_fit = inside(best.hit_ratio, fact.hit_ratio) and inside(best.stale, fact.stale)
+    why = _wrong_reads(recording, now, best.rule)
+    return Fit(best.rule, best.hit_ratio, best.stale, is_fit, max(spread) > _SAME, why)
 
 
-def _predicted(recording: Recording, now: Settings, rule: Rule) -> tuple[Rule, float, float]:
-    reads = hits = stale = told_reads = 0
+@dataclass(frozen=True)
+class _Tried:
+    """What one rule predicts; `wrong`: the share of the reads that told their status on which it is wrong."""
+
+    rule: Rule
+    hit_ratio: float
+    stale: float
+    wrong: float
+
+
+def _predicted(recording: Recording, now: Settings, rule: Rule) -> _Tried:
+    reads = hits = stale = told_reads = wrong = 0
     made = _outcomes(recording, now, rule)
     for segment, told, outcome in zip(recording.trace.segments, recording.told, made, strict=True):
         counts = (segment.kind == READ) & (segment.block >= 0)
@@ -122,7 +139,8 @@ def _predicted(recording: Recording, now: Settings, rule: Rule) -> tuple[Rule, f
         known = counts & (told >= 0) if recording.is_told else counts
         told_reads += int(known.sum())
         hits += int((known & hit).sum())
-    return rule, hits / max(told_reads, 1), stale / max(reads, 1)
+        wrong += int((known & (hit != (told == HIT))).sum()) if recording.is_told else 0
+    return _Tried(rule, hits / max(told_reads, 1), stale / max(reads, 1), wrong / max(told_reads, 1))
 
 
 def _outcomes(recording: Recording, now: Settings, rule: Rule) -> list[np.ndarray]:
