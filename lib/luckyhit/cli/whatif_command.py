@@ -59,21 +59,24 @@ def whatif(
     requests. Nothing is started or asked. The last line is the page's path; with --prove, that of the case."""
     from luckyhit.cli.tasks import whatif_tasks
 
-    whatif_tasks.what_if(
-        source,
-        ttls=ttl or [],
-        sizes=size or [],
-        policies=policy or [],
+    request = whatif_tasks.Request(
+        ttls=ttl or (),
+        sizes=size or (),
+        policies=policy or (),
         rule=rule,
         delay=delay,
         now_ttl=now_ttl,
         now_size=now_size,
         by=by,
         arm=arm,
-        log_format=log_format,
-        most_rows=most_rows,
-        prove=prove,
         variable=variable,
+        most_rows=most_rows or whatif_tasks.MOST_ROWS,
+    )
+    whatif_tasks.what_if(
+        source,
+        request,
+        log_format=log_format,
+        prove=prove,
         as_json=as_json,
         runs_dir=runs_dir,
         reports_dir=reports_dir,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from luckyhit.errors import ArgumentError
 from luckyhit.report import style
 from luckyhit.text.numbers import listed, percent
 from luckyhit.whatif.asking import WhatIf
@@ -274,3 +275,13 @@ FIGURES: dict[str, WhatIfFigure] = {
     )
 }
 """By id, in the order of the page."""
+
+
+def figure_of(name: str, answer: WhatIf) -> tuple[Figure, str]:
+    """(figure, sentence) by name; where there is nothing to draw, the figure says so. Raises ArgumentError."""
+    if name not in FIGURES:
+        raise ArgumentError(f"unknown figure {name!r}", hint=f"Figures: {', '.join(FIGURES)}.")
+    row = FIGURES[name]
+    sentence = row.say(answer)
+    figure = row.draw(answer)
+    return (style.message_figure(sentence) if figure is None else style.laid_out(figure)), sentence

@@ -40,8 +40,9 @@ def logged_trace(path: Path, *, form: str = "auto") -> Recording:
     whole = pa.chunked_array([targets]) if isinstance(targets, pa.Array) else targets
     coded = whole.dictionary_encode().combine_chunks()
     coded = coded.chunk(0) if isinstance(coded, pa.ChunkedArray) else coded
-    names, group_of_target, above = _names(coded.dictionary.to_pylist())
     target = coded.indices.to_numpy().astype(np.int32)
+    is_read = np.bincount(target[~writing], minlength=len(coded.dictionary)) > 0
+    names, group_of_target, above = _names(coded.dictionary.to_pylist(), is_read)
     at_ns = table["offset_ns"].to_numpy()
     # A write of an inner part outdates what is above it as well.
     upper = np.flatnonzero(writing & (above[target] >= 0))
@@ -64,8 +65,11 @@ def path_shape(target: str) -> str:
     return "/".join("{id}" if _ID.fullmatch(part) else part for part in target.partition("?")[0].split("/"))
 
 
-def _names(targets: list[str]) -> tuple[Names, NDArray[np.int32], NDArray[np.int32]]:
-    """Names of the entries, and of each target its group and that above it (-1: none)."""
+def _names(
+    targets: list[str], is_read: NDArray[np.bool_]
+) -> tuple[Names, NDArray[np.int32], NDArray[np.int32]]:
+    """Names of the entries, and of each target its group and that above it (-1: none). What is only written has no group
+    as an entry."""
     groups: dict[str, int] = {}
     classes: dict[str, int] = {}
     group_of, above, class_of = [], [], []
@@ -77,8 +81,9 @@ def _names(targets: list[str]) -> tuple[Names, NDArray[np.int32], NDArray[np.int
         upper, _, last = path.rpartition("/")
         inner = bool(upper) and not _ID.fullmatch(last)
         above.append(groups.setdefault(upper, len(groups)) if inner else -1)
-    made = Names(targets, np.array(class_of, np.int16), np.array(group_of, np.int32), tuple(classes))
-    return made, np.array(group_of, np.int32), np.array(above, np.int32)
+    groups_of = np.array(group_of, np.int32)
+    made = Names(targets, np.array(class_of, np.int16), np.where(is_read, groups_of, -1), tuple(classes))
+    return made, groups_of, np.array(above, np.int32)
 
 
 def _backwards(path: Path, form: str) -> list[str]:

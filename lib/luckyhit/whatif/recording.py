@@ -23,7 +23,7 @@ HIT, MISS, NOT_TOLD = 1, 0, -1
 @dataclass(frozen=True)
 class Rows:
     """Requests of one cache as columns, in any order. `entry`: number among `names`; -1: outdates by `group`. A write
-    outdates all entries of its `group` (a resource: path and key). `told`: HIT, MISS or NOT_TOLD; `old`: 1 a stale
+    outdates all entries of its `group` (a resource: path and key). An entry of the group -1 is never read. `told`: HIT, MISS or NOT_TOLD; `old`: 1 a stale
     answer, 0 not, -1 not visible; `calls`: -1 not told; `size`: bytes, -1 not told; `latency_ms`: NaN not known."""
 
     at_ns: NDArray[np.int64]
@@ -95,6 +95,11 @@ def recording_of(
     parts = [rows for rows in parts if len(rows)]
     if not parts:
         raise NotEnoughData(f"{source} has no requests", hint="Measure a run, or name a log with requests.")
+    if not any(bool((~rows.write & (rows.entry >= 0)).any()) for rows in parts):
+        raise NotEnoughData(
+            f"all {sum(map(len, parts)):,} requests of {source} are writes: nothing can be a hit",
+            hint="Name a run or a log that has reads (GET) with keys.",
+        )
     length_ns = stretch_length_ns(parts)
     weight, by_bytes, size_note = _weights(parts, names, by)
     segments, told = [], []

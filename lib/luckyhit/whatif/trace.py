@@ -98,13 +98,6 @@ class Trace:
 def refuse_unfit(trace: Trace, source: str) -> None:
     """Raise NotEnoughData for a trace whose curve would say nothing; `source`: what it was made from."""
     reads = np.concatenate([one.entry[one.kind == READ] for one in trace.segments] or [np.zeros(0, np.int32)])
-    if not trace.rows:
-        raise NotEnoughData(f"{source} has no requests", hint="Measure a run, or name a log with requests.")
-    if not len(reads):
-        raise NotEnoughData(
-            f"all {trace.rows:,} requests of {source} are writes: nothing can be a hit",
-            hint="Name a run or a log that has reads (GET) with keys.",
-        )
     if not trace.reads:
         raise NotEnoughData(
             f"no read of {source} counts: all of its {len(reads):,} are of the warm-up or of the probe",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import isnan
 
+import pandas as pd
+
 from luckyhit.text.numbers import number, percent
 from luckyhit.whatif.asking import WhatIf
 from luckyhit.whatif.settings_now import size_text, ttl_text
@@ -158,6 +160,16 @@ def nearest_row(answer: WhatIf) -> int:
     if answer.now is None:
         return len(sizes) - 1
     return max((row for row, size in enumerate(sizes) if size <= answer.now.size), default=0)
+
+
+def frame_of(answer: WhatIf) -> pd.DataFrame:
+    """The same as a frame, for a notebook."""
+    return pd.DataFrame(table_rows(answer), columns=list(TABLE_HEADINGS)).set_index(TABLE_HEADINGS[0])
+
+
+def summary_of(answer: WhatIf) -> str:
+    """Fit and knees as Markdown."""
+    return "\n\n".join([f"**{heading(answer)}.** {fit_text(answer)}", *knee_texts(answer)])
 
 
 def as_text(answer: WhatIf) -> str:
