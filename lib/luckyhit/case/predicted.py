@@ -13,15 +13,13 @@ from luckyhit.case.part import Part
 if TYPE_CHECKING:
     from luckyhit.case.model import Case
 
-Predicted = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
 
 class Forecast(Part):
     """A prediction for one metric, in its unit (shares from 0 to 1)."""
 
-    low: Predicted = Field(description="The lower bound of the prediction.")
-    value: Predicted = Field(description="The predicted value.")
-    high: Predicted = Field(description="The upper bound of the prediction.")
+    low: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(description="The lower bound of the prediction.")
+    value: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(description="The predicted value.")
+    high: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(description="The upper bound of the prediction.")
 
 
 def in_order(case: Case) -> Iterator[Finding]:

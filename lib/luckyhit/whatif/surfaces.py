@@ -75,7 +75,7 @@ def surface_of(
     hits = np.tensordot(drawn, counts.hits, axes=(1, 0))
     stale = np.tensordot(drawn, counts.stale.sum(axis=1), axes=(1, 0))
     misses = reads[:, :, None, None] - hits
-    total = reads.sum(axis=1)[:, None, None]
+    total = np.maximum(reads.sum(axis=1), 1)[:, None, None]  # a round may draw nothing but quiet stretches
     by_class = (np.moveaxis(hits, 1, 0), np.moveaxis(misses, 1, 0))
     points = len(grid.sizes) * len(grid.ttls_s)
     rounds = QUANTILE_ROUNDS if quantiles and blocks >= FEWEST_STRETCHES else 0
