@@ -22,26 +22,26 @@ from pathlib import Path
 import libcachesim as peer
 import numpy as np
 
-from luckyhit.whatif.exact_grid import Grid, exact_counts, ttl_in_ns
-from luckyhit.whatif.replays import replayed_counts
-from luckyhit.whatif.trace import Rule, Segment, Trace
+from luckyhit.whatif.counting.cache_trace import CacheTrace, Rule, Segment
+from luckyhit.whatif.counting.exact_grid import Grid, exact_counts, ttl_in_ns
+from luckyhit.whatif.counting.replays import replayed_counts
 
 NO_RULE = Rule("none", False)
 NO_LOAD = np.zeros(1, np.int64)
 PEERS = {"lru": peer.LRU, "fifo": peer.FIFO, "lfu": peer.LFU, "s3-fifo": peer.S3FIFO}
 
 
-def trace_of(rows: int, entries: int, seed: int, *, seconds: int) -> Trace:
+def trace_of(rows: int, entries: int, seed: int, *, seconds: int) -> CacheTrace:
     rng = np.random.default_rng(seed)
     share = np.cumsum(1 / np.arange(1, entries + 1) ** 0.9)
     entry = np.searchsorted(share / share[-1], rng.random(rows)).clip(0, entries - 1).astype(np.int32)
     at_ns = np.arange(rows, dtype=np.int64) * (seconds * 10**9 // rows)
     block = (np.arange(rows) * 20 // rows).astype(np.int16)
     segment = Segment(at_ns, entry, np.zeros(rows, np.uint8), block)
-    return Trace((segment,), (), np.zeros(entries, np.int16), np.ones(entries, np.int64), ("all",), 20)
+    return CacheTrace((segment,), (), np.zeros(entries, np.int16), np.ones(entries, np.int64), ("all",), 20)
 
 
-def peer_hits(kind: str, trace: Trace, size: int, ttl_s: int) -> int:
+def peer_hits(kind: str, trace: CacheTrace, size: int, ttl_s: int) -> int:
     cache = PEERS[kind](cache_size=size, hashpower=16)
     segment, hits = trace.segments[0], 0
     stored_ns: dict[int, int] = {}
@@ -91,7 +91,10 @@ def speed(args: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "trace.oracleGeneral"
         record = np.zeros(rows, np.dtype([("time", "<u4"), ("id", "<u8"), ("size", "<u4"), ("next", "<i8")]))
-        record["time"], record["id"] = trace.segments[0].at_ns // 10**9 + 1, trace.segments[0].entry.astype(np.uint64) + 1
+        record["time"], record["id"] = (
+            trace.segments[0].at_ns // 10**9 + 1,
+            trace.segments[0].entry.astype(np.uint64) + 1,
+        )
         record["size"], record["next"] = 1, -2
         record.tofile(path)
         took_s = []

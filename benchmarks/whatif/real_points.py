@@ -19,8 +19,8 @@ from typing import Any
 import yaml
 
 from luckyhit.case_run import CaseRun
-from luckyhit.whatif.asking import Question, ask
-from luckyhit.whatif.recorded_trace import recorded_trace
+from luckyhit.whatif.answering import WhatIfQuestion, ask
+from luckyhit.whatif.recorded.recorded_trace import recorded_trace
 from luckyhit.whatif.surfaces import band_of, drawn_stretches
 from luckyhit.whatif.today import measured
 from luckyhit.workflow.workbook import baseline
@@ -133,7 +133,7 @@ def main() -> None:
     name, right = args.service, 0
     base = run_at(name, BASE[name], args)
     ttls = TTLS[name][: args.points]
-    answer = ask(recorded_trace(base), Question(ttls_s=[float(ttl_s) for ttl_s in ttls], now_ttl_s=BASE[name]))
+    answer = ask(recorded_trace(base), WhatIfQuestion(ttls_s=[float(ttl_s) for ttl_s in ttls], now_ttl_s=BASE[name]))
     print(f"{name}: rule {answer.rule.id} (delay {answer.rule.delay_ns / 1e6:g} ms), fit: {answer.fit}", flush=True)
     size = answer.grid.sizes[-1]
     rows = []

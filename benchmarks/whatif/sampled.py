@@ -15,10 +15,10 @@ import time
 
 import numpy as np
 
-from luckyhit.whatif.asking import MOST_ROWS
-from luckyhit.whatif.exact_grid import Grid, exact_counts
-from luckyhit.whatif.sampling import rate_for, sample_of
-from luckyhit.whatif.trace import Rule, Segment, Trace
+from luckyhit.whatif.answering import MOST_ROWS
+from luckyhit.whatif.counting.cache_trace import CacheTrace, Rule, Segment
+from luckyhit.whatif.counting.exact_grid import Grid, exact_counts
+from luckyhit.whatif.counting.sampling import rate_for, sample_of
 
 NO_LOAD = np.zeros(1, np.int64)
 
@@ -41,7 +41,7 @@ def main() -> None:
     kind = (rng.random(rows, np.float32) < 0.05).astype(np.uint8)
     block = np.where(kind == 1, -1, np.arange(rows) * 20 // rows).astype(np.int16)
     segment = Segment(np.arange(rows, dtype=np.int64) * 1_000_000, entry, kind, block)
-    trace = Trace((segment,), (), np.zeros(entries, np.int16), np.ones(entries, np.int64), ("all",), 20)
+    trace = CacheTrace((segment,), (), np.zeros(entries, np.int16), np.ones(entries, np.int64), ("all",), 20)
     sizes = tuple(sorted({int(size) for size in np.geomspace(entries / 2000 + 1, entries, 20)}))
     ttls = tuple(float(ttl_s) for ttl_s in np.geomspace(rows / 2e5, rows / 1e3, 7)) + (float("inf"),)
     grid, rule = Grid(sizes, ttls), Rule("on-write", True)
@@ -60,7 +60,9 @@ def main() -> None:
     took_s = time.perf_counter() - began
     reads = exact.reads.sum()
     error = np.abs(drawn.hits.sum((0, 1)) / drawn.reads.sum() - exact.hits.sum((0, 1)) / reads) * 100
-    print(f"exact: {took_s:.0f} s; the largest error of {error.size} points is {error.max():.3f} points, the mean {error.mean():.3f}")
+    print(
+        f"exact: {took_s:.0f} s; the largest error of {error.size} points is {error.max():.3f} points, the mean {error.mean():.3f}"
+    )
 
 
 if __name__ == "__main__":

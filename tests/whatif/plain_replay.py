@@ -98,7 +98,7 @@ def plain_counts(segments, rule, policy, size, ttl_ns, weights, loads, *, expire
 
 def one_trace(seed: int, *, bytes_: bool):
     """A random trace with writes, uncounted reads, loads that take time, and two segments."""
-    from luckyhit.whatif.trace import Segment, Trace
+    from luckyhit.whatif.counting.cache_trace import CacheTrace, Segment
 
     rng = np.random.default_rng(seed)
     entries = int(rng.integers(2, 25))
@@ -111,7 +111,7 @@ def one_trace(seed: int, *, bytes_: bool):
         segments.append(Segment.by_time(rng.integers(0, 1000, rows), entry, kind, block))
     weight = rng.integers(1, 9, entries) if bytes_ else np.ones(entries, np.int64)
     classes = rng.integers(0, 2, entries).astype(np.int16)
-    return Trace(
+    return CacheTrace(
         tuple(segments), [str(number) for number in range(entries)], classes, weight.astype(np.int64), ("a", "b"), 3,
         by_bytes=bytes_,
     )  # fmt: skip

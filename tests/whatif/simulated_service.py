@@ -39,6 +39,9 @@ class Behaviour:
     sized: bool = True
 
 
+PLAIN = Behaviour()
+
+
 def case(**parts: Any) -> dict[str, Any]:
     start = {"command": ["{python}", "s.py", "{port}", "{cache_url}"], "env": {"ITEM_TTL_S": "2"}}
     change = {
@@ -49,7 +52,7 @@ def case(**parts: Any) -> dict[str, Any]:
 
 
 def run_of(
-    folder: Path, behaviour: Behaviour = Behaviour(), *, reads: int = 900, keys: int = 40, writes: float = 0.1,
+    folder: Path, behaviour: Behaviour = PLAIN, *, reads: int = 900, keys: int = 40, writes: float = 0.1,
     seed: int = 1, arm: str = "before", parts: Mapping[str, Any] | None = None,
 ) -> CaseRun:  # fmt: skip
     """A run with one block: some warm-up, then reads and writes at 50 a second."""
@@ -85,7 +88,11 @@ def requests(behaviour: Behaviour, reads: int, keys: int, writes: float, seed: i
             stored[key] = at_s, version
         version = stored[key][1]
         took_s = 0.002 if hit else 0.012
-        rows.append(_row(arm, slot, "item", key, at_s, took_s, "hit" if hit else "miss", 0 if hit else 3, 500, version, behaviour))
+        rows.append(
+            _row(
+                arm, slot, "item", key, at_s, took_s, "hit" if hit else "miss", 0 if hit else 3, 500, version, behaviour
+            )
+        )
     return table_of(rows, records.REQUESTS)
 
 

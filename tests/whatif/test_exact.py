@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plain_replay import one_trace, plain_counts
 
 from luckyhit.errors import ArgumentError
-from luckyhit.whatif.exact_grid import Grid, exact_counts
-from luckyhit.whatif.replays import replayed_counts
-from luckyhit.whatif.trace import Rule
-
-from plain_replay import one_trace, plain_counts
+from luckyhit.whatif.counting.cache_trace import Rule
+from luckyhit.whatif.counting.exact_grid import Grid, exact_counts
+from luckyhit.whatif.counting.replays import replayed_counts
+from tier import examples
 
 TTLS_S = (5e-9, 40e-9, 300e-9, float("inf"))
 LOADS = [np.array([0, 0]), np.array([0, 7])]
@@ -26,7 +26,7 @@ def totals(counts, size: int = 0, ttl: int = 0) -> tuple[int, ...]:
     )
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(
     st.integers(0, 2**32),
     st.booleans(),
@@ -44,7 +44,7 @@ def test_each_grid_point_is_that_of_a_replay(seed, bytes_, rule, loads) -> None:
             assert totals(counts, place, ttl) == (plain.reads, plain.hits, plain.stale, plain.loads)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     st.integers(0, 2**32),
     st.sampled_from([("lru", "lru", "kept"), ("lru-swept", "lru", "swept"), ("lfu", "lfu", "kept"), ("fifo", "fifo", "kept")]),

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from luckyhit.errors import ArgumentError, NotEnoughData
-from luckyhit.whatif.asking import Question, ask
-from luckyhit.whatif.logged_trace import logged_trace, path_shape
+from luckyhit.whatif.answering import WhatIfQuestion, ask
+from luckyhit.whatif.recorded.logged_trace import logged_trace, path_shape
 from luckyhit.whatif.surfaces import VALUE
 
 LINE = '127.0.0.1 - - [29/Nov/2026:16:{:02d}:{:02d} +0000] "{} {} HTTP/1.1" 200 2 "-" "x"\n'
@@ -34,7 +34,7 @@ def test_writes_outdate_what_lies_above_them(tmp_path) -> None:
             (6, "GET", "/items/8"),
         ],
     )
-    answer = ask(logged_trace(path), Question(ttls_s=(100,), sizes=(5,)))
+    answer = ask(logged_trace(path), WhatIfQuestion(ttls_s=(100,), sizes=(5,)))
     place = (VALUE, -1, -1)
     assert answer.recording.trace.writes == 2 and not answer.by_bytes
     assert answer.surfaces["none"].hit_ratio[place] == pytest.approx(3 / 5)

@@ -12,14 +12,16 @@ from hypothesis import strategies as st
 from simulated_service import ROUTES, Behaviour, run_of
 
 from luckyhit.errors import NotEnoughData
-from luckyhit.whatif.asking import Question, ask
-from luckyhit.whatif.recorded_trace import recorded_trace, resource_of
+from luckyhit.whatif.answering import WhatIfQuestion, ask
+from luckyhit.whatif.recorded.recorded_trace import recorded_trace, resource_of
 from luckyhit.whatif.surfaces import VALUE
 from luckyhit.whatif.today import inside, measured
 
+PLAIN = Behaviour()
 
-def asked(folder, behaviour=Behaviour(), now_ttl_s=2.0, **knobs):
-    return ask(recorded_trace(run_of(folder, behaviour, **knobs)), Question(now_ttl_s=now_ttl_s))
+
+def asked(folder, behaviour=PLAIN, now_ttl_s=2.0, **knobs):
+    return ask(recorded_trace(run_of(folder, behaviour, **knobs)), WhatIfQuestion(now_ttl_s=now_ttl_s))
 
 
 @pytest.mark.parametrize(("deletes", "rule"), [(False, "none"), (True, "on-write")])
@@ -104,8 +106,8 @@ def test_paths_of_one_key_are_one_resource(path, key) -> None:
 
 def test_a_ttl_of_none_is_the_longest_of_all(tmp_path) -> None:
     recording = recorded_trace(run_of(tmp_path))
-    answer = ask(recording, Question(ttls_s=(0.5, inf), now_ttl_s=2.0))
+    answer = ask(recording, WhatIfQuestion(ttls_s=(0.5, inf), now_ttl_s=2.0))
     assert answer.grid.ttls_s == (0.5, 2.0, inf)
     assert answer.surface.hit_ratio[VALUE, -1].argmax() == 2
-    small = ask(replace(recording, trace=recording.trace.by_number()), Question(sizes=(1, 5, 40), now_ttl_s=2.0))
+    small = ask(replace(recording, trace=recording.trace.by_number()), WhatIfQuestion(sizes=(1, 5, 40), now_ttl_s=2.0))
     assert (np.diff(small.surface.hit_ratio[VALUE], axis=0) >= 0).all()

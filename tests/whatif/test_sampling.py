@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from plain_replay import one_trace
 
-from luckyhit.whatif.exact_grid import Grid, exact_counts
-from luckyhit.whatif.sampling import rate_for, sample_of
-from luckyhit.whatif.trace import Rule, Segment, Trace
+from luckyhit.whatif.counting.cache_trace import CacheTrace, Rule, Segment
+from luckyhit.whatif.counting.exact_grid import Grid, exact_counts
+from luckyhit.whatif.counting.sampling import rate_for, sample_of
 
 RULE = Rule("on-write", True)
 
 
-def long_trace(rows: int = 120_000, entries: int = 20_000) -> Trace:
+def long_trace(rows: int = 120_000, entries: int = 20_000) -> CacheTrace:
     rng = np.random.default_rng(3)
     share = np.cumsum(1 / np.arange(1, entries + 1) ** 0.8)
     entry = np.searchsorted(share / share[-1], rng.random(rows)).astype(np.int32)
@@ -21,7 +21,7 @@ def long_trace(rows: int = 120_000, entries: int = 20_000) -> Trace:
     block = np.where(kind == 1, -1, 0).astype(np.int16)
     segment = Segment.by_time(np.arange(rows, dtype=np.int64) * 1000, entry, kind, block)
     names = [str(number) for number in range(entries)]
-    return Trace((segment,), names, np.zeros(entries, np.int16), np.ones(entries, np.int64), ("all",), 1)
+    return CacheTrace((segment,), names, np.zeros(entries, np.int16), np.ones(entries, np.int64), ("all",), 1)
 
 
 def test_a_sample_is_near_the_whole() -> None:

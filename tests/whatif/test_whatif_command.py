@@ -37,7 +37,11 @@ def luckyhit(*words: str) -> str:
 def test_a_page_and_a_record_are_written(measured, source) -> None:
     page = Path(luckyhit(source).splitlines()[-1])
     record = json.loads(page.with_suffix(".json").read_text())
-    assert record["fit"]["is_fit"] and record["now"] == {"ttl_s": 2.0, "ttl_from": "ITEM_TTL_S", "size": record["sizes"][-1]}
+    assert record["fit"]["is_fit"] and record["now"] == {
+        "ttl_s": 2.0,
+        "ttl_from": "ITEM_TTL_S",
+        "size": record["sizes"][-1],
+    }
     assert set(record["rules"]) == {"none", "on-write", "delayed"} and record["ttls_s"][-1] is None
     text = page.read_text()
     assert 'data-fit="fit"' in text and text.count("data:image/svg") == 4

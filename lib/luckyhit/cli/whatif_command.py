@@ -17,24 +17,32 @@ def whatif(
     ],
     ttl: Annotated[
         list[str] | None,
-        typer.Option(metavar="TIME", help="A time to live to try, such as 30s, 5m or none; repeatable. Default: eight."),
+        typer.Option(
+            metavar="TIME", help="A time to live to try, such as 30s, 5m or none; repeatable. Default: eight."
+        ),
     ] = None,
     size: Annotated[
         list[str] | None,
-        typer.Option(metavar="SIZE", help="A size to try: entries (20000) or bytes (64MB); repeatable. Default: twenty."),
+        typer.Option(
+            metavar="SIZE", help="A size to try: entries (20000) or bytes (64MB); repeatable. Default: twenty."
+        ),
     ] = None,
     policy: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="NAME", help="Beside lru, also by replay: lru-swept, lfu, fifo or s3-fifo; repeatable."
-        ),
+        typer.Option(metavar="NAME", help="Beside lru, also by replay: lru-swept, lfu, fifo or s3-fifo; repeatable."),
     ] = None,
     rule: Annotated[
         str,
-        typer.Option(help="What a write does to entries: none, on-write or delayed. Default: what today's point shows."),
+        typer.Option(
+            help="What a write does to entries: none, on-write or delayed. Default: what today's point shows."
+        ),
     ] = "",
-    delay: Annotated[str, typer.Option(help="With the rule delayed: how late it deletes. Default: found out, or 1s.")] = "",
-    now_ttl: Annotated[str, typer.Option(help="Today's time to live. Default: from the cache's events, or the case.")] = "",
+    delay: Annotated[
+        str, typer.Option(help="With the rule delayed: how late it deletes. Default: found out, or 1s.")
+    ] = "",
+    now_ttl: Annotated[
+        str, typer.Option(help="Today's time to live. Default: from the cache's events, or the case.")
+    ] = "",
     now_size: Annotated[str, typer.Option(help="Today's size. Default: unlimited.")] = "",
     by: Annotated[
         str, typer.Option(help="Sizes are bytes or entries. Default: bytes, where answers tell their size.")
@@ -59,7 +67,7 @@ def whatif(
     requests. Nothing is started or asked. The last line is the page's path; with --prove, that of the case."""
     from luckyhit.cli.tasks import whatif_tasks
 
-    request = whatif_tasks.Request(
+    request = whatif_tasks.WhatIfRequest(
         ttls=ttl or (),
         sizes=size or (),
         policies=policy or (),

@@ -19,7 +19,7 @@ from luckyhit.case.load import parse_case
 from luckyhit.case_run import CaseRun
 from luckyhit.errors import ArgumentError
 from luckyhit.records import Arm
-from luckyhit.whatif.asking import WhatIf
+from luckyhit.whatif.answering import WhatIf
 from luckyhit.whatif.settings_now import Variable, size_text, size_variable, ttl_text, ttl_variable
 from luckyhit.whatif.surfaces import HIGH, LOW, VALUE
 
@@ -44,7 +44,9 @@ def proof_case(run: CaseRun, answer: WhatIf, choice: Choice, arm: Arm = "before"
     if answer.now is None:
         raise ArgumentError("today's time to live is not known, so nothing can be compared", hint="Use --now-ttl.")
     case = run.case
-    change = _ttl_change(case, answer, choice, arm) if choice.ttl_s is not None else _size_change(run, answer, choice, arm)
+    change = (
+        _ttl_change(case, answer, choice, arm) if choice.ttl_s is not None else _size_change(run, answer, choice, arm)
+    )
     predicted = forecasts(answer, choice)
     text = (run.path / "case.yml").read_text(encoding="utf-8")
     parts = [part for part in _TOP_LEVEL.split(text) if not part.startswith("predicted:")]

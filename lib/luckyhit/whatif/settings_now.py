@@ -83,7 +83,9 @@ def parse_size(text: str, *, by_bytes: bool) -> int:
     if match is None or float(match[1]) <= 0:
         raise ArgumentError(f"{text!r} is no size", hint="Write a number of entries (20000), or of bytes (8MB, 64MiB).")
     if match[2] and not by_bytes:
-        raise ArgumentError(f"the size {text!r} is in bytes, but sizes are numbers of entries here", hint="Use --by bytes.")
+        raise ArgumentError(
+            f"the size {text!r} is in bytes, but sizes are numbers of entries here", hint="Use --by bytes."
+        )
     return max(round(float(match[1]) * _UNITS[match[2]]), 1)
 
 

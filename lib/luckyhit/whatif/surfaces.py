@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from luckyhit.whatif.costs import Costs
-from luckyhit.whatif.exact_grid import Grid
-from luckyhit.whatif.grid_counts import GridCounts
+from luckyhit.whatif.counting.exact_grid import Grid
+from luckyhit.whatif.counting.grid_counts import GridCounts
+from luckyhit.whatif.recorded.read_costs import ReadCosts
 
 ROUNDS, QUANTILE_ROUNDS = 400, 60
 LEVEL = 0.95
@@ -66,7 +66,15 @@ def band_of(rounds: NDArray[np.float64], blocks: int) -> NDArray[np.float64]:
 
 
 def surface_of(
-    counts: GridCounts, costs: Costs, grid: Grid, *, rule: str, policy: str, seconds: float, weight: int, quantiles: bool = True
+    counts: GridCounts,
+    costs: ReadCosts,
+    grid: Grid,
+    *,
+    rule: str,
+    policy: str,
+    seconds: float,
+    weight: int,
+    quantiles: bool = True,
 ) -> Surface:
     """`seconds`: how long the trace lasts; `weight`: that of all entries. Without `quantiles` the p95 has no bounds."""
     blocks = counts.reads.shape[0]

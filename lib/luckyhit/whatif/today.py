@@ -13,12 +13,12 @@ from typing import Literal
 
 import numpy as np
 
-from luckyhit.whatif.recording import HIT, MISS, Recording
-from luckyhit.whatif.replays import HIT as MODEL_HIT
-from luckyhit.whatif.replays import STALE as MODEL_STALE
-from luckyhit.whatif.replays import outcomes
+from luckyhit.whatif.counting.cache_trace import READ, Rule, events_under
+from luckyhit.whatif.counting.replays import HIT as MODEL_HIT
+from luckyhit.whatif.counting.replays import STALE as MODEL_STALE
+from luckyhit.whatif.counting.replays import outcomes
+from luckyhit.whatif.recorded.cache_recording import HIT, MISS, Recording
 from luckyhit.whatif.surfaces import HIGH, LOW, VALUE, band_of, drawn_stretches
-from luckyhit.whatif.trace import READ, Rule, events_under
 
 NEAR = 0.01
 """A prediction this near to what was measured counts as right: a hundredth of the reads, or of the stale ones."""
@@ -31,7 +31,7 @@ Share = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
-class Settings:
+class SettingsNow:
     """What the cache is set to today: `size` as a weight of the trace."""
 
     ttl_s: float
@@ -93,16 +93,14 @@ def _gap(value: float, share: Share | None) -> float:
 
 
 def best_fit(
-    recording: Recording, now: Settings, fact: Measured, candidates: Sequence[Rule], *, find_delay: bool
+    recording: Recording, now: SettingsNow, fact: Measured, candidates: Sequence[Rule], *, find_delay: bool
 ) -> Fit:
     """Try each rule at today's settings and take the one that is nearest to what was measured: both shares, and the share
     of single reads on which it is wrong. `find_delay`: try other
     delays of a late deletion as well, where old answers were measured."""
     tried = [_predicted(recording, now, rule) for rule in candidates]
     if find_delay and fact.stale is not None and fact.stale[VALUE] > 0:
-        tried += [
-            _predicted(recording, now, Rule("delayed", True, round(delay_s * 1e9))) for delay_s in _DELAYS_S
-        ]
+        tried += [_predicted(recording, now, Rule("delayed", True, round(delay_s * 1e9))) for delay_s in _DELAYS_S]
 
     def distance(one: _Tried) -> tuple[float, int]:
         gaps = _gap(one.hit_ratio, fact.hit_ratio) + _gap(one.stale, fact.stale)
@@ -110,7 +108,8 @@ def best_fit(
 
     best = min(tried, key=distance)
     spread = [
-        max(values) - min(values) for values in zip(*((one.hit_ratio, one.stale, one.wrong) for one in tried), strict=True)
+        max(values) - min(values)
+        for values in zip(*((one.hit_ratio, one.stale, one.wrong) for one in tried), strict=True)
     ]
     is_fit = inside(best.hit_ratio, fact.hit_ratio) and inside(best.stale, fact.stale)
     why = _wrong_reads(recording, now, best.rule)
@@ -127,7 +126,7 @@ class _Tried:
     wrong: float
 
 
-def _predicted(recording: Recording, now: Settings, rule: Rule) -> _Tried:
+def _predicted(recording: Recording, now: SettingsNow, rule: Rule) -> _Tried:
     reads = hits = stale = told_reads = wrong = 0
     made = _outcomes(recording, now, rule)
     for segment, told, outcome in zip(recording.trace.segments, recording.told, made, strict=True):
@@ -143,7 +142,7 @@ def _predicted(recording: Recording, now: Settings, rule: Rule) -> _Tried:
     return _Tried(rule, hits / max(told_reads, 1), stale / max(reads, 1), wrong / max(told_reads, 1))
 
 
-def _outcomes(recording: Recording, now: Settings, rule: Rule) -> list[np.ndarray]:
+def _outcomes(recording: Recording, now: SettingsNow, rule: Rule) -> list[np.ndarray]:
     """Of each event of each segment, without the deletions that a delayed rule puts between them."""
     made = []
     trace = recording.trace
@@ -161,7 +160,7 @@ def _outcomes(recording: Recording, now: Settings, rule: Rule) -> list[np.ndarra
     return made
 
 
-def _wrong_reads(recording: Recording, now: Settings, rule: Rule) -> tuple[tuple[WhyUnfit, int], ...]:
+def _wrong_reads(recording: Recording, now: SettingsNow, rule: Rule) -> tuple[tuple[WhyUnfit, int], ...]:
     counts: dict[WhyUnfit, int] = {}
     made = _outcomes(recording, now, rule)
     for segment, told, outcome in zip(recording.trace.segments, recording.told, made, strict=True):

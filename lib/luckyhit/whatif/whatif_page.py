@@ -15,11 +15,7 @@ from luckyhit.report import style
 from luckyhit.report.html_files import environment, write_page
 from luckyhit.scrub.redactor import Redactor
 from luckyhit.text.numbers import number, percent
-from luckyhit.whatif.asking import WhatIf
-from luckyhit.whatif.figures import FIGURES
-from luckyhit.whatif.settings_now import size_text, ttl_text
-from luckyhit.whatif.surfaces import LOW, VALUE, Surface
-from luckyhit.whatif.words import (
+from luckyhit.whatif.answer_words import (
     RULE_HEADINGS,
     TABLE_HEADINGS,
     fit_text,
@@ -31,6 +27,10 @@ from luckyhit.whatif.words import (
     table_rows,
     today_column,
 )
+from luckyhit.whatif.answering import WhatIf
+from luckyhit.whatif.settings_now import size_text, ttl_text
+from luckyhit.whatif.surfaces import LOW, VALUE, Surface
+from luckyhit.whatif.whatif_figures import FIGURES
 
 SCHEMA = 1
 TEMPLATES = Path(__file__).parent / "templates"

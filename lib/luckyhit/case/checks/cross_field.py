@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from luckyhit.case import predicted
 from luckyhit.case.checks import change_checks, freshness_checks, goal_checks, workload_checks
 from luckyhit.case.checks.workload_checks import in_order
 from luckyhit.case.findings import FieldPath, Finding, shown
@@ -218,7 +217,6 @@ _CHECKS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     *goal_checks.CHECKS,
     _scope,
     _purge,
-    predicted.in_order,
     _isolated,
     _limits,
     _stops_early,

@@ -10,20 +10,20 @@ from luckyhit.cli.app import print_json
 from luckyhit.errors import ArgumentError
 from luckyhit.project import Project
 from luckyhit.scrub.redactor import Redactor, project_roots
-from luckyhit.whatif.asking import MOST_ROWS, Question, ask
+from luckyhit.whatif.answer_words import as_text
+from luckyhit.whatif.answering import MOST_ROWS, WhatIfQuestion, ask
 from luckyhit.whatif.proof_case import Choice, proof_case
-from luckyhit.whatif.request import ARMS, Request
-from luckyhit.whatif.sources import Source, read_source
+from luckyhit.whatif.recorded.whatif_source import Source, read_source
 from luckyhit.whatif.whatif_page import document, write_answer
-from luckyhit.whatif.words import as_text
+from luckyhit.whatif.whatif_request import ARMS
 
-__all__ = ["MOST_ROWS", "Request", "what_if"]
+__all__ = ["MOST_ROWS", "WhatIfRequest", "what_if"]
 
 _CASE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
 
 
 def what_if(
-    source: str, request: Request, *, log_format: str, prove: str, as_json: bool, runs_dir: str, reports_dir: str
+    source: str, request: WhatIfRequest, *, log_format: str, prove: str, as_json: bool, runs_dir: str, reports_dir: str
 ) -> None:
     """Answer, write, and print."""
     request.check()
@@ -60,7 +60,7 @@ def _check_name(case_file: Path) -> None:
         raise ArgumentError(f"there is a case {case_file.stem} already", hint="Choose another name, or remove it.")
 
 
-def _choice(source: Source, question: Question, variable: str) -> Choice:
+def _choice(source: Source, question: WhatIfQuestion, variable: str) -> Choice:
     if source.run is None:
         raise ArgumentError("a log has no case, so none can be written from it", hint="Name a run.")
     lives, rooms = question.ttls_s, question.sizes

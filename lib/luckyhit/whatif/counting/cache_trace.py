@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luckyhit.errors import NotEnoughData
-from luckyhit.whatif.stack_distances import DELETES, OUTDATES
+from luckyhit.whatif.counting.stack_distances import DELETES, OUTDATES
 
 READ, WRITE = 0, OUTDATES
 MOST_ROWS = 2**31 - 1
@@ -49,7 +49,7 @@ class Segment:
 
 
 @dataclass(frozen=True)
-class Trace:
+class CacheTrace:
     """`entries`: their names; `class_of`, `weight` of each; `classes`: the names of the classes; `blocks`: how many
     stretches of time there are; `by_bytes`: whether weights are bytes. `notes`: what was left out, in sentences."""
 
@@ -90,12 +90,12 @@ class Trace:
         """The weight of all entries that are read in the largest segment: a cache of that size never evicts."""
         return max((int(self.weight[np.unique(one.entry[one.kind == READ])].sum()) for one in self.segments), default=0)
 
-    def by_number(self) -> Trace:
+    def by_number(self) -> CacheTrace:
         """The same with a weight of 1 for each entry."""
         return replace(self, weight=np.ones(len(self.weight), np.int64), by_bytes=False)
 
 
-def refuse_unfit(trace: Trace, source: str) -> None:
+def refuse_unfit(trace: CacheTrace, source: str) -> None:
     """Raise NotEnoughData for a trace whose curve would say nothing; `source`: what it was made from."""
     reads = np.concatenate([one.entry[one.kind == READ] for one in trace.segments] or [np.zeros(0, np.int32)])
     if not trace.reads:

@@ -19,8 +19,8 @@ from luckyhit.case.part import Method
 from luckyhit.case.workload import Workload
 from luckyhit.load.access_logs import FORMS
 from luckyhit.load.access_logs.replay import form_of, log_lines, read_log
-from luckyhit.whatif.costs import ClassCosts
-from luckyhit.whatif.recording import NOT_TOLD, Names, Recording, Rows, recording_of
+from luckyhit.whatif.recorded.cache_recording import NOT_TOLD, Names, Recording, Rows, recording_of
+from luckyhit.whatif.recorded.read_costs import ClassCosts
 
 _METHODS = get_args(Method)
 _READS = ("GET", "HEAD")
@@ -65,9 +65,7 @@ def path_shape(target: str) -> str:
     return "/".join("{id}" if _ID.fullmatch(part) else part for part in target.partition("?")[0].split("/"))
 
 
-def _names(
-    targets: list[str], is_read: NDArray[np.bool_]
-) -> tuple[Names, NDArray[np.int32], NDArray[np.int32]]:
+def _names(targets: list[str], is_read: NDArray[np.bool_]) -> tuple[Names, NDArray[np.int32], NDArray[np.int32]]:
     """Names of the entries, and of each target its group and that above it (-1: none). What is only written has no group
     as an entry."""
     groups: dict[str, int] = {}

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from luckyhit.case_run import CaseRun
 from luckyhit.errors import ArgumentError
 from luckyhit.records import Arm
-from luckyhit.whatif.asking import MOST_ROWS, Question
-from luckyhit.whatif.recording import Recording
+from luckyhit.whatif.answering import MOST_ROWS, WhatIfQuestion
+from luckyhit.whatif.recorded.cache_recording import Recording
 from luckyhit.whatif.settings_now import parse_size, parse_ttl, ttl_variable
 
 BY = ("auto", "bytes", "entries")
@@ -17,7 +17,7 @@ ARMS: dict[str, Arm] = {"before": "before", "after": "after"}
 
 
 @dataclass(frozen=True)
-class Request:
+class WhatIfRequest:
     """Times to live such as `30s`, sizes such as `20000` or `8MB`; empty: by default. `policies`: beside LRU."""
 
     ttls: Sequence[str] = ()
@@ -43,12 +43,12 @@ class Request:
         for text in (*self.ttls, *filter(None, (self.now_ttl, self.delay))):
             parse_ttl(text)
 
-    def question(self, recording: Recording, run: CaseRun | None) -> Question:
+    def question(self, recording: Recording, run: CaseRun | None) -> WhatIfQuestion:
         """As numbers. Today's time to live: the one that is named; else that of the cache's own events, or of a
         variable of the case. Raises ArgumentError."""
         by_bytes = recording.trace.by_bytes
         now_ttl_s, now_ttl_from = self._ttl_now(recording, run)
-        return Question(
+        return WhatIfQuestion(
             ttls_s=[parse_ttl(text) for text in self.ttls],
             sizes=[parse_size(text, by_bytes=by_bytes) for text in self.sizes],
             policies=("lru", *self.policies),

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from luckyhit.whatif.compiled import loop
-from luckyhit.whatif.stack_distances import DELETES, OUTDATES
+from luckyhit.whatif.counting.compiled import loop
+from luckyhit.whatif.counting.stack_distances import DELETES, OUTDATES
 
 _LONG_AGO = -(1 << 62)
 FOREVER_NS = 1 << 61

@@ -38,7 +38,7 @@ class ClassCosts:
 
 
 @dataclass(frozen=True)
-class Costs:
+class ReadCosts:
     """Of each class of reads: what its hits and its misses cost, and how long a load takes (`load_ns`). `other`: the
     requests that no entry belongs to: writes, and routes without a cache."""
 

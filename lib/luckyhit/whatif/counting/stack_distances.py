@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from luckyhit.whatif.compiled import loop
+from luckyhit.whatif.counting.compiled import loop
 
 OUTDATES, DELETES = 1, 2
 """Bits of an event's kind: it makes entries old; it deletes the entry. 0: a read."""

@@ -10,9 +10,9 @@ from luckyhit.errors import ArgumentError
 from luckyhit.project import Project
 from luckyhit.records import Arm
 from luckyhit.run import runs
-from luckyhit.whatif.logged_trace import logged_trace
-from luckyhit.whatif.recorded_trace import recorded_trace
-from luckyhit.whatif.recording import Recording
+from luckyhit.whatif.recorded.cache_recording import Recording
+from luckyhit.whatif.recorded.logged_trace import logged_trace
+from luckyhit.whatif.recorded.recorded_trace import recorded_trace
 
 _CASE_FILES = (".yml", ".yaml")
 
@@ -31,7 +31,9 @@ def read_source(project: Project, wanted: str, *, arm: Arm, by: str, log_format:
     path = Path(wanted).expanduser()
     if path.is_file() and path.suffix not in _CASE_FILES:
         if by == "bytes":
-            raise ArgumentError("a log tells no sizes that can be used", hint="Leave out --by: sizes are numbers of entries.")
+            raise ArgumentError(
+                "a log tells no sizes that can be used", hint="Leave out --by: sizes are numbers of entries."
+            )
         return Source(logged_trace(path, form=log_format), None, path.name)
     if log_format != "auto":
         raise ArgumentError("--log-format is for an access log", hint="Leave it out.")

@@ -23,11 +23,33 @@ from luckyhit.case_run import CaseRun
 from luckyhit.errors import NotEnoughData
 from luckyhit.judge.stale.background import ANSWER_COLUMNS, background_reads
 from luckyhit.records import Arm
-from luckyhit.whatif.costs import ClassCosts
-from luckyhit.whatif.recording import HIT, MISS, NOT_TOLD, Names, Recording, Rows, recording_of, stretch_length_ns
-from luckyhit.whatif.trace import Trace
+from luckyhit.whatif.counting.cache_trace import CacheTrace
+from luckyhit.whatif.recorded.cache_recording import (
+    HIT,
+    MISS,
+    NOT_TOLD,
+    Names,
+    Recording,
+    Rows,
+    recording_of,
+    stretch_length_ns,
+)
+from luckyhit.whatif.recorded.read_costs import ClassCosts
 
-_COLUMNS = ("arm", "block", "phase", "route", "key", "due_ns", "sent_ns", "done_ns", "error", "cache", "db_calls", "bytes")
+_COLUMNS = (
+    "arm",
+    "block",
+    "phase",
+    "route",
+    "key",
+    "due_ns",
+    "sent_ns",
+    "done_ns",
+    "error",
+    "cache",
+    "db_calls",
+    "bytes",
+)
 _READS = ("GET", "HEAD")
 
 
@@ -254,9 +276,7 @@ def _parts(
     return parts, catalogue.names(), others
 
 
-def _probe_rows(
-    run: CaseRun, arm: Arm, case: Case, catalogue: _Catalogue, routes: _Routes
-) -> dict[int, Rows]:
+def _probe_rows(run: CaseRun, arm: Arm, case: Case, catalogue: _Catalogue, routes: _Routes) -> dict[int, Rows]:
     """The probe's reads and writes by block."""
     probe = case.freshness
     if probe is None:
@@ -299,7 +319,7 @@ def _joined(one: Rows, other: Rows) -> Rows:
     return Rows(**{name: np.concatenate([getattr(one, name), getattr(other, name)]) for name in _FIELDS})
 
 
-def _stale(run: CaseRun, arm: Arm, case: Case, parts: Sequence[Rows], trace: Trace) -> NDArray[np.int64] | None:
+def _stale(run: CaseRun, arm: Arm, case: Case, parts: Sequence[Rows], trace: CacheTrace) -> NDArray[np.int64] | None:
     """(stretches, 2): stale reads, and all reads that can show a version; None where no route shows one."""
     if not any(route.version for route in case.workload.routes):
         return None

@@ -8,7 +8,7 @@ from math import isnan
 import pandas as pd
 
 from luckyhit.text.numbers import number, percent
-from luckyhit.whatif.asking import WhatIf
+from luckyhit.whatif.answering import WhatIf
 from luckyhit.whatif.settings_now import size_text, ttl_text
 from luckyhit.whatif.surfaces import HIGH, LOW, VALUE, Band
 from luckyhit.whatif.today import WhyUnfit
@@ -106,7 +106,7 @@ def table_rows(answer: WhatIf) -> list[tuple[str, ...]]:
     """A row for each time to live at today's size (or the largest): the cells of TABLE_HEADINGS."""
     surface = answer.surface
     row = nearest_row(answer)
-    lines = []
+    lines: list[tuple[str, ...]] = []
     for column, ttl_s in enumerate(answer.grid.ttls_s):
         today = answer.now is not None and answer.now.ttl_s == ttl_s
         lines.append(
@@ -137,7 +137,7 @@ TABLE_HEADINGS = (
 def rule_rows(answer: WhatIf) -> list[tuple[str, ...]]:
     """A row for each rule at today's settings (or at the largest ones): the cells of RULE_HEADINGS."""
     row, column = nearest_row(answer), today_column(answer)
-    lines = []
+    lines: list[tuple[str, ...]] = []
     for name, surface in answer.surfaces.items():
         text = RULES[name].format(delay=ttl_text(answer.delay_s))
         cells = [cell(surface.hit_ratio, row, column, unit="%"), cell(surface.stale, row, column, unit="%")]

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luckyhit.errors import NotEnoughData
-from luckyhit.whatif.costs import ClassCosts, Costs
-from luckyhit.whatif.trace import READ, WRITE, Segment, Trace, refuse_unfit
+from luckyhit.whatif.counting.cache_trace import READ, WRITE, CacheTrace, Segment, refuse_unfit
+from luckyhit.whatif.recorded.read_costs import ClassCosts, ReadCosts
 
 STRETCHES = 24
 """Stretches of time in all, which the bootstrap draws from."""
@@ -58,9 +58,9 @@ class Recording:
     entry belongs to, as a class of their own (writes, routes without a cache)."""
 
     source: str
-    trace: Trace
+    trace: CacheTrace
     told: tuple[NDArray[np.int8], ...]
-    costs: Costs
+    costs: ReadCosts
     stale: NDArray[np.int64] | None = None
     ttl_s: float | None = None
     ttl_from: str = ""
@@ -109,7 +109,7 @@ def recording_of(
         segment, status, used = _segment(rows, names.group_of, order, length_ns, used)
         segments.append(segment)
         told.append(status)
-    trace = Trace(
+    trace = CacheTrace(
         tuple(segments), names.entries, names.class_of, weight, names.classes, max(used, 1), by_bytes, tuple(notes)
     )  # fmt: skip
     refuse_unfit(trace, source)
@@ -172,7 +172,7 @@ def _weights(parts: Sequence[Rows], names: Names, by: str) -> tuple[NDArray[np.i
     return np.maximum(np.rint(np.where(count > 0, mean, guess)), 1).astype(np.int64), True, []
 
 
-def _costs(parts: Sequence[Rows], names: Names, others: ClassCosts) -> Costs:
+def _costs(parts: Sequence[Rows], names: Names, others: ClassCosts) -> ReadCosts:
     """Of each class: what hits and misses took and asked of the database, in the rows that count."""
     made = []
     for number in range(len(names.classes)):
@@ -187,7 +187,7 @@ def _costs(parts: Sequence[Rows], names: Names, others: ClassCosts) -> Costs:
                 )  # fmt: skip
         hits, misses = (np.concatenate(kept, axis=1) for kept in values.values())
         made.append((ClassCosts.of(hits[0], hits[1]), ClassCosts.of(misses[0], misses[1]), misses[2]))
-    return Costs(
+    return ReadCosts(
         hits=tuple(hit for hit, _, _ in made),
         misses=tuple(miss for _, miss, _ in made),
         load_ns=np.array([_median_ns(loads) for _, _, loads in made], np.int64),

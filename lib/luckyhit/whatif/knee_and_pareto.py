@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from luckyhit.whatif.recording import Recording
-from luckyhit.whatif.replays import MISS, STALE, outcomes
+from luckyhit.whatif.counting.cache_trace import READ, Rule, events_under
+from luckyhit.whatif.counting.replays import MISS, STALE, outcomes
+from luckyhit.whatif.recorded.cache_recording import Recording
 from luckyhit.whatif.surfaces import VALUE, Surface
-from luckyhit.whatif.trace import READ, Rule, events_under
 
 MOST_HOT = 12
 _FLAT = 0.01

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luckyhit.errors import ArgumentError
-from luckyhit.whatif.grid_counts import FOREVER_NS, GridCounts, grid_counts
-from luckyhit.whatif.stack_distances import MOST_SIZES, stack_levels
-from luckyhit.whatif.trace import Rule, Segment, Trace, events_under
+from luckyhit.whatif.counting.cache_trace import CacheTrace, Rule, Segment, events_under
+from luckyhit.whatif.counting.grid_counts import FOREVER_NS, GridCounts, grid_counts
+from luckyhit.whatif.counting.stack_distances import MOST_SIZES, stack_levels
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ def ttl_in_ns(ttl_s: float) -> int:
     return min(round(ttl_s * 1e9), FOREVER_NS) if ttl_s < FOREVER_NS / 1e9 else FOREVER_NS
 
 
-def check_grid(grid: Grid, trace: Trace) -> None:
+def check_grid(grid: Grid, trace: CacheTrace) -> None:
     """Raise ArgumentError for a grid that can't be counted."""
     if not grid.sizes or not grid.ttls_s:
         raise ArgumentError("no size or no time to live to try", hint="Name at least one of each.")
@@ -49,7 +49,7 @@ def check_grid(grid: Grid, trace: Trace) -> None:
 
 
 def exact_counts(
-    trace: Trace, grid: Grid, rule: Rule, load_ns: NDArray[np.int64], *, threads: int = 2, checked: bool = False
+    trace: CacheTrace, grid: Grid, rule: Rule, load_ns: NDArray[np.int64], *, threads: int = 2, checked: bool = False
 ) -> GridCounts:
     """Count one rule at every point. `load_ns`: of each class, how long a load takes until the entry is stored.
     `checked`: the grid was checked against the whole trace, of which this is a sample."""
@@ -68,7 +68,7 @@ def exact_counts(
 
 
 def _segment_counts(
-    events: Segment, trace: Trace, grid: Grid, load_of: NDArray[np.int64], threads: int
+    events: Segment, trace: CacheTrace, grid: Grid, load_of: NDArray[np.int64], threads: int
 ) -> GridCounts:
     level = stack_levels(events.entry, events.kind, trace.weight, np.array(grid.sizes, np.int64))
     return grid_counts(

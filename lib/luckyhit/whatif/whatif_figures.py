@@ -12,10 +12,10 @@ import numpy as np
 from luckyhit.errors import ArgumentError
 from luckyhit.report import style
 from luckyhit.text.numbers import listed, percent
-from luckyhit.whatif.asking import WhatIf
+from luckyhit.whatif.answer_words import knee_texts, nearest_row, today_column
+from luckyhit.whatif.answering import WhatIf
 from luckyhit.whatif.settings_now import size_text, ttl_text
 from luckyhit.whatif.surfaces import HIGH, LOW, VALUE
-from luckyhit.whatif.words import knee_texts, nearest_row, today_column
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -89,7 +89,9 @@ def _by_size(answer: WhatIf) -> Figure | None:
                 linewidth=2.4 if today else 1.6, label=ttl_text(ttl_s) + (" (today)" if today else ""),
             )  # fmt: skip
             if not np.isnan(band[LOW]).all():
-                axes.fill_between(sizes, band[LOW, :, column], band[HIGH, :, column], color=colour, alpha=0.12, linewidth=0)
+                axes.fill_between(
+                    sizes, band[LOW, :, column], band[HIGH, :, column], color=colour, alpha=0.12, linewidth=0
+                )
         if answer.now is not None:
             _today(axes, answer, float(min(answer.now.size, sizes[-1])), answer.fact.hit_ratio, "measured")
         _size_axis(axes, answer)
@@ -119,7 +121,9 @@ def _by_ttl(answer: WhatIf) -> Figure | None:
                 label=label,
             )  # fmt: skip
             if not np.isnan(band[LOW]).all():
-                axes.fill_between(places, band[LOW, row], band[HIGH, row], color=_LINES[number], alpha=0.14, linewidth=0)
+                axes.fill_between(
+                    places, band[LOW, row], band[HIGH, row], color=_LINES[number], alpha=0.14, linewidth=0
+                )
         if answer.now is not None:
             x = answer.grid.ttls_s.index(answer.now.ttl_s)
             _today(axes, answer, x, answer.fact.hit_ratio, "measured")
@@ -158,12 +162,20 @@ def _map(answer: WhatIf) -> Figure | None:
         if answer.now is not None:
             column = answer.grid.ttls_s.index(answer.now.ttl_s)
             axes.plot(
-                [nearest_row(answer)], [column], "D", color="white", markeredgecolor="black", markersize=7, label="today"
+                [nearest_row(answer)],
+                [column],
+                "D",
+                color="white",
+                markeredgecolor="black",
+                markersize=7,
+                label="today",
             )
             style.legend(figure, axes)
         _ttl_axis(axes.yaxis, list(ttls))
         chosen = np.linspace(0, len(sizes) - 1, min(5, len(sizes))).round().astype(int)
-        axes.set_xticks(chosen, [size_text(sizes[place], by_bytes=answer.by_bytes).removesuffix(" entries") for place in chosen])
+        axes.set_xticks(
+            chosen, [size_text(sizes[place], by_bytes=answer.by_bytes).removesuffix(" entries") for place in chosen]
+        )
         axes.set_xlabel("size of the cache" if answer.by_bytes else "size of the cache, in entries")
         axes.set_ylabel("time to live")
         axes.grid(visible=False)
@@ -190,9 +202,7 @@ def _pareto(answer: WhatIf) -> Figure | None:
         axes = figure.add_subplot()
         surface = answer.surface
         cost = surface.calls[VALUE] if told else 1 - surface.hit_ratio[VALUE]
-        axes.plot(
-            surface.stale[VALUE].ravel(), cost.ravel(), ".", color=style.FAINT, markersize=5, label="all points"
-        )
+        axes.plot(surface.stale[VALUE].ravel(), cost.ravel(), ".", color=style.FAINT, markersize=5, label="all points")
         axes.plot(
             [point.stale for point in answer.pareto], [point.cost for point in answer.pareto], "o-", color=_LINES[0],
             markersize=4.5, label="none is better in both",
@@ -201,13 +211,22 @@ def _pareto(answer: WhatIf) -> Figure | None:
         for number in labelled:
             point = answer.pareto[number]
             axes.annotate(
-                ttl_text(point.ttl_s), (point.stale, point.cost), textcoords="offset points", xytext=(5, 5), fontsize=8.5
+                ttl_text(point.ttl_s),
+                (point.stale, point.cost),
+                textcoords="offset points",
+                xytext=(5, 5),
+                fontsize=8.5,
             )
         if answer.now is not None:
             column = answer.grid.ttls_s.index(answer.now.ttl_s)
             row = nearest_row(answer)
             axes.plot(
-                [surface.stale[VALUE, row, column]], [cost[row, column]], "D", color=style.INK, markersize=6, label="today"
+                [surface.stale[VALUE, row, column]],
+                [cost[row, column]],
+                "D",
+                color=style.INK,
+                markersize=6,
+                label="today",
             )
         axes.set_xlabel("stale reads")
         axes.set_ylabel("database calls a read" if told else "misses a read")

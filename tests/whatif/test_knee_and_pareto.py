@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from simulated_service import Behaviour, run_of
 
 from luckyhit.errors import ArgumentError
-from luckyhit.whatif.advice import hot_keys, knee_of, pareto
-from luckyhit.whatif.asking import Question, ask
-from luckyhit.whatif.recorded_trace import recorded_trace
+from luckyhit.whatif.answering import WhatIfQuestion, ask
+from luckyhit.whatif.knee_and_pareto import hot_keys, knee_of, pareto
+from luckyhit.whatif.recorded.recorded_trace import recorded_trace
 from luckyhit.whatif.settings_now import Variable, parse_size, parse_ttl, ttl_text
 from luckyhit.whatif.surfaces import VALUE
 
@@ -26,7 +26,7 @@ def test_the_knee_is_where_a_curve_bends() -> None:
 
 
 def test_no_point_beats_one_of_the_pareto_line(tmp_path) -> None:
-    answer = ask(recorded_trace(run_of(tmp_path, Behaviour())), Question(now_ttl_s=2.0, rule="none"))
+    answer = ask(recorded_trace(run_of(tmp_path, Behaviour())), WhatIfQuestion(now_ttl_s=2.0, rule="none"))
     line = pareto(answer.surface)
     assert len(line) > 2
     stale, calls = answer.surface.stale[VALUE], answer.surface.calls[VALUE]
@@ -37,7 +37,7 @@ def test_no_point_beats_one_of_the_pareto_line(tmp_path) -> None:
 
 def test_hot_keys_are_those_with_most_misses(tmp_path) -> None:
     recording = recorded_trace(run_of(tmp_path, Behaviour()))
-    answer = ask(recording, Question(now_ttl_s=2.0, rule="none"))
+    answer = ask(recording, WhatIfQuestion(now_ttl_s=2.0, rule="none"))
     keys = hot_keys(recording, answer.rule, answer.grid.sizes[-1], 2 * 10**9)
     assert [key.misses for key in keys] == sorted((key.misses for key in keys), reverse=True)
     assert keys[0].name.startswith("/items/") and sum(key.miss_share for key in keys) <= 1

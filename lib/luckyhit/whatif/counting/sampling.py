@@ -9,12 +9,13 @@ scaled to the reads that they stand for, which are known exactly.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from luckyhit.whatif.grid_counts import GridCounts
-from luckyhit.whatif.trace import Segment, Trace
+from luckyhit.whatif.counting.cache_trace import CacheTrace, Segment
+from luckyhit.whatif.counting.grid_counts import GridCounts
 
 CERTAIN = 20_000
 """Entries that are always in a sample: those that are asked for most often."""
@@ -25,7 +26,7 @@ class Sample:
     """`trace`: its classes are those of the whole trace twice, of the certain entries and of the drawn ones. `scale`:
     of each of them, how many reads one stands for."""
 
-    trace: Trace
+    trace: CacheTrace
     scale: NDArray[np.float64]
     one_in: int
 
@@ -36,7 +37,7 @@ class Sample:
         def merged(values: NDArray[np.int64]) -> NDArray[np.int64]:
             shape = (1, -1, *(1,) * (values.ndim - 2))
             scaled = values * self.scale.reshape(shape)
-            both: NDArray[np.int64] = scaled[:, :half] + scaled[:, half:]
+            both: NDArray[Any] = scaled[:, :half] + scaled[:, half:]
             return both
 
         return GridCounts(
@@ -44,12 +45,12 @@ class Sample:
         )
 
 
-def rate_for(trace: Trace, most_rows: int) -> int:
+def rate_for(trace: CacheTrace, most_rows: int) -> int:
     """One entry in how many is drawn, for about `most_rows` rows; 1: the whole trace."""
     return max(-(-trace.rows // most_rows), 1)
 
 
-def sample_of(trace: Trace, one_in: int, *, certain: int = CERTAIN, seed: int = 0) -> Sample:
+def sample_of(trace: CacheTrace, one_in: int, *, certain: int = CERTAIN, seed: int = 0) -> Sample:
     """Draw one entry in `one_in`, and the `certain` entries with most events."""
     entries = len(trace.weight)
     asked = np.zeros(entries, np.int64)

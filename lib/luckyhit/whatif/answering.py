@@ -9,16 +9,16 @@ from math import inf
 import numpy as np
 
 from luckyhit.errors import ArgumentError
-from luckyhit.whatif.advice import HotKey, Knee, ParetoPoint, hot_keys, knee_of, pareto
-from luckyhit.whatif.exact_grid import Grid, check_grid, exact_counts, ttl_in_ns
-from luckyhit.whatif.grid_counts import GridCounts
-from luckyhit.whatif.recording import Recording
-from luckyhit.whatif.replays import POLICIES, replayed_counts
-from luckyhit.whatif.sampling import Sample, rate_for, sample_of
+from luckyhit.whatif.counting.cache_trace import CacheTrace, Rule, rules
+from luckyhit.whatif.counting.exact_grid import Grid, check_grid, exact_counts, ttl_in_ns
+from luckyhit.whatif.counting.grid_counts import GridCounts
+from luckyhit.whatif.counting.replays import POLICIES, replayed_counts
+from luckyhit.whatif.counting.sampling import Sample, rate_for, sample_of
+from luckyhit.whatif.knee_and_pareto import HotKey, Knee, ParetoPoint, hot_keys, knee_of, pareto
+from luckyhit.whatif.recorded.cache_recording import Recording
 from luckyhit.whatif.settings_now import size_text, ttl_text
 from luckyhit.whatif.surfaces import VALUE, Surface, surface_of
-from luckyhit.whatif.today import Fit, Measured, Settings, best_fit, measured
-from luckyhit.whatif.trace import Rule, Trace, rules
+from luckyhit.whatif.today import Fit, Measured, SettingsNow, best_fit, measured
 
 SIZES, TTLS = 20, 8
 MOST_ROWS = 20_000_000
@@ -29,7 +29,7 @@ _NICE = (1, 2, 5)
 
 
 @dataclass(frozen=True)
-class Question:
+class WhatIfQuestion:
     """What is asked. Empty: by default. `rule`: the one to look at (empty: the one that today's point shows);
     `delay_s`: of a late deletion."""
 
@@ -55,7 +55,7 @@ class WhatIf:
     rule: Rule
     surfaces: dict[str, Surface]
     others: dict[str, Surface]
-    now: Settings | None
+    now: SettingsNow | None
     fact: Measured
     fit: Fit | None
     knee_size: Knee | None
@@ -87,7 +87,7 @@ def default_ttls(seconds: float, now_ttl_s: float | None) -> tuple[float, ...]:
     return tuple(sorted(chosen))
 
 
-def default_sizes(trace: Trace, now_size: int | None) -> tuple[int, ...]:
+def default_sizes(trace: CacheTrace, now_size: int | None) -> tuple[int, ...]:
     """Sizes on a logarithmic scale, up to one that holds everything."""
     whole = trace.read_weight
     least = max(int(trace.weight.max()), whole // 200, 1)
@@ -96,7 +96,7 @@ def default_sizes(trace: Trace, now_size: int | None) -> tuple[int, ...]:
     return tuple(sorted(sizes))
 
 
-def ask(recording: Recording, question: Question) -> WhatIf:
+def ask(recording: Recording, question: WhatIfQuestion) -> WhatIf:
     """Count it. Raises ArgumentError for a question that makes no sense."""
     trace = recording.trace
     _refuse_unknown(question)
@@ -111,7 +111,7 @@ def ask(recording: Recording, question: Question) -> WhatIf:
     chosen = next((rule for rule in candidates if rule.id == question.rule), None)
     if now_ttl_s is not None:
         whole = max(trace.read_weight, grid.sizes[-1])
-        now = Settings(
+        now = SettingsNow(
             now_ttl_s,
             question.now_size if question.now_size is not None else whole,
             question.now_ttl_from if question.now_ttl_s is not None else recording.ttl_from,
@@ -125,15 +125,13 @@ def ask(recording: Recording, question: Question) -> WhatIf:
         candidates = (*candidates[:2], rule)
     sample = sample_of(trace, rate_for(trace, question.most_rows)) if trace.rows > question.most_rows else None
     surfaces = {one.id: _surface(recording, sample, grid, one) for one in candidates}
-    others = {
-        policy: _replayed(recording, grid, rule, policy) for policy in question.policies if policy != "lru"
-    }
+    others = {policy: _replayed(recording, grid, rule, policy) for policy in question.policies if policy != "lru"}
     return replace(
         _advised(recording, grid, rule, surfaces, others, now, fact, fit, sample), delay_s=candidates[2].delay_ns / 1e9
     )
 
 
-def _refuse_unknown(question: Question) -> None:
+def _refuse_unknown(question: WhatIfQuestion) -> None:
     for policy in question.policies:
         if policy not in POLICIES:
             raise ArgumentError(f"unknown policy {policy!r}", hint=f"Choose from {', '.join(POLICIES)}.")
@@ -184,7 +182,7 @@ def _advised(
     rule: Rule,
     surfaces: dict[str, Surface],
     others: dict[str, Surface],
-    now: Settings | None,
+    now: SettingsNow | None,
     fact: Measured,
     fit: Fit | None,
     sample: Sample | None,
@@ -214,14 +212,14 @@ def _advised(
     )
 
 
-def _row_of(grid: Grid, now: Settings | None) -> int:
+def _row_of(grid: Grid, now: SettingsNow | None) -> int:
     """The row of today's size: the largest one that is no larger."""
     if now is None:
         return len(grid.sizes) - 1
     return max((row for row, size in enumerate(grid.sizes) if size <= now.size), default=0)
 
 
-def _limits(recording: Recording, now: Settings | None, grid: Grid) -> list[str]:
+def _limits(recording: Recording, now: SettingsNow | None, grid: Grid) -> list[str]:
     """What the answer can't know, in sentences."""
     trace = recording.trace
     once = _asked_once(trace)
@@ -249,7 +247,7 @@ def _limits(recording: Recording, now: Settings | None, grid: Grid) -> list[str]
     return lines
 
 
-def _asked_once(trace: Trace) -> int:
+def _asked_once(trace: CacheTrace) -> int:
     count = np.zeros(len(trace.weight), np.int64)
     for segment in trace.segments:
         count += np.bincount(segment.entry[segment.kind == 0], minlength=len(count))
