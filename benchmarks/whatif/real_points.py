@@ -3,8 +3,8 @@
 python benchmarks/whatif/real_points.py OUT --service demo
 python benchmarks/whatif/real_points.py OUT --service group-ttl --services FOLDER --lab FOLDER
 
-`--services`: the folder with the sick services; `--lab`: has an environment for each, in NAME/venv. One run is measured at
-the time to live `BASE`, the model is asked for all others, and each is then measured. A point counts where all that
+`--services`: the folder with the sick services; `--lab`: has an environment for each, in NAME/venv. One run is measured
+at the time to live `BASE`, the model is asked for all others, and each is then measured. A point counts where all that
 could be measured of it lies within what the real run measures: the 95 % interval of a bootstrap over stretches.
 """
 

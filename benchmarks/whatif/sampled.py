@@ -3,8 +3,8 @@
 python benchmarks/whatif/sampled.py                             100 million rows, 10 million entries
 python benchmarks/whatif/sampled.py --rows 1e7 --entries 1e6
 
-Zipf (exponent 0.9), one write in twenty that deletes. The largest difference of the hit ratio over all points is told, in
-percentage points.
+Zipf (exponent 0.9), one write in twenty that deletes. The largest difference of the hit ratio over all points is told,
+in percentage points.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def main() -> None:
     segment = Segment(np.arange(rows, dtype=np.int64) * 1_000_000, entry, kind, block)
     trace = CacheTrace((segment,), (), np.zeros(entries, np.int16), np.ones(entries, np.int64), ("all",), 20)
     sizes = tuple(sorted({int(size) for size in np.geomspace(entries / 2000 + 1, entries, 20)}))
-    ttls = tuple(float(ttl_s) for ttl_s in np.geomspace(rows / 2e5, rows / 1e3, 7)) + (float("inf"),)
+    ttls = (*(float(ttl_s) for ttl_s in np.geomspace(rows / 2e5, rows / 1e3, 7)), float("inf"))
     grid, rule = Grid(sizes, ttls), Rule("on-write", True)
     began = time.perf_counter()
     sample = sample_of(trace, rate_for(trace, args.most_rows))
@@ -61,7 +61,8 @@ def main() -> None:
     reads = exact.reads.sum()
     error = np.abs(drawn.hits.sum((0, 1)) / drawn.reads.sum() - exact.hits.sum((0, 1)) / reads) * 100
     print(
-        f"exact: {took_s:.0f} s; the largest error of {error.size} points is {error.max():.3f} points, the mean {error.mean():.3f}"
+        f"exact: {took_s:.0f} s; the largest error of {error.size} points is "
+        f"{error.max():.3f} points, the mean {error.mean():.3f}"
     )
 
 

@@ -19,13 +19,13 @@ RULES: Mapping[str, str] = {
     "delayed": "a write deletes what it outdates {delay} later",
 }
 WHY: Mapping[WhyUnfit, str] = {
-    "hit-before-a-load": "{count:,} hits before anybody had loaded the entry: the cache was not empty, or somebody else "
-    "fills it",
+    "hit-before-a-load": "{count:,} hits before anybody had loaded the entry: the cache was not empty, or somebody "
+    "else fills it",
     "hit-after-a-write": "{count:,} hits after a write that deletes in the model: the service does not delete there",
     "hit-when-expired": "{count:,} hits of entries that had expired: they live longer than the time to live, or "
     "something renews them",
-    "miss-when-stored": "{count:,} misses of entries that were stored: something else deletes them, the cache makes room, "
-    "or there is more than one",
+    "miss-when-stored": "{count:,} misses of entries that were stored: something else deletes them, the cache makes "
+    "room, or there is more than one",
 }
 
 

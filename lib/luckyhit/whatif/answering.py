@@ -224,8 +224,8 @@ def _limits(recording: Recording, now: SettingsNow | None, grid: Grid) -> list[s
     trace = recording.trace
     once = _asked_once(trace)
     lines = [
-        f"Only {trace.read_entries:,} entries were asked for, in {trace.seconds:,.0f} s: keys that were never asked for, "
-        "and a larger catalogue, are not in it.",
+        f"Only {trace.read_entries:,} entries were asked for, in {trace.seconds:,.0f} s: keys that were never asked "
+        "for, and a larger catalogue, are not in it.",
         f"{once:,} entries were read once only: in a longer recording some of them would be hits.",
         "The cache began empty, and the first read of each entry is a miss: in a short recording that is much.",
         "The load does not react: users who wait less may ask for more, and a slower database makes misses slower.",

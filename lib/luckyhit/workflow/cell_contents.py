@@ -30,7 +30,7 @@ from luckyhit.whatif.answer_words import frame_of, summary_of
 from luckyhit.whatif.answering import WhatIf, ask
 from luckyhit.whatif.recorded.recorded_trace import recorded_trace
 from luckyhit.whatif.whatif_figures import figure_of
-from luckyhit.whatif.whatif_request import ARMS
+from luckyhit.whatif.whatif_request import ARMS, WhatIfRequest
 from luckyhit.workflow.case_diagnosis import diagnose_run
 from luckyhit.workflow.cell_output import Picture
 from luckyhit.workflow.planning import planning_after, planning_of
@@ -63,7 +63,7 @@ class CellContents:
         return notebook_tables.power(planning_after(run) if run.blocks("baseline") else planning_of(run.case))
 
     def what_if(self, run: CaseRun, wanted: Mapping[str, Any]) -> pd.DataFrame:
-        """What is predicted, a row for each time to live; `wanted`: the fields of a WhatIfRequest. Raises ArgumentError."""
+        """What is predicted, a row for each time to live. Raises ArgumentError for a wrong field."""
         return frame_of(self._asked(run, WhatIfRequest(**wanted)))
 
     def what_if_figure(self, run: CaseRun, name: str) -> Picture:

@@ -15,7 +15,7 @@ from luckyhit.whatif.answering import MOST_ROWS, WhatIfQuestion, ask
 from luckyhit.whatif.proof_case import Choice, proof_case
 from luckyhit.whatif.recorded.whatif_source import Source, read_source
 from luckyhit.whatif.whatif_page import document, write_answer
-from luckyhit.whatif.whatif_request import ARMS
+from luckyhit.whatif.whatif_request import ARMS, WhatIfRequest
 
 __all__ = ["MOST_ROWS", "WhatIfRequest", "what_if"]
 
