@@ -1,4 +1,4 @@
-"""What to take from the grid: where more room or a longer life stops to help, and what old answers cost in database calls.
+"""What to take from the grid: where more room or a longer life stops to help, and what staleness costs.
 
 knee     on a curve that rises ever more slowly: the point farthest above the straight line between its ends, on a
          logarithmic axis (Satopää and others, 2011)

@@ -1,7 +1,7 @@
 """From picture to proof: the case of a run, with the chosen point as its change and what is predicted for it.
 
-The change is the time to live, by the variable that holds it, or the size: by a variable, or by `maxmemory` of the cache
-server where no variable is named. Everything else of the case stays as it is, comments included.
+The change is the time to live, by the variable that holds it, or the size: by a variable, or by `maxmemory` of the
+cache server where no variable is named. Everything else of the case stays as it is, comments included.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the cache is set to today: the time to live and the size, from the command line, the case, or the cache itself."""
+"""What the cache is set to today: time to live and size, from the command line, the case, or the cache itself."""
 
 from __future__ import annotations
 

@@ -95,9 +95,9 @@ def _gap(value: float, share: Share | None) -> float:
 def best_fit(
     recording: Recording, now: SettingsNow, fact: Measured, candidates: Sequence[Rule], *, find_delay: bool
 ) -> Fit:
-    """Try each rule at today's settings and take the one that is nearest to what was measured: both shares, and the share
-    of single reads on which it is wrong. `find_delay`: try other
-    delays of a late deletion as well, where old answers were measured."""
+    """Try each rule at today's settings and take the one that is nearest to what was measured: both shares, and the
+    share of single reads on which it is wrong. `find_delay`: try other delays of a late deletion as well, where old
+    answers were measured."""
     tried = [_predicted(recording, now, rule) for rule in candidates]
     if find_delay and fact.stale is not None and fact.stale[VALUE] > 0:
         tried += [_predicted(recording, now, Rule("delayed", True, round(delay_s * 1e9))) for delay_s in _DELAYS_S]

@@ -245,8 +245,8 @@ def _say_pareto(answer: WhatIf) -> str:
         )
     first, last = answer.pareto[0], answer.pareto[-1]
     return (
-        f"From {percent(first.stale)} stale reads at a time to live of {ttl_text(first.ttl_s)} to {percent(last.stale)} "
-        f"at {ttl_text(last.ttl_s)}: less of one is more of the other."
+        f"From {percent(first.stale)} stale reads at a time to live of {ttl_text(first.ttl_s)} to "
+        f"{percent(last.stale)} at {ttl_text(last.ttl_s)}: less of one is more of the other."
     )
 
 

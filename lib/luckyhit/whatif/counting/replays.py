@@ -119,7 +119,7 @@ def _replay(
                     outcome[row] = STALE if stored[this] < outdated[this] else HIT
                 uses[this] += 1
                 used_at[this] = row
-                if policy == _LRU or policy == _SWEPT:
+                if policy in (_LRU, _SWEPT):
                     _unlink(after, before, this)
                     _link(after, before, _MAIN, this, entries)
                 elif policy == _LFU:

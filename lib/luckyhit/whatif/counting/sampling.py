@@ -1,4 +1,4 @@
-"""A long trace by a part of its entries: chosen by a hash, each standing for many (SHARDS, Waldspurger and others 2015).
+"""A long trace by a part of its entries, chosen by a hash: each stands for many (SHARDS, Waldspurger et al. 2015).
 
 Which entries are in the sample depends on a hash of their number, so all requests of an entry are in it or none; its
 weight is multiplied, so that distances stay those of the whole trace. The entries that are asked for most often are

@@ -1,6 +1,6 @@
-"""A run or a log as a trace, with what was measured of it: cache statuses, old answers, and the costs of hits and misses.
+"""A run or a log as a trace, with what was measured of it: statuses, old answers, the costs of hits and misses.
 
-What the trace is made of is the same for each source (`Row` columns); each source is one module beside this one.
+What the trace is made of is the same for each source (the columns of `Rows`); each source is one module beside this one.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ HIT, MISS, NOT_TOLD = 1, 0, -1
 
 @dataclass(frozen=True)
 class Rows:
-    """Requests of one cache as columns, in any order. `entry`: number among `names`; -1: outdates by `group`. A write
-    outdates all entries of its `group` (a resource: path and key). An entry of the group -1 is never read. `told`: HIT, MISS or NOT_TOLD; `old`: 1 a stale
-    answer, 0 not, -1 not visible; `calls`: -1 not told; `size`: bytes, -1 not told; `latency_ms`: NaN not known."""
+    """Requests of one cache as columns, in any order. `entry`: number among `names`; -1: of none. `write`: outdates all
+    entries of its `group` (a resource: path and key); an entry of the group -1 is never written. `told`: HIT, MISS or
+    NOT_TOLD; `calls`: -1 not told; `size`: bytes, -1 not told; `latency_ms`, `load_ms`: NaN not known."""
 
     at_ns: NDArray[np.int64]
     write: NDArray[np.bool_]

@@ -66,8 +66,8 @@ def path_shape(target: str) -> str:
 
 
 def _names(targets: list[str], is_read: NDArray[np.bool_]) -> tuple[Names, NDArray[np.int32], NDArray[np.int32]]:
-    """Names of the entries, and of each target its group and that above it (-1: none). What is only written has no group
-    as an entry."""
+    """Names of the entries, and of each target its group and that above it (-1: none). What is only written has no
+    group as an entry."""
     groups: dict[str, int] = {}
     classes: dict[str, int] = {}
     group_of, above, class_of = [], [], []
@@ -94,6 +94,6 @@ def _backwards(path: Path, form: str) -> list[str]:
         return []
     longest, number = max(back)
     return [
-        f"The log's clock goes back {len(back)} times, by up to {longest:,.0f} s (line {number:,}). Lines are sorted by "
-        "time, which is right for several logs in one file, and wrong where a clock was put back: cut the log there."
+        f"The log's clock goes back {len(back)} times, by up to {longest:,.0f} s (line {number:,}). Lines are sorted "
+        "by time, which is right for several logs in one file, and wrong where a clock was put back: cut the log there."
     ]

@@ -304,7 +304,8 @@ def _uncounted(events: Sequence[tuple[int, bool, int, int]]) -> Rows:
     blind = np.full(count, np.nan)
     return Rows(
         np.array(at_ns, np.int64), np.array(write, bool), np.array(entry, np.int32), np.array(group, np.int32),
-        np.zeros(count, bool), np.full(count, NOT_TOLD, np.int8), np.full(count, -1.0), np.full(count, -1.0), blind, blind,
+        np.zeros(count, bool), np.full(count, NOT_TOLD, np.int8), np.full(count, -1.0), np.full(count, -1.0),
+        blind, blind,
     )  # fmt: skip
 
 
