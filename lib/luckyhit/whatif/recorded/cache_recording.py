@@ -1,6 +1,6 @@
 """A run or a log as a trace, with what was measured of it: statuses, old answers, the costs of hits and misses.
 
-What the trace is made of is the same for each source (the columns of `Rows`); each source is one module beside this one.
+What the trace is made of is the same for each source (the columns of `Rows`); each source is a module beside this one.
 """
 
 from __future__ import annotations
