@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo lab check test test-shared test-measures test-all mutants bench bench-judge bench-deciding docs lock clean
+.PHONY: help setup demo lab check test test-shared test-measures test-all mutants bench bench-judge bench-deciding bench-whatif docs lock clean
 
 help:  ## List the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from luckyhit.atomic import write_atomically
+from luckyhit.case.docs.template import check_name
 from luckyhit.cli.app import print_json
 from luckyhit.errors import ArgumentError
 from luckyhit.project import Project
@@ -18,8 +18,6 @@ from luckyhit.whatif.whatif_page import document, write_answer
 from luckyhit.whatif.whatif_request import ARMS, WhatIfRequest
 
 __all__ = ["MOST_ROWS", "WhatIfRequest", "what_if"]
-
-_CASE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
 
 
 def what_if(
@@ -54,8 +52,7 @@ def what_if(
 
 
 def _check_name(case_file: Path) -> None:
-    if not _CASE_NAME.fullmatch(case_file.stem):
-        raise ArgumentError(f"{case_file.stem!r} is no name of a case", hint="Use small letters, digits and dashes.")
+    check_name(case_file.stem)
     if case_file.exists():
         raise ArgumentError(f"there is a case {case_file.stem} already", hint="Choose another name, or remove it.")
 

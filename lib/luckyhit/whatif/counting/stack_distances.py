@@ -3,8 +3,8 @@
 A cache of size C holds exactly the entries whose distance is at most C, where the distance of an entry is the weight of
 all that was asked for since it was, itself included (Mattson and others, 1970). A deletion leaves a hole where the
 entry was. What comes on top pushes down only what is above the nearest hole, as new entries use up free room first; an
-entry that moves to the top leaves behind the room that it did not need to push. So the distances hold for every size at once,
-for weights in bytes as well.
+entry that moves to the top leaves behind the room that it did not need to push. So the distances hold for every size at
+once, for weights in bytes as well.
 
 An expired entry keeps its place until it is asked for or pushed out, and being asked for moves it to the top, hit or
 miss: so the order does not depend on the time to live, and one pass serves all of them.
