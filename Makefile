@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo lab check test test-shared test-measures test-all mutants bench bench-judge bench-deciding docs lock clean
+.PHONY: help setup demo lab check test test-shared test-measures test-all mutants bench bench-judge bench-deciding bench-whatif docs lock clean
 
 help:  ## List the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,12 @@ bench-judge: setup  ## How often the judge is wrong on simulated streams, others
 
 bench-deciding: setup  ## How many of 40 simulated first runs are decided, and how many wrongly (OTHER=checkout: beside it)
 	$(BIN)/python benchmarks/deciding $(OTHER)
+
+bench-whatif: setup  ## What if: exact, fast and sampled, beside libCacheSim
+	$(BIN)/pip install -q -e '.[bench]'
+	$(BIN)/python benchmarks/whatif/against_libcachesim.py same
+	$(BIN)/python benchmarks/whatif/against_libcachesim.py speed
+	$(BIN)/python benchmarks/whatif/sampled.py
 
 docs: setup  ## Write the generated pages again: case-file reference, JSON Schema, commands, columns, faults
 	$(BIN)/python -m luckyhit.case.docs.case_reference

@@ -11,7 +11,7 @@ import pytest
 from luckyhit import records
 from luckyhit.atomic import write_atomically
 from luckyhit.case_run import CaseRun
-from luckyhit.cli.commands import described
+from luckyhit.cli.tasks.runs_tasks import described
 from luckyhit.errors import ArgumentError, RunUnreadable
 from luckyhit.records import SCHEMA_VERSION
 from luckyhit.records.parquet import write_part

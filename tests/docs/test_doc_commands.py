@@ -139,6 +139,20 @@ NOT_RUN: dict[tuple[str, str], str] = {
             "--build 'make build' --goal stale_reads",
         )
     },
+    ("docs/whatif.md", "pip install 'luckyhit[whatif]'"): "the tests run with the extra",
+    ("docs/whatif.md", "luckyhit run ten-seconds"): "tests/whatif/test_proof_on_demo.py runs such a case",
+    **{
+        ("docs/whatif.md", f"luckyhit whatif {words}"): (
+            "it asks about a run of the reader's; tests/whatif/test_whatif_command.py gives it for runs of its own"
+        )
+        for words in (
+            "short-ttl",
+            "short-ttl --ttl 500ms --ttl 5s --ttl 1m",
+            "short-ttl --policy s3-fifo --by entries",
+            "access.log",
+            "short-ttl --ttl 10s --prove ten-seconds",
+        )
+    },
     **{("CONTRIBUTING.md", f"make {part}"): ".ci/run gives it" for part in ("setup", "check", "test")},
     (README, "conda env create -f environment.yml && conda activate luckyhit"): (
         "it needs conda and its channels; tests/test_dependencies.py holds the file against the lock file"

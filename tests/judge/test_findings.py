@@ -86,6 +86,18 @@ def moved(status: tuple[float, float], order: tuple[float, float], *, shown: boo
     return evidence(routes=routes, case=type(CASE).model_validate(data))
 
 
+def predicted(**values: float) -> Evidence:
+    """An after arm in which three of four answers are hits, and each miss makes one database call."""
+    rows = [
+        {"arm": "after", "cache": "miss" if number % 4 == 0 else "hit", "db_calls": number % 4 == 0, "due_ns": number}
+        for number in range(400)
+    ]
+    data = CASE.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    data["predicted"] = {name: {"low": value, "value": value, "high": value} for name, value in values.items()}
+    blocks = [block_facts(1, "change", ["before", "after"])]
+    return evidence(rows, blocks=blocks, case=type(CASE).model_validate(data))
+
+
 def outlived(before: bool, after: bool, **fields: Any) -> Evidence:
     probe = {"requests": 1, "share": 0.1, "outlived": {"before": before, "after": after}}
     return evidence(blocks=[block_facts(n, "change", ["before", "after"], probe=probe, **fields) for n in (1, 2)])
@@ -141,6 +153,7 @@ SHOWN: dict[str, tuple[Callable[[], Evidence], Counts, dict[str, Any]]] = {
     "cache-outlives-clear": (lambda: outlived(True, False), [(2, 2), (0, 2)], {"arms_differ": True}),
     "untouched-route-moved": (lambda: moved((0.5, 0.9), (-0.1, 0.3)), [None, None], {"routes": 1}),
     "latency-grows": (lambda: growing(("before",)), [None, None], {"arm": "before", "route": "detail", "within": "run"}),
+    "prediction": (lambda: predicted(hit_ratio=0.75, db_calls=2.0), [None, (1, 2)], {}),
     "replayed-counts": (
         lambda: evidence(replayed={"before": {"a": CountOf(count=2, of=3), "b": CountOf(count=1, of=1)}}),
         [(3, 4), None], {"routes": "a, b"},
@@ -161,6 +174,7 @@ HEALTHY: dict[str, list[Callable[[], Evidence]]] = {
     "probe-is-the-load": [
         *(lambda share=share: controlled([(0.8, 0.8)] * 3, requests=60, share=share) for share in (0.0, 0.02, 1.0)),
     ],
+    "prediction": [predicted, lambda: predicted(stale_reads=0.1)],
     "layers": [
         lambda: chains(before=[("x-cache=hit", 90), ("x-cache=miss", 10)], after=[(None, 50)]),
         lambda: chains(after=[("x-cache=hit cache-status=hit", 90), ("x-cache=miss cache-status=miss", 10)]),

@@ -14,6 +14,7 @@ from luckyhit.case.changes import Change
 from luckyhit.case.declared_plan import Plan, either_way
 from luckyhit.case.freshness import Freshness
 from luckyhit.case.part import Part
+from luckyhit.case.predicted import PredictedMetric
 from luckyhit.case.target import Target
 from luckyhit.case.values.path_variables import without_variables
 from luckyhit.case.values.placeholders import placeholder_names
@@ -97,6 +98,11 @@ class Case(Part):
         description="Negative controls: metrics of requests that the change can't affect, named like goals, each with "
         "the margin beyond which it counts as moved (`status.latency_p50_ms: 20 %`). If one moves, the arms differed "
         "by more than the change, and the run is INVALID.",
+    )
+    predicted: dict[GoalName, PredictedMetric] = Field(
+        default_factory=dict,
+        description="What was predicted for the after arm, by metric, in the metric's unit; `luckyhit whatif --prove` "
+        "writes it. The report says whether it came true.",
     )
     design: DesignId = Field(
         default=DEFAULT_DESIGN,

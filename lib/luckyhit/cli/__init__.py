@@ -1,5 +1,5 @@
-"""The command line: `luckyhit check | run | new | judge | report | revert | runs | bisect | fleet | lab | visibility |
-load`.
+"""The command line: `luckyhit check | run | new | judge | report | revert | runs | whatif | bisect | fleet | lab |
+visibility | load`.
 
 Exit codes: 0 finished, whatever the verdict (`--fail-on` turns chosen verdicts into 1) · 1 a chosen verdict, or a
 defect · 2 invalid case or arguments · 3 a guard stopped the run before anything changed · 4 not enough data (also:
@@ -12,7 +12,7 @@ import sys
 from typing import NoReturn
 
 # The help lists the commands in this order.
-from luckyhit.cli import commands, bisect_command, fleet_command, lab_command, visibility, load_command  # isort: skip
+from luckyhit.cli import commands, whatif_command, bisect_command, fleet_command, lab_command, visibility, load_command  # isort: skip
 from luckyhit.cli.app import app
 from luckyhit.errors import CaseError, LuckyHitError, NoRoom
 
@@ -25,6 +25,7 @@ __all__ = [
     "load_command",
     "main",
     "visibility",
+    "whatif_command",
 ]
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -20,7 +19,7 @@ from luckyhit.cli.app import (
     print_json,
 )
 from luckyhit.cli.waiting import waiting
-from luckyhit.errors import ArgumentError, RunUnreadable
+from luckyhit.errors import ArgumentError
 from luckyhit.project import Project
 
 NotifyOption = Annotated[
@@ -258,46 +257,16 @@ def runs(
 ) -> None:
     """List the runs, oldest first; or remove old ones. A run that is in progress, is pinned, or has not rolled back its
     change, is always kept; so is one with a verdict on a change, unless --verdicts is given."""
+    from luckyhit.cli.tasks import runs_tasks
+
     project = Project.find(runs_dir=runs_dir, reports_dir=reports_dir)
     if not prune and (keep is not None or older_than or dry_run or verdicts):
         raise ArgumentError("--keep, --older-than, --verdicts and --dry-run need --prune", hint="Add --prune.")
     if sum(map(bool, (prune, pin, unpin))) > 1:
         raise ArgumentError("--prune, --pin and --unpin can't be combined", hint="Give them one after the other.")
-    if prune or pin or unpin:
-        from luckyhit.cli.tasks import prune_tasks
-
-        if prune:
-            prune_tasks.prune_runs(project, keep, older_than, verdicts=verdicts, dry_run=dry_run, as_json=as_json)
-        else:
-            prune_tasks.pin_run(project, pin or unpin, pinned=bool(pin), as_json=as_json)
-        return
-    rows = described(project.runs)
-    if as_json:
-        print_json(rows)
-        return
-    if not rows:
-        print("no runs yet; start one with `luckyhit run stale-price`", file=sys.stderr)
-    for row in rows:
-        marks = f"  {'pinned  ' if row['pinned'] else ''}{row['reason']}".rstrip()
-        print(f"{row['run']}  {row['case']:<20}  {row['state']:<10}  {row['verdict'] or '-'}{marks}")
-
-
-def described(runs_dir: Path) -> list[dict[str, Any]]:
-    """One row per run: case, run, started, state, verdict (None if not judged yet, or if the run is incomplete),
-    report, whether it is pinned; `reason`: why it is incomplete."""
-    from luckyhit.run import runs as runs_in
-
-    rows = []
-    for run in runs_in(runs_dir):
-        row: dict[str, Any] = {"run": run.id, "case": run.path.parent.name, "path": str(run.path)}
-        try:
-            manifest, result = run.manifest, run.result
-            early = manifest.incomplete
-            row |= {"started": manifest.started or None, "pinned": manifest.pinned, "reason": early}
-            row |= {"state": "incomplete" if early else manifest.state or "unknown"}
-            row |= {"verdict": result.verdict if result and not early else None, "report": manifest.report or None}
-        except RunUnreadable as error:
-            nothing = dict.fromkeys(("started", "verdict", "report"))
-            row |= {**nothing, "pinned": False, "reason": "", "state": "unreadable", "error": error.message}
-        rows.append(row)
-    return rows
+    if prune:
+        runs_tasks.prune_runs(project, keep, older_than, verdicts=verdicts, dry_run=dry_run, as_json=as_json)
+    elif pin or unpin:
+        runs_tasks.pin_run(project, pin or unpin, pinned=bool(pin), as_json=as_json)
+    else:
+        runs_tasks.list_runs(project, as_json=as_json)

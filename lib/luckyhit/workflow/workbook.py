@@ -8,7 +8,7 @@ book = report(run)                  3-report       judges and exports
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,6 +109,32 @@ class Workbook(OpenedRun):
     def reading(self, name: str) -> Markdown:
         """The sentence on what figure `name` shows."""
         return sentence(self._cells().reading(name, self.run, self._result()))
+
+    def whatif(
+        self,
+        ttl: Sequence[str] = (),
+        size: Sequence[str] = (),
+        *,
+        policy: Sequence[str] = (),
+        rule: str = "",
+        now_ttl: str = "",
+        now_size: str = "",
+        by: str = "auto",
+        arm: str = "before",
+    ) -> pd.DataFrame:
+        """What other times to live (`30s`) and sizes (`8MB`) would do, as `luckyhit whatif` predicts it from the
+        recorded requests: a row for each time to live."""
+        wanted: dict[str, Any] = {"ttls": tuple(ttl), "sizes": tuple(size), "policies": tuple(policy), "rule": rule}
+        wanted |= {"now_ttl": now_ttl, "now_size": now_size, "by": by, "arm": arm}
+        return self._cells().what_if(self.run, wanted)
+
+    def whatif_figure(self, name: str) -> Picture:
+        """A figure of what was asked last: `by-size`, `by-ttl`, `map`, `pareto` or `policies`."""
+        return self._cells().what_if_figure(self.run, name)
+
+    def whatif_reading(self) -> Markdown:
+        """Whether the model fits the service, and where the knees are."""
+        return sentence(self._cells().what_if_summary(self.run))
 
     def _cells(self) -> CellContents:
         """Imported late, so that the first cell does not wait for judge and pandas."""

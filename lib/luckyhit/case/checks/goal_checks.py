@@ -105,6 +105,14 @@ def _limits(case: Case) -> Iterator[Finding]:
             yield Finding(at, str(limit), "at most 100 %")
 
 
+def _predictions(case: Case) -> Iterator[Finding]:
+    """The bounds of a prediction lie on both sides of its value."""
+    for name, forecast in case.predicted.items():
+        if not forecast.low <= forecast.value <= forecast.high:
+            actual = f"{forecast.low:g}, {forecast.value:g}, {forecast.high:g}"
+            yield Finding(("predicted", name), actual, "low, value and high in ascending order")
+
+
 CHECKS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     _stale_goals,
     _routes_of_goals,
@@ -112,4 +120,5 @@ CHECKS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     _controls,
     _margins,
     _limits,
+    _predictions,
 )

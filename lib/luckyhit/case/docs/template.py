@@ -168,6 +168,9 @@ goals:
 # Negative controls: what the change can't affect, with a margin. If one moves by more, the run is INVALID.
 # controls: {health.latency_p50_ms: 20 %}
 
+# What was predicted for the after arm: `luckyhit whatif --prove` writes it, and the report says whether it came true.
+# predicted: {hit_ratio: {low: 0.9, value: 0.92, high: 0.94}}
+
 """
 
 _DESIGN = (

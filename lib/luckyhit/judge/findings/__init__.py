@@ -23,6 +23,7 @@ from luckyhit.judge.findings.from_result import (
 )
 from luckyhit.judge.findings.latency_grows import latency_grows
 from luckyhit.judge.findings.layers import layers
+from luckyhit.judge.findings.prediction import prediction
 from luckyhit.judge.findings.probe_influence import probe_changes_the_picture
 from luckyhit.judge.findings.same_bytes_other_url import same_bytes_other_url
 from luckyhit.judge.findings.stale_reads import (
@@ -56,6 +57,7 @@ FINDERS: dict[str, Callable[[Evidence], RunFinding | None]] = {
     "write-flushes": write_flushes,
     "untouched-route-moved": untouched_route_moved,
     "latency-grows": latency_grows,
+    "prediction": prediction,
     "replayed-counts": replayed_counts,
     "layers": layers,
 }

@@ -8,6 +8,7 @@ from luckyhit.judge.facade import NOT_LOOKED_FOR, in_doubt
 from luckyhit.records import CACHE_STATUSES, Arm, CountOf, Doubt, Result, RunFinding
 from luckyhit.report.figures.late_reads import seconds_text
 from luckyhit.report.tables.cache_event_table import signed_ms
+from luckyhit.report.tables.prediction_sentence import prediction_sentence
 from luckyhit.text.numbers import listed, number, percent
 
 
@@ -318,6 +319,7 @@ SENTENCES: dict[str, Callable[[RunFinding], str]] = {
     "status-not-believable": _status,
     "untouched-route-moved": _untouched_moved,
     "latency-grows": _growth,
+    "prediction": prediction_sentence,
     "replayed-counts": lambda finding: in_both(
         finding,
         f"Hits of {finding.facts['routes']} repeated the database calls of the stored response, and are counted as "

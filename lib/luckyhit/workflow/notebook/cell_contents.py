@@ -6,8 +6,9 @@ something, and while the service starts (`luckyhit.workflow.steps`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -25,6 +26,11 @@ from luckyhit.report.evidence.journal_view import journal_of
 from luckyhit.report.figures.figure_rows import FIGURES, figure_for
 from luckyhit.report.recorded import Recorded, recorded
 from luckyhit.report.tables import finding_sentences, observed
+from luckyhit.whatif.answer_words import frame_of, summary_of
+from luckyhit.whatif.answering import WhatIf, ask
+from luckyhit.whatif.recorded.recorded_trace import recorded_trace
+from luckyhit.whatif.whatif_figures import figure_of
+from luckyhit.whatif.whatif_request import ARMS, WhatIfRequest
 from luckyhit.workflow.case_diagnosis import diagnose_run
 from luckyhit.workflow.notebook.cell_output import Picture
 from luckyhit.workflow.planning import planning_after, planning_of
@@ -37,6 +43,7 @@ class CellContents:
 
     def __init__(self) -> None:
         self._recorded: Recorded | None = None
+        self._what_if: tuple[WhatIfRequest, WhatIf] | None = None
 
     def recorded(self, run: CaseRun, result: Result | None) -> Recorded:
         known = self._recorded
@@ -54,6 +61,28 @@ class CellContents:
         if run is None:
             return notebook_tables.power(planning_of(case))
         return notebook_tables.power(planning_after(run) if run.blocks("baseline") else planning_of(run.case))
+
+    def what_if(self, run: CaseRun, wanted: Mapping[str, Any]) -> pd.DataFrame:
+        """What is predicted, a row for each time to live. Raises ArgumentError for a wrong field."""
+        return frame_of(self._asked(run, WhatIfRequest(**wanted)))
+
+    def what_if_figure(self, run: CaseRun, name: str) -> Picture:
+        """Of what was asked last. Raises ArgumentError for an unknown name."""
+        return Picture.of(*figure_of(name, self._asked(run)))
+
+    def what_if_summary(self, run: CaseRun) -> str:
+        return summary_of(self._asked(run))
+
+    def _asked(self, run: CaseRun, request: WhatIfRequest | None = None) -> WhatIf:
+        known = self._what_if
+        if known is not None and request in (None, known[0]):
+            return known[1]
+        wanted = request or WhatIfRequest()
+        wanted.check()
+        recording = recorded_trace(run, ARMS[wanted.arm], by=wanted.by)
+        answer = ask(recording, wanted.question(recording, run))
+        self._what_if = wanted, answer
+        return answer
 
     def shows_probe(self, name: str) -> bool:
         """Whether figure `name` needs a probe."""

@@ -1,20 +1,54 @@
-"""`luckyhit runs --prune`: remove old runs and their reports."""
+"""`luckyhit runs`: list the runs; with `--prune`, remove old ones and their reports."""
 
 from __future__ import annotations
 
 import sys
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import typer
 
 from luckyhit.case_run import CaseRun
 from luckyhit.cli.app import print_json
-from luckyhit.errors import LuckyHitError
+from luckyhit.errors import LuckyHitError, RunUnreadable
 from luckyhit.project import Project
 from luckyhit.report.run_index import write_index
+from luckyhit.run import runs
 from luckyhit.text.numbers import plural
 from luckyhit.workflow.unattended.prune import PrunableRun, parse_age, plan, remove, sweep
+
+
+def list_runs(project: Project, *, as_json: bool) -> None:
+    """Print the runs, oldest first."""
+    rows = described(project.runs)
+    if as_json:
+        print_json(rows)
+        return
+    if not rows:
+        print("no runs yet; start one with `luckyhit run stale-price`", file=sys.stderr)
+    for row in rows:
+        marks = f"  {'pinned  ' if row['pinned'] else ''}{row['reason']}".rstrip()
+        print(f"{row['run']}  {row['case']:<20}  {row['state']:<10}  {row['verdict'] or '-'}{marks}")
+
+
+def described(runs_dir: Path) -> list[dict[str, Any]]:
+    """One row per run: case, run, started, state, verdict (None if not judged yet, or if the run is incomplete),
+    report, whether it is pinned; `reason`: why it is incomplete."""
+    rows = []
+    for run in runs(runs_dir):
+        row: dict[str, Any] = {"run": run.id, "case": run.path.parent.name, "path": str(run.path)}
+        try:
+            manifest, result = run.manifest, run.result
+            early = manifest.incomplete
+            row |= {"started": manifest.started or None, "pinned": manifest.pinned, "reason": early}
+            row |= {"state": "incomplete" if early else manifest.state or "unknown"}
+            row |= {"verdict": result.verdict if result and not early else None, "report": manifest.report or None}
+        except RunUnreadable as error:
+            nothing = dict.fromkeys(("started", "verdict", "report"))
+            row |= {**nothing, "pinned": False, "reason": "", "state": "unreadable", "error": error.message}
+        rows.append(row)
+    return rows
 
 
 def pin_run(project: Project, run: str, *, pinned: bool, as_json: bool) -> None:
