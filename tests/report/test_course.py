@@ -15,7 +15,7 @@ from page_reader import Page
 from luckyhit.case import load_case
 from luckyhit.records.manifest import LimitNotes
 from luckyhit.report import style
-from luckyhit.report.figures.course import course, staged
+from luckyhit.report.figures.facts.course import course, staged
 from luckyhit.report.figures.figure_rows import figure_for
 from luckyhit.report.figures.timeline import HEADINGS, course_rows
 from luckyhit.report.page import render

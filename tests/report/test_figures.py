@@ -21,7 +21,7 @@ from luckyhit.errors import ArgumentError
 from luckyhit.report import figures, style
 from luckyhit.report.figures import db_calls, freshness_curve, hit_ratio, latency_spectrum, latency_split
 from luckyhit.report.figures.figure_rows import FIGURES, figure_for, picture_of
-from luckyhit.report.figures.verdict_words import INVALID
+from luckyhit.report.figures.facts.verdict_words import INVALID
 from luckyhit.report.recorded import Recorded, recorded
 from noted import noted
 from tier import ALL, examples

@@ -13,7 +13,7 @@ from synthetic_run import a_read, a_write
 from luckyhit.records import Metric, Result
 from luckyhit.report import style
 from luckyhit.report.figures import freshness_strip, staleness_windows
-from luckyhit.report.figures.failed_probe import REASONS, Chosen
+from luckyhit.report.figures.facts.failed_probe import REASONS, Chosen
 from luckyhit.report.figures.figure_rows import figure_for, picture_of
 from luckyhit.report.figures.late_reads import bounds_of, late
 from luckyhit.text.numbers import percent

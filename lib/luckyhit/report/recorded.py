@@ -7,6 +7,7 @@ counts as a hit, a latency or a database call is defined in `luckyhit.judge.tabl
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -23,17 +24,18 @@ from luckyhit.records.manifest import Manifest, NotedBlock
 from luckyhit.records.parquet import block_of, read_what_can_be
 from luckyhit.records.schemas import SCHEMAS, Table
 from luckyhit.records.trace import TRACE, Trace
+from luckyhit.run import Run
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from luckyhit.case import Case
     from luckyhit.case_run import CaseRun
     from luckyhit.records import Result
-    from luckyhit.run import Run
+    from luckyhit.report.charts.chart import Chart
 
 ARMS: tuple[Arm, Arm] = ("before", "after")
 STAGES: tuple[Stage, ...] = ("baseline", "change", "after-rollback")
+MOST_EARLIER = 24
+"""Runs in the history of a case: what a page can show in one line each."""
 _COLUMNS = ["arm", "block", "phase", "route", "due_ns", "done_ns", "error", "cache", *records.NUMBER_COLUMNS]
 """Of the requests, what is drawn."""
 
@@ -56,6 +58,10 @@ class Recorded:
     manifest: Manifest = field(default_factory=Manifest)
     trace: Trace | None = None
     problems: Sequence[str] = ()
+    runs_before: Sequence[Run] = ()
+    """Earlier runs of the case in the same folder, the newest first."""
+    kept: dict[Any, Any] = field(default_factory=dict, compare=False)
+    """What was made of the rows, by what it depends on: another result of the same rows needs no second look."""
 
     @cached_property
     def rows(self) -> RequestTable:
@@ -150,7 +156,17 @@ class Recorded:
         return {}
 
     @cached_property
-    def figures(self) -> dict[str, Figure]:
+    def earlier(self) -> Sequence[Result]:
+        """The results of MOST_EARLIER earlier runs of the case that can be read, the oldest first."""
+        results: list[Result] = []
+        for run in self.runs_before:
+            with suppress(LuckyHitError, OSError):
+                if len(results) < MOST_EARLIER and run.result is not None:
+                    results.append(run.result)
+        return results[::-1]
+
+    @cached_property
+    def charts(self) -> dict[str, Chart]:
         """The figures drawn so far, by name."""
         return {}
 
@@ -182,7 +198,15 @@ def recorded(run: CaseRun, result: Result | None = None) -> Recorded:
         manifest=manifest,
         trace=_trace(run, problems),
         problems=problems,
+        runs_before=_runs_before(run),
     )
+
+
+def _runs_before(run: CaseRun) -> list[Run]:
+    if not run.path.parent.is_dir():
+        return []
+    before = [Run(path) for path in run.path.parent.iterdir() if path.is_dir() and path.name < run.id]
+    return sorted(before, key=lambda other: other.id, reverse=True)
 
 
 _PROBE_TABLES: tuple[Table, ...] = ("reads", "writes", "events")

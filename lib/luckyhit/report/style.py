@@ -1,15 +1,8 @@
-"""One style for every figure: the same two colours for the arms everywhere, readable in print and by the colour-blind.
-
-The colours are Okabe and Ito's vermillion and blue, which stay apart in every common colour vision deficiency and
-in grey; both reach a contrast of 3:1 on white. Figures are drawn on white cards, so they read on dark pages as well.
-"""
+"""The style of the plot that `luckyhit load` draws with matplotlib; the report's figures are charts (`charts`)."""
 
 from __future__ import annotations
 
-import base64
-import io
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,21 +10,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOURS: Mapping[str, str] = {"before": "#c4500a", "after": "#0068a8", "baseline": "#c4500a"}
-PALE: Mapping[str, str] = {"before": "#f0c9ae", "after": "#aed0e8", "baseline": "#f0c9ae"}
-DASHES: Mapping[str, Any] = {"before": (0, (5, 1.6)), "after": "-", "baseline": (0, (5, 1.6))}
-MARKERS: Mapping[str, str] = {"before": "s", "after": "o", "baseline": "s"}
-INK, SOFT, FAINT, SHADE = "#1c2430", "#5b6573", "#d9dee5", "#eef1f5"
-VERDICT_COLOURS: Mapping[str, str] = {
-    "HELPED": "#1a7f37",
-    "HURT": "#b3261e",
-    "EQUIVALENT": "#3d5a80",
-    "INCONCLUSIVE": "#8a5a00",
-    "INVALID": "#6b3fa0",
-}
+INK, SOFT = "#1c2430", "#5b6573"
 
-SIZE = (4.4, 3.1)
-"""Inches, for every screen: shrunk to a phone of 390 px the labels are 9 to 10 px high; a desk shows it enlarged."""
 
 _RC: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
@@ -74,7 +54,7 @@ def styled() -> Iterator[None]:
         yield
 
 
-def new_figure(*, height: float = SIZE[1], width: float = SIZE[0]) -> Figure:
+def new_figure(*, height: float, width: float) -> Figure:
     """An empty figure without pyplot: no window, no global state, safe in threads and in a notebook's kernel."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -88,7 +68,7 @@ def message_figure(text: str) -> Figure:
     """A figure that says why there is nothing to see: an empty plot would look like a measured zero."""
     import textwrap
 
-    figure = new_figure(height=1.4)
+    figure = new_figure(height=1.4, width=4.4)
     figure.text(0.5, 0.5, textwrap.fill(text, 52), ha="center", va="center", color=SOFT, parse_math=False)
     return figure
 
@@ -98,19 +78,6 @@ def legend(figure: Figure, axes: Axes, *, columns: int = 4) -> None:
     handles, labels = axes.get_legend_handles_labels()
     if handles:
         figure.legend(handles, labels, loc="outside upper left", ncols=columns, handlelength=2.4, columnspacing=1.4)
-
-
-def percent_axis(axis: Any) -> None:
-    from matplotlib.ticker import FuncFormatter
-
-    axis.set_major_formatter(FuncFormatter(lambda share, _: f"{share * 100:g} %"))
-
-
-def few_ticks(*, whole: bool = False) -> Any:
-    """Three ticks or so; `whole`: at whole numbers only."""
-    from matplotlib.ticker import MaxNLocator
-
-    return MaxNLocator(nbins=3, integer=whole)
 
 
 def plain_log_axis(axis: Any) -> None:
@@ -130,43 +97,3 @@ def _log10(value: float) -> float:
     import math
 
     return math.log10(max(value, 1e-12))
-
-
-def laid_out(figure: Figure) -> Figure:
-    """The figure with its layout fixed: laying it out takes longer than drawing it, so no later form does it again."""
-    engine = figure.get_layout_engine()
-    if engine is not None:
-        with styled():
-            engine.execute(figure)
-        figure.set_layout_engine("none")
-    return figure
-
-
-def to_png(figure: Figure, dpi: float) -> bytes:
-    """The figure as PNG, `dpi` dots an inch."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    buffer = io.BytesIO()
-    figure.set_dpi(dpi)
-    with styled():
-        # Not `savefig`, which draws everything twice to lay it out.
-        FigureCanvasAgg(figure).print_png(buffer)
-    return buffer.getvalue()
-
-
-def to_svg(figure: Figure) -> bytes:
-    """The figure as SVG with text as paths (no font is needed), without a date: the same data give the same bytes."""
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-
-    buffer = io.BytesIO()
-    with styled():
-        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
-    svg = re.sub(rb"<metadata>.*?</metadata>", b"", buffer.getvalue(), flags=re.DOTALL)
-    svg = re.sub(rb"<!DOCTYPE[^>]*>|<\?xml[^>]*\?>|<!--.*?-->", b"", svg, flags=re.DOTALL)
-    # Two decimals of a point are finer than any screen or printer (but not for the scale of a letter).
-    svg = re.sub(rb'\bd="[^"]*"', lambda path: re.sub(rb"(\d\.\d\d)\d+", rb"\1", path[0]), svg)
-    return re.sub(rb"\n\s*", b"\n", svg)
-
-
-def to_data_uri(figure: Figure) -> str:
-    return "data:image/svg+xml;base64," + base64.b64encode(to_svg(figure)).decode("ascii")

@@ -7,37 +7,36 @@ import html
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from luckyhit.case_run import CaseRun
-from luckyhit.report.style import to_png
+from luckyhit.report.charts.chart import Chart
+from luckyhit.report.charts.svg import drawn
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-_DPI = 110
+_SCALE = 1.3
+"""A chart's units in CSS pixels: its texts are then as large as those of a cell."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure with its alternative text: as HTML, since JupyterLab gives a bare PNG no alternative text, and as PNG
-    with the text in its metadata."""
+    """A figure as one HTML image with its alternative text: JupyterLab would give a bare picture none. There is no
+    second copy of it in the notebook; as plain text it is what it shows."""
 
-    png: bytes
+    svg: str
     alt: str
     width: int
 
     @classmethod
-    def of(cls, figure: Figure, alt: str) -> Picture:
-        return cls(to_png(figure, _DPI), alt, round(figure.get_figwidth() * _DPI))
+    def of(cls, chart: Chart, name: str, alt: str, clean: Callable[[str], str] = str) -> Picture:
+        """`clean` is applied to the texts in the chart."""
+        return cls(drawn(chart, name, clean=clean, alone=True), alt, round(chart.width * _SCALE))
 
     def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
-        data = base64.b64encode(self.png).decode("ascii")
+        data = base64.b64encode(self.svg.encode()).decode("ascii")
         # White background in any theme, since the lines and letters of a figure are dark.
         style = "max-width: 100%; height: auto; background: white"
-        source = f'src="data:image/png;base64,{data}" width="{self.width}"'
-        shown = f'<img {source} alt="{html.escape(self.alt)}" style="{style}">'
-        return {"text/html": shown, "image/png": data}, {"image/png": {"alt": self.alt}}
+        source = f'src="data:image/svg+xml;base64,{data}" width="{self.width}"'
+        return {"text/html": f'<img {source} alt="{html.escape(self.alt)}" style="{style}">', "text/plain": self.alt}, {}
 
 
 class Progress:
