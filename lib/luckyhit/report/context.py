@@ -115,9 +115,7 @@ def _head(run: Run, recorded: Recorded, incomplete: str | None) -> dict[str, Any
     }
 
 
-def _measured(
-    run: Run, recorded: Recorded, attempt: _Attempts, clean: Callable[[str], str]
-) -> dict[str, Any]:
+def _measured(run: Run, recorded: Recorded, attempt: _Attempts, clean: Callable[[str], str]) -> dict[str, Any]:
     case, result = recorded.case, recorded.result
     return {
         "declared": contents.declared(case)[2:] if case else [],

@@ -49,7 +49,7 @@ def page_of(run: CaseRun, recorded: Recorded, reports_dir: Path, *, incomplete: 
     # A link to a page that is not there would only lead nowhere.
     linked = {row.report for row in history.rows if (reports_dir / row.report).is_file()} if history else set()
     return (
-        environment(redactor).get_template("report.html.j2").render(
-            **values, data_link=link_to(run.path, reports_dir), linked=linked
-        )
+        environment(redactor)
+        .get_template("report.html.j2")
+        .render(**values, data_link=link_to(run.path, reports_dir), linked=linked)
     )

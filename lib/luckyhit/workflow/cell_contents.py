@@ -65,7 +65,9 @@ class CellContents:
         """Raises ArgumentError for an unknown name."""
         chart, sentence = figure_for(name, self.recorded(run, result))
         assert chart is not None  # None only with draw=False
-        return Picture.of(chart, name, sentence, lambda text: visible(run.redactor.text(text), longest=LONGEST_IN_CHART))
+        return Picture.of(
+            chart, name, sentence, lambda text: visible(run.redactor.text(text), longest=LONGEST_IN_CHART)
+        )
 
     def reading(self, name: str, run: CaseRun, result: Result | None) -> str:
         """The sentence of figure `name`, without drawing it."""

@@ -36,7 +36,10 @@ class Picture:
         # White background in any theme, since the lines and letters of a figure are dark.
         style = "max-width: 100%; height: auto; background: white"
         source = f'src="data:image/svg+xml;base64,{data}" width="{self.width}"'
-        return {"text/html": f'<img {source} alt="{html.escape(self.alt)}" style="{style}">', "text/plain": self.alt}, {}
+        return {
+            "text/html": f'<img {source} alt="{html.escape(self.alt)}" style="{style}">',
+            "text/plain": self.alt,
+        }, {}
 
 
 class Progress:

@@ -219,7 +219,9 @@ def _points(mark: Points, frame: Frame) -> Iterator[str]:
 
 def shape_path(shape: Shape, x: float, y: float, size: float) -> str:
     if shape in _ROUND:
-        look = 'class="card-fill" stroke="currentColor" stroke-width="1.4"' if shape == "open" else 'fill="currentColor"'
+        look = (
+            'class="card-fill" stroke="currentColor" stroke-width="1.4"' if shape == "open" else 'fill="currentColor"'
+        )
         return f'<circle cx="{px(x)}" cy="{px(y)}" r="{px(size * _ROUND[shape])}" {look}/>'
     places = "L".join(f"{px(x + size * right)} {px(y + size * down)}" for right, down in _SHAPES[shape])
     return f'<path class="m" d="M{places}Z" fill="currentColor"/>'

@@ -103,7 +103,13 @@ def _swatches(chart: Chart, name: str, x: float, y: float) -> Iterator[str]:
 
 
 def _panel(
-    chart: Chart, panel: Panel, number: int, name: str, left: float, top: float, text_of: Callable[[str], str],
+    chart: Chart,
+    panel: Panel,
+    number: int,
+    name: str,
+    left: float,
+    top: float,
+    text_of: Callable[[str], str],
     clean: Callable[[str], str],
 ) -> tuple[str, float]:
     """(the panel, where it ends)."""
@@ -169,10 +175,7 @@ def _axes(panel: Panel, frame: Frame, text_of: Callable[[str], str]) -> str:
     for value, text in panel.y.marked():
         lines = text.split("\n")
         first = frame.y(value) + 3.6 - 6 * (len(lines) - 1)
-        up += [
-            _tick(frame.left - 6, first + 12 * place, text_of(line), "end")
-            for place, line in enumerate(lines)
-        ]
+        up += [_tick(frame.left - 6, first + 12 * place, text_of(line), "end") for place, line in enumerate(lines)]
     labels = []
     if panel.x.label:
         y = bottom + (TICK_ROOM if panel.x_ticks else 4.0) + 11
@@ -193,5 +196,3 @@ def _axes(panel: Panel, frame: Frame, text_of: Callable[[str], str]) -> str:
 
 def _tick(x: float, y: float, text: str, anchor: str) -> str:
     return f'<text class="t-soft" x="{px(x)}" y="{px(y)}" font-size="{SMALL}" text-anchor="{anchor}">{text}</text>'
-
-

@@ -86,9 +86,7 @@ def _until(recorded: Recorded, rows: np.ndarray, span: Span, seconds: float) -> 
     return int(np.searchsorted(recorded.rows.due_ns[rows], (span.start_s + seconds) * 1e9))
 
 
-def _cold_arm(
-    recorded: Recorded, where: Sequence[Span], places: Sequence[np.ndarray], edges_s: np.ndarray
-) -> ColdArm:
+def _cold_arm(recorded: Recorded, where: Sequence[Span], places: Sequence[np.ndarray], edges_s: np.ndarray) -> ColdArm:
     """The blocks of one arm, laid over each other."""
     stretches: list[list[np.ndarray]] = [[] for _ in edges_s[1:]]
     cold, warm = [], []
@@ -148,7 +146,9 @@ def draw(numbers: ColdPhase) -> Chart:
         lines.append(Line(numbers.at_s, arm.middle_ms, tone, label, dashes, 1.5))
     y = Axis.around(latency, "ms (log scale)", scale="log")
     label = "seconds since the start of the block"
-    below = Panel(replace(x, label=label), y, [*behind, *lines], height=110, title="Response time: median, and dotted the slowest 1 %")
+    below = Panel(
+        replace(x, label=label), y, [*behind, *lines], height=110, title="Response time (dotted: the slowest 1 %)"
+    )
     if not hits:
         return Chart([below])
     share = Axis(0.0, 1.0, "hit ratio", form="percent").with_ticks(0, 0.25, 0.5, 0.75, 1)

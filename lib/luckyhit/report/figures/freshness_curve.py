@@ -12,6 +12,7 @@ from luckyhit.judge.facade import freshness_curve
 from luckyhit.records import STALE_READS, Result
 from luckyhit.report.charts.axis import Axis
 from luckyhit.report.charts.chart import ARM_DASHES, ARM_SHAPES, Bars, Chart, Line, Mark, Panel, Points, Rule, Tone
+from luckyhit.report.figures.facts.verdict_words import with_verdict
 from luckyhit.report.figures.late_reads import (
     NOT_VISIBLE,
     Late,
@@ -22,7 +23,6 @@ from luckyhit.report.figures.late_reads import (
     milliseconds,
     where,
 )
-from luckyhit.report.figures.facts.verdict_words import with_verdict
 from luckyhit.report.recorded import Recorded
 from luckyhit.text.numbers import listed, percent
 from luckyhit.text.wording import has

@@ -7,7 +7,17 @@ from collections.abc import Mapping, Sequence
 from luckyhit.records import Result
 from luckyhit.report.charts.axis import Axis
 from luckyhit.report.charts.chart import Bars, Chart, Line, Mark, Panel, Points, Rule, Shape, Tone
-from luckyhit.report.figures.facts.failed_probe import IMPOSSIBLE, NEW, NOTHING, OLD, SILENT, Chosen, Strip, failed_probe
+from luckyhit.report.figures.facts.failed_probe import (
+    IMPOSSIBLE,
+    NEW,
+    NOTHING,
+    OLD,
+    SILENT,
+    Chosen,
+    Strip,
+    failed_probe,
+)
+from luckyhit.report.figures.facts.verdict_words import INVALID
 from luckyhit.report.figures.late_reads import (
     NOT_VISIBLE,
     bound_text,
@@ -17,7 +27,6 @@ from luckyhit.report.figures.late_reads import (
     short,
     where,
 )
-from luckyhit.report.figures.facts.verdict_words import INVALID
 from luckyhit.report.recorded import Recorded
 from luckyhit.text.numbers import listed, plural
 

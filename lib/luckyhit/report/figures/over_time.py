@@ -58,7 +58,7 @@ def draw(numbers: OverTime) -> Chart:
     panels = [
         Panel(x, Axis.around(latency, "ms (log scale)", scale="log"),
               [*_behind(numbers), *slow, *middle, *stage_names(numbers.spans, numbers.origin_s, _top(latency))],
-              height=130, title="Response time by when it was due: median, and dotted the slowest 1 %", top=STAGE_ROOM, x_ticks=False),
+              height=130, title="Response time (dotted: the slowest 1 %)", top=STAGE_ROOM, x_ticks=False),
         Panel(x, Axis.around(rates, "a second", from_zero=True, many=3),
               [*_behind(numbers), *(_line(part, part.completed / part.width_s, numbers) for part in numbers.bins)],
               height=70, title="Completed requests", x_ticks=not numbers.failed,

@@ -12,9 +12,9 @@ from luckyhit.judge.facade import kaplan_meier, staleness_windows, window_quanti
 from luckyhit.records import Result
 from luckyhit.report.charts.axis import Axis
 from luckyhit.report.charts.chart import ARM_DASHES, Band, Chart, Label, Line, Mark, Panel, Points, Tone
+from luckyhit.report.figures.facts.verdict_words import with_verdict
 from luckyhit.report.figures.freshness_curve import with_bound
 from luckyhit.report.figures.late_reads import milliseconds, where
-from luckyhit.report.figures.facts.verdict_words import with_verdict
 from luckyhit.report.recorded import Recorded
 from luckyhit.text.numbers import listed, number, plural, sentence_case
 

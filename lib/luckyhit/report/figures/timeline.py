@@ -44,7 +44,11 @@ def _lane(course: Course, arm: str, lane: int) -> list[Mark]:
     measured = [(span.measure_s, span.end_s) for span in own_spans if span.end_s > span.measure_s]
     washed = [(span.start_s, span.end_s) for span in joined([span for span in course.washouts if arm in span.arms])]
     marks: list[Mark] = []
-    for stretches, look, name in ((warming, "pale", WARM_UP), (measured, "full", "measured"), (washed, "hatch", WASHED_OUT)):
+    for stretches, look, name in (
+        (warming, "pale", WARM_UP),
+        (measured, "full", "measured"),
+        (washed, "hatch", WASHED_OUT),
+    ):
         if stretches:
             left, right = ([stretch[side] - origin_s for stretch in stretches] for side in (0, 1))
             low, high = ([lane + half] * len(stretches) for half in (-0.3, 0.3))

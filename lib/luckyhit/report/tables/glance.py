@@ -39,7 +39,9 @@ class Glance:
         return TITLES[self.id]
 
 
-def glances(recorded: Recorded, checklist: Sequence[Check], not_seen: Sequence[str], *, open_steps: int) -> list[Glance]:
+def glances(
+    recorded: Recorded, checklist: Sequence[Check], not_seen: Sequence[str], *, open_steps: int
+) -> list[Glance]:
     """In the order of the page; those that say nothing about this run are left out."""
     made = [
         _took(recorded),
@@ -88,7 +90,9 @@ def _undone(recorded: Recorded, open_steps: int) -> Glance | None:
         False: "But measured again, something is not as before.",
         None: "It was not measured again.",
     }[rollback.same_as_before]
-    return Glance("undone", f"Yes, the rollback is confirmed. {measured}", "rollback", rollback.same_as_before is not False)
+    return Glance(
+        "undone", f"Yes, the rollback is confirmed. {measured}", "rollback", rollback.same_as_before is not False
+    )
 
 
 def _price(result: Result | None) -> Glance | None:
@@ -126,7 +130,9 @@ def _not_looked_at(not_seen: Sequence[str]) -> Glance:
     return Glance("not-looked-at", f"{shown} And {more} more." if more > 0 else shown, "not-visible")
 
 
-def message(title: str, verdict: str, reason: str, rows: Sequence[metric_rows.MetricRow], answers: Sequence[Glance]) -> str:
+def message(
+    title: str, verdict: str, reason: str, rows: Sequence[metric_rows.MetricRow], answers: Sequence[Glance]
+) -> str:
     """The report in a few lines of plain text, for a chat or a ticket."""
     lines = [f"{verdict}: {reason}", f"Case: {title}"]
     lines += [f"- {row.name}: {row.before} -> {row.after} ({row.effect}, interval {row.interval})" for row in rows]
