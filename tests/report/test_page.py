@@ -25,6 +25,7 @@ from luckyhit.records import Verdict
 from luckyhit.report.figures.figure_rows import FIGURES
 from luckyhit.report.page import render
 from luckyhit.report.recorded import recorded
+from luckyhit.report.run_folders import FOLDERS_FILE
 from luckyhit.text.messages import VERDICT_MEANINGS
 
 # A whole report
@@ -247,7 +248,7 @@ def test_an_older_report_stays_whole(copied, tmp_path, monkeypatch) -> None:
     with pytest.raises(ReportNotWritten, match="No space left"):
         render(*copied, tmp_path)
     assert path.read_bytes() == before
-    assert {entry.name for entry in tmp_path.iterdir() if entry.is_file()} == {path.name, "index.html"}
+    assert {entry.name for entry in tmp_path.iterdir() if entry.is_file()} == {path.name, "index.html", FOLDERS_FILE}
 
 
 @pytest.mark.usefixtures("plain_figures")

@@ -23,10 +23,9 @@ from luckyhit.report import notebook_tables
 from luckyhit.report.diagnosis_view import diagnosis_rows, markdown_of, view_of
 from luckyhit.report.evidence.journal_view import journal_of
 from luckyhit.report.figures.figure_rows import FIGURES, figure_for
-from luckyhit.report.html_files import LONGEST_IN_CHART
+from luckyhit.report.html_files import chart_text
 from luckyhit.report.recorded import Recorded, recorded
 from luckyhit.report.tables import finding_sentences, observed
-from luckyhit.scrub.characters import visible
 from luckyhit.workflow.case_diagnosis import diagnose_run
 from luckyhit.workflow.cell_output import Picture
 from luckyhit.workflow.planning import planning_after, planning_of
@@ -65,9 +64,7 @@ class CellContents:
         """Raises ArgumentError for an unknown name."""
         chart, sentence = figure_for(name, self.recorded(run, result))
         assert chart is not None  # None only with draw=False
-        return Picture.of(
-            chart, name, sentence, lambda text: visible(run.redactor.text(text), longest=LONGEST_IN_CHART)
-        )
+        return Picture.of(chart, name, sentence, chart_text(run.redactor))
 
     def reading(self, name: str, run: CaseRun, result: Result | None) -> str:
         """The sentence of figure `name`, without drawing it."""

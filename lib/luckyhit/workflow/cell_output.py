@@ -6,7 +6,7 @@ import base64
 import html
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from luckyhit.case_run import CaseRun
@@ -19,10 +19,10 @@ _SCALE = 1.3
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure as one HTML image with its alternative text: JupyterLab would give a bare picture none. There is no
-    second copy of it in the notebook; as plain text it is what it shows."""
+    """A figure with its alternative text. It is kept once, as HTML, since JupyterLab gives a bare picture no
+    alternative text; its plain text is the alternative one."""
 
-    svg: str
+    svg: str = field(repr=False)
     alt: str
     width: int
 
@@ -31,15 +31,13 @@ class Picture:
         """`clean` is applied to the texts in the chart."""
         return cls(drawn(chart, name, clean=clean, alone=True), alt, round(chart.width * _SCALE))
 
-    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         data = base64.b64encode(self.svg.encode()).decode("ascii")
         # White background in any theme, since the lines and letters of a figure are dark.
         style = "max-width: 100%; height: auto; background: white"
         source = f'src="data:image/svg+xml;base64,{data}" width="{self.width}"'
-        return {
-            "text/html": f'<img {source} alt="{html.escape(self.alt)}" style="{style}">',
-            "text/plain": self.alt,
-        }, {}
+        shown = f'<img {source} alt="{html.escape(self.alt)}" style="{style}">'
+        return {"text/html": shown, "text/plain": self.alt}
 
 
 class Progress:

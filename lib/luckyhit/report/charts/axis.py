@@ -18,8 +18,8 @@ _FEW_DECADES = 2.6
 
 @dataclass(frozen=True)
 class Axis:
-    """From `low` to `high`, in the units of `label`; `low` may be the greater one. `near`: a symlog axis is linear up to
-    there, on both sides of 0. `ticks`: (value, text); None for round values. Values outside lie beyond the ends."""
+    """From `low` to `high`, in the units of `label`; `low` may be the greater one. `near`: a symlog axis is linear up
+    to there, on both sides of 0. `ticks`: (value, text); None for round values. Values outside lie beyond the ends."""
 
     low: float
     high: float

@@ -130,7 +130,8 @@ def _elements(mark: Mark, frame: Frame, text_of: Clean) -> Iterator[str]:
 
 def _stroke(path: str, width: float, dashes: Dashes = "") -> str:
     dashed = f' stroke-dasharray="{_DASHES[dashes]}"' if dashes else ""
-    return f'<path d="{path}" fill="none" stroke="currentColor" stroke-width="{px(width)}"{dashed} stroke-linejoin="round"/>'
+    stroke = f'stroke="currentColor" stroke-width="{px(width)}"{dashed} stroke-linejoin="round"'
+    return f'<path d="{path}" fill="none" {stroke}/>'
 
 
 def _line(mark: Line, frame: Frame) -> Iterator[str]:
@@ -249,7 +250,7 @@ def _box(mark: Box, frame: Frame, text_of: Clean) -> Iterator[str]:
         f'stroke="currentColor" stroke-width="{"1.8" if mark.strong else ".9"}"{dashed}/>'
     )
     yield (
-        f'<text class="t-ink" x="{px((left + right) / 2)}" y="{px((top + bottom) / 2 + 3.4)}" font-size="10" '
+        f'<text class="t-ink" x="{px((left + right) / 2)}" y="{px((top + bottom) / 2 + 3.4)}" font-size="10.5" '
         f'text-anchor="middle">{text_of(mark.text)}</text>'
     )
 
@@ -261,6 +262,6 @@ def _arrow(mark: Arrow, frame: Frame, text_of: Clean) -> Iterator[str]:
     sides = [(x1 - 7 * math.cos(angle + turn), y1 - 7 * math.sin(angle + turn)) for turn in (-0.45, 0.45)]
     yield _stroke("M" + "L".join(f"{px(x)} {px(y)}" for x, y in (sides[0], (x1, y1), sides[1])), 1.4)
     x, y = x0 + (x1 - x0) * mark.text_at, y0 + (y1 - y0) * mark.text_at
-    wide = len(mark.text) * 5.2 + 4
+    wide = len(mark.text) * 5.7 + 4
     yield f'<rect class="card-fill" x="{px(x - wide / 2)}" y="{px(y - 6)}" width="{px(wide)}" height="12"/>'
-    yield f'<text x="{px(x)}" y="{px(y + 3.2)}" font-size="9.5" text-anchor="middle">{text_of(mark.text)}</text>'
+    yield f'<text x="{px(x)}" y="{px(y + 3.2)}" font-size="10.5" text-anchor="middle">{text_of(mark.text)}</text>'

@@ -15,7 +15,7 @@ from luckyhit.report.charts.chart import Chart, Panel
 from luckyhit.report.charts.marks import Frame, drawn_mark, px
 from luckyhit.report.charts.numbers import panel_name
 
-TEXT_SIZE, SMALL = 11.5, 10.5
+TEXT_SIZE, SMALL = 12.0, 11.0
 CHARACTER = 0.56
 """Width of a character of average width, in sizes of the text."""
 RIGHT, TOP, BETWEEN = 14.0, 9.0, 16.0

@@ -56,7 +56,7 @@ def draw(calls: Mapping[str, Calls]) -> Chart:
         marks.append(Bars(at - half, at + half, np.zeros(most + 1), shares, tone, name=name, quiet=False))
         if most <= 5:
             shown = [(x, share) for x, share in zip(at, shares, strict=True) if share > 0]
-            marks += [Label(x, share, percent(share), anchor="middle", size=10, dy=-4) for x, share in shown]
+            marks += [Label(x, share, percent(share), anchor="middle", size=10.5, dy=-4) for x, share in shown]
     texts = [(n, f"{n} or more" if n == MOST_CALLS else str(n)) for n in range(most + 1)]
     x = Axis(-0.6, most + 0.6, "database calls of one request", ticks=texts, grid=False)
     y = Axis(0.0, highest * 1.14, "share of requests", form="percent", many=3)

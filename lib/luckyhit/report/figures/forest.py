@@ -63,7 +63,7 @@ def draw(rows: Sequence[Row]) -> Chart:
         marks += _interval(row, float(at), limit)
         name, verdict = sentence_case(row.name), row.verdict
         marks.append(Label(0.0, at - 0.36, f"{name}: {verdict}", size=10.5, dy=3, across_x=True))
-        marks.append(Label(1.0, at - 0.36, row.text, "soft", "end", size=10, dy=3, across_x=True))
+        marks.append(Label(1.0, at - 0.36, row.text, "soft", "end", size=10.5, dy=3, across_x=True))
     y = Axis(len(rows) - 0.6, -0.75, ticks=[], grid=False)
     return Chart([Panel(x, y, marks, height=24 + 55.0 * len(rows))], keys=False)
 

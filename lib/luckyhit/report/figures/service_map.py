@@ -16,7 +16,7 @@ from luckyhit.text.trace_words import unknown_sentence
 
 MOST_ON_A_SIDE = 6
 """Routes, and keys: more are one node."""
-LONGEST = 30
+LONGEST = 26
 GAP_WORDS = {
     "events-off": "Keys not visible: no cache events were recorded",
     "no-probe": "Keys not visible: the case has no freshness probe",
@@ -64,7 +64,7 @@ def draw(shown: ServiceMap) -> Chart:
         boxes += _box(0.0, -index, node, "before" if bad else "ink", strong=bad, known=node.id in known)
         if node.id in shown.traced:
             calls = calls_words(shown.traced[node.id].database_calls)
-            boxes.append(Label(1.8, -index - 0.38, calls, "soft", "middle", size=9.5, dy=5))
+            boxes.append(Label(1.8, -index - 0.38, calls, "soft", "middle", size=10.5, dy=5))
     for index, node in enumerate(keys):
         at[node.id] = (6.4, -float(index))
         boxes += _box(6.4, -index, node, "ink", strong=False, known=node.id in known)
@@ -77,7 +77,7 @@ def draw(shown: ServiceMap) -> Chart:
             lane = lanes[edge.route, edge.key] = lanes.get((edge.route, edge.key), -1) + 1
             arrows.append(_arrow(start, end, edge, lane))
     gaps: list[Mark] = [
-        Label(8.2, -len(keys), line, "soft", "middle", size=10, dy=13.0 * place - 4, italic=True)
+        Label(8.2, -len(keys), line, "soft", "middle", size=10.5, dy=13.0 * place - 4, italic=True)
         for place, line in enumerate(unseen)
     ]
     x, y = Axis(0.0, 10.0), Axis(-rows + 0.35, 0.45)
@@ -104,7 +104,7 @@ def _box(x: float, y: float, node: Node, tone: Tone, *, strong: bool, known: boo
     box = Box(*ends, _short(node.label), tone, filled=node.kind == "key", strong=strong, dashes=dashes)
     if known:
         return [box]
-    return [box, Label(x + _WIDE / 2, y - 0.38, "not visible", "soft", "middle", size=9.5, dy=5)]
+    return [box, Label(x + _WIDE / 2, y - 0.38, "not visible", "soft", "middle", size=10.5, dy=5)]
 
 
 _WIDE = 3.6

@@ -42,7 +42,8 @@ def earlier_runs(recorded: Recorded, history: History) -> EarlierRuns | None:
     headings += [f"{sentence_case(name_of(name))} without the change" for name in goals]
     rows = [
         EarlierRun(
-            one.run, date, verdict, (*(_effect(one, name) for name in goals), *(_baseline(one, name) for name in goals)),
+            one.run, date, verdict,
+            tuple(cell(one, name) for cell in (_effect, _baseline) for name in goals),
             one.report or "", this=one is result,
         )
         for one, (date, _, verdict) in zip([*recorded.earlier, result], history.runs, strict=True)

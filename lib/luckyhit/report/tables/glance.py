@@ -1,4 +1,4 @@
-"""The run at a glance: how long, how much, undone or not, what it costs, whether to trust it, what was not looked at."""
+"""The run at a glance: how long, how much, undone or not, what it costs, trust, and what was not looked at."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
@@ -122,7 +123,7 @@ def _sums(mask: np.ndarray, bounds: np.ndarray) -> np.ndarray:
 def quantiles_of(latency_ms: np.ndarray, bounds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(median, p99) of the finite values between neighbouring `bounds`; NaN where there is none."""
     pairs = []
-    for first, last in zip(bounds[:-1], bounds[1:], strict=True):
+    for first, last in pairwise(bounds):
         values = latency_ms[first:last]
         values = values[np.isfinite(values)]
         if not len(values):
