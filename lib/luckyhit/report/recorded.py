@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from luckyhit.records import Result
     from luckyhit.report.charts.chart import Chart
 
+_OF_THE_PROBE = ("probe", "probe_events", "classified")
 ARMS: tuple[Arm, Arm] = ("before", "after")
 STAGES: tuple[Stage, ...] = ("baseline", "change", "after-rollback")
 MOST_EARLIER = 24
@@ -171,7 +172,10 @@ class Recorded:
         return {}
 
     def with_result(self, result: Result | None) -> Recorded:
-        return replace(self, result=result)
+        other = replace(self, result=result)
+        # A result says nothing about the probe's records.
+        other.__dict__.update({name: made for name, made in self.__dict__.items() if name in _OF_THE_PROBE})
+        return other
 
 
 def recorded(run: CaseRun, result: Result | None = None) -> Recorded:
