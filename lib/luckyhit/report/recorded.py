@@ -74,14 +74,6 @@ class Recorded:
         unread |= {name: np.nan for name in ("sent_ns", "first_byte_ns") if name not in self.requests.columns}
         return believed_rows(self.requests.assign(**unread), self.result)
 
-    @cached_property
-    def latency_ms(self) -> np.ndarray:
-        return self.rows.latency_ms
-
-    @cached_property
-    def hit(self) -> np.ndarray:
-        return self.rows.hit
-
     @property
     def within_s(self) -> float | None:
         """The declared bound of freshness; None without a probe."""
@@ -192,6 +184,7 @@ def recorded(run: CaseRun, result: Result | None = None) -> Recorded:
         problems.append("The first block was not finished; its numbers are those until then.")
     return Recorded(
         requests=requests,
+        kept={} if isinstance(requests, pd.DataFrame) else _made_of_kept,
         reads=frames["reads"],
         writes=frames["writes"],
         events=frames["events"],
@@ -276,6 +269,8 @@ def _requests(run: Run, problems: list[str]) -> RequestTable | pd.DataFrame:
 
 
 _kept: dict[tuple[Any, ...], RequestTable] = {}
+_made_of_kept: dict[Any, Any] = {}
+"""What was made of them (Recorded.kept)."""
 
 
 def _rows(run: Run) -> RequestTable:
@@ -284,6 +279,7 @@ def _rows(run: Run) -> RequestTable:
     files = [(path.name, path.stat()) for path in sorted((run.path / "requests").glob("*.parquet"))]
     key = (run.path, *((name, status.st_size, status.st_mtime_ns) for name, status in files))
     if key not in _kept:
+        _made_of_kept.clear()
         _kept.clear()  # first, since memory may hold only one of them
         _kept[key] = read_rows(run)
     return _kept[key]

@@ -163,7 +163,7 @@ def _pairs(reads: pd.DataFrame, between: str, column: str) -> pd.DataFrame:
     """(probe, between, first, second, lasted_ms): who was stale next to whom; the earliest `first` before others."""
     reads = reads[reads[column].notna()].sort_values("last_ns", kind="stable")
     if not (reads["fresh"].any() and not reads["fresh"].all()):
-        return pd.DataFrame({name: reads[column].iloc[:0] for name in _PAIR})
+        return pd.DataFrame(dict.fromkeys(_PAIR, reads[column].iloc[:0]))
     by_reader = ["probe", column]
     # A stretch of fresh reads ends where its reader was stale.
     turn = (~reads["fresh"]).groupby([reads[name] for name in by_reader], sort=False, observed=True).cumsum()

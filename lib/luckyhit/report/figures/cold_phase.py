@@ -101,8 +101,8 @@ def _cold_arm(recorded: Recorded, where: Sequence[Span], places: Sequence[np.nda
     together = [np.concatenate(stretch) for stretch in stretches]
     bounds = np.concatenate([[0], np.cumsum([len(rows) for rows in together])])
     inside = np.concatenate(together)
-    middle_ms, slow_ms = quantiles_of(recorded.latency_ms[inside], bounds)
-    share = np.array([_mean(recorded.hit[rows]) for rows in together])
+    middle_ms, slow_ms = quantiles_of(recorded.rows.take(inside).latency_ms, bounds)
+    share = np.array([_mean(recorded.rows.take(rows).hit) for rows in together])
     (cold_share, cold_slow), (warm_share, warm_slow) = (
         _levels(recorded, np.concatenate(part)) for part in (cold, warm)
     )
@@ -120,8 +120,9 @@ def _mean(values: np.ndarray) -> float:
 
 def _levels(recorded: Recorded, rows: np.ndarray) -> tuple[float | None, float | None]:
     """(share of hits, p99 of the latency in ms) of some rows."""
-    share = _mean(recorded.hit[rows])
-    slow_ms = float(quantiles_of(recorded.latency_ms[rows], np.array([0, len(rows)]))[1][0])
+    taken = recorded.rows.take(rows)
+    share = _mean(taken.hit)
+    slow_ms = float(quantiles_of(taken.latency_ms, np.array([0, len(rows)]))[1][0])
     return (share if np.isfinite(share) else None), (slow_ms if np.isfinite(slow_ms) else None)
 
 

@@ -30,11 +30,11 @@ class Calls:
 
 def data(recorded: Recorded) -> dict[str, Calls]:
     by_label = {}
-    calls, latency = recorded.rows.number("db_calls"), recorded.latency_ms
     for label, mask in recorded.arms.items():
-        known_calls = calls[mask]
+        rows = recorded.rows.take(mask)
+        known_calls = rows.number("db_calls")
         known_calls = known_calls[np.isfinite(known_calls)]
-        completed = int(np.count_nonzero(np.isfinite(latency[mask])))
+        completed = int(np.count_nonzero(np.isfinite(rows.latency_ms)))
         if len(known_calls):
             counts = np.bincount(np.minimum(known_calls, MOST_CALLS).astype(int), minlength=MOST_CALLS + 1)
             by_label[label] = Calls(

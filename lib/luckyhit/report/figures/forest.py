@@ -80,8 +80,10 @@ def _interval(row: Row, at: float, limit: float) -> list[Mark]:
         shape = cast(Shape, "bar" if np.isfinite(bound) else arrow)
         marks.append(Points([end], [at], tone, shape=shape, size=4.5, quiet=True))
     title = f"{sentence_case(row.name)}: {row.verdict}, {row.text}"
-    ends = {"left": [row.low], "right": [row.high]}
-    return [*marks, Points([row.middle], [at], tone, row.name, size=3.8, title=title, whiskers=False, **ends)]
+    middle = Points(
+        [row.middle], [at], tone, row.name, size=3.8, left=[row.low], right=[row.high], title=title, whiskers=False
+    )  # fmt: skip
+    return [*marks, middle]
 
 
 def say(rows: Sequence[Row], result: Result | None) -> str:

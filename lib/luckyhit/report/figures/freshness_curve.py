@@ -60,9 +60,9 @@ def draw(numbers: FreshnessCurve) -> Chart:
         side = {"before": -1, "after": 1}.get(label, 0)
         share, low, high = (part[name].to_numpy(dtype=float) for name in ("share", "low", "high"))
         at = part["delay_ms"].to_numpy(dtype=float) * 10 ** (side * _APART * decades)
-        ends = {"low": np.minimum(low, share), "high": np.maximum(high, share)}
+        low, high = np.minimum(low, share), np.maximum(high, share)
         marks.append(Line(at, share, tone, label, ARM_DASHES[label], 1.5, quiet=True))
-        marks.append(Points(at, share, tone, label, ARM_SHAPES[label], 3.4, **ends))
+        marks.append(Points(at, share, tone, label, ARM_SHAPES[label], 3.4, low=low, high=high))
     edges = delays.min() / 10 ** (0.04 * decades), delays.max() * 10 ** (0.04 * decades)
     x = Axis(*edges, "ms since the write was acknowledged (log scale)", "log", grid=False)
     x, bound = with_bound(x, numbers.within_s, float(delays.min()), float(delays.max()))

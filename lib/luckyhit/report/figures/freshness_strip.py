@@ -75,8 +75,8 @@ def draw(strip: Strip) -> Chart:
             continue
         done_ms, lanes = [read.done_ms for read in reads], [first + read.lane for read in reads]
         sent_ms = [read.sent_ms for read in reads]
-        ends = {"left": sent_ms, "right": done_ms}
-        marks.append(Points(done_ms, lanes, saw_tone, f"read: {saw}", saw_shape, 3.6, **ends))
+        name = f"read: {saw}"
+        marks.append(Points(done_ms, lanes, saw_tone, name, saw_shape, 3.6, left=sent_ms, right=done_ms))
     lanes_y = [(place, _lane_name(name)) for place, name in enumerate(names)]
     y = Axis(len(names) - 0.4, -0.6, ticks=lanes_y, grid=True)
     return Chart([Panel(_time_axis(chosen, strip.within_s or 0.0), y, marks, height=30 + 36.0 * len(names))])

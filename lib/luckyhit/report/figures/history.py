@@ -10,7 +10,7 @@ import numpy as np
 
 from luckyhit.records import GoalName, Result, kind_of
 from luckyhit.report.charts.axis import Axis, Form
-from luckyhit.report.charts.chart import Chart, Line, Mark, Panel, Points, Rule
+from luckyhit.report.charts.chart import Chart, Line, Mark, Panel, Points, Rule, Tone
 from luckyhit.report.figures.facts.verdict_words import INVALID
 from luckyhit.report.recorded import Recorded
 from luckyhit.report.tables.metric_rows import in_order
@@ -106,13 +106,13 @@ def _panel(series: Series, x: Axis, *, last: bool) -> Panel:
         if series.margin:
             marks += [Rule(y=end, name="margin", dashes="dot") for end in (-series.margin, series.margin)]
             ends += [-series.margin, series.margin]
-    tone = "after" if series.side == "effect" else "before"
+    tone: Tone = "after" if series.side == "effect" else "before"
     at = np.arange(len(series.value))
     low, high = (np.where(np.isfinite(end), end, series.value) for end in (series.low, series.high))
     for part, name, size in ((at < at[-1], "earlier runs", 2.6), (at == at[-1], "this run", 4.6)):
         marks.append(
             Points(at[part], series.value[part], tone, name, "circle" if name == "this run" else "open", size,
-                   low=low[part], high=high[part])  # type: ignore[arg-type]
+                   low=low[part], high=high[part])
         )  # fmt: skip
     if series.side == "baseline":
         marks.insert(0, Line(at, series.value, "soft", width=0.8, quiet=True))

@@ -65,7 +65,7 @@ def _measured(recorded: Recorded) -> dict[tuple[Stage, str], float]:
     measured: dict[tuple[Stage, str], float] = {}
     for stage in STAGES:
         for arm in ARMS:
-            values = recorded.hit[recorded.mask(stage, arm)]
+            values = recorded.rows.take(recorded.mask(stage, arm)).hit
             values = values[np.isfinite(values)]
             if len(values):
                 measured[stage, arm] = float(values.mean())

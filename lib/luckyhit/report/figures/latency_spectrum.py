@@ -38,7 +38,7 @@ def data(recorded: Recorded) -> dict[str, Spectrum]:
     """By label of the compared rows. Arms without a completed request are left out."""
     by_label = {}
     for label, mask in recorded.arms.items():
-        latency = recorded.latency_ms[mask]
+        latency = recorded.rows.take(mask).latency_ms
         failed = int(np.count_nonzero(~np.isfinite(latency)))
         latency = latency[np.isfinite(latency)]
         if not len(latency):
@@ -75,9 +75,9 @@ def draw(spectra: Mapping[str, Spectrum]) -> Chart:
         marks.append(Line(at[rest], spectrum.values[rest], tone, label, dashes, width=0.8))
         named = {_log_odds(q): value for q, value in spectrum.named.items()}
         marks.append(Points(list(named), list(named.values()), tone, label, ARM_SHAPES[label], 3.0, quiet=True))
-    ends = [_log_odds(q) for q in (0.008, 0.9992)]
+    low, high = (_log_odds(q) for q in (0.008, 0.9992))
     ticks = [(_log_odds(q), f"p{q * 100:g}") for q in _TICKS]
-    x = Axis(*ends, "percentile (log-odds scale)", ticks=ticks, grid=False)
+    x = Axis(low, high, "percentile (log-odds scale)", ticks=ticks, grid=False)
     values = [value for spectrum in spectra.values() for value in spectrum.values]
     return Chart([Panel(x, Axis.around(values, "latency in ms (log scale)", scale="log"), marks, height=205)])
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 
@@ -41,27 +40,30 @@ class Splits:
 
 
 def data(recorded: Recorded) -> Splits:
-    latency, cache = recorded.latency_ms, recorded.rows.cache
-    compared = [mask & np.isfinite(latency) for mask in recorded.arms.values()]
-    union = np.logical_or.reduce(compared) if compared else np.zeros(len(latency), dtype=bool)
-    latency_ms = np.maximum(latency[union], 1e-4)
-    if not len(latency_ms):
+    arms = {}
+    for label, mask in recorded.arms.items():
+        rows = recorded.rows.take(mask)
+        latency_ms = rows.latency_ms
+        completed = np.isfinite(latency_ms)
+        if completed.any():
+            arms[label] = np.maximum(latency_ms[completed], 1e-4), rows.cache[completed]
+    if not arms:
         return Splits(np.array([0.1, 1.0]), {})
-    low, high = float(latency_ms.min()), float(latency_ms.max())
+    low = min(float(latency_ms.min()) for latency_ms, _ in arms.values())
+    high = max(float(latency_ms.max()) for latency_ms, _ in arms.values())
     low, high = low / 1.05, max(high * 1.05, low * 1.5)
-    edges = np.geomspace(low, high, int(np.clip(np.sqrt(len(latency_ms)), 12, 56)) + 1)
+    count = sum(len(latency_ms) for latency_ms, _ in arms.values())
+    edges = np.geomspace(low, high, int(np.clip(np.sqrt(count), 12, 56)) + 1)
     parts = {}
-    for label, mask in zip(recorded.arms, compared, strict=True):
+    for label, (latency_ms, cache) in arms.items():
         for code in (*range(len(CACHE)), -1):
-            inside = mask & (cache == code)
-            requests = int(np.count_nonzero(inside))
-            if not requests:
+            values = latency_ms[cache == code]
+            if not len(values):
                 continue
             status = STATUSES.get(CACHE[code], NOT_VISIBLE) if code >= 0 else NOT_VISIBLE
-            values = np.maximum(latency[inside], 1e-4)
             counts = np.histogram(values, bins=edges)[0]
-            total = int(np.count_nonzero(mask))
-            parts[status, label] = Split(requests / total, float(np.median(values)), counts / total)
+            share, middle_ms = len(values) / len(latency_ms), float(np.median(values))
+            parts[status, label] = Split(share, middle_ms, counts / len(latency_ms))
     return Splits(edges, parts)
 
 
@@ -76,7 +78,8 @@ def draw(splits: Splits) -> Chart:
             part = splits.parts.get((status, label))
             if part is None:
                 continue
-            tone, zero = cast(Tone, label), np.zeros(len(left))
+            tone: Tone = label
+            zero = np.zeros(len(left))
             marks.append(Bars(left, right, zero, part.density, tone, "pale", label, quiet=False))
             outline = np.append(part.density, part.density[-1])
             marks.append(Line(splits.edges, outline, tone, label, ARM_DASHES[label], 1.5, steps=True, quiet=True))

@@ -71,7 +71,7 @@ def _sent(recorded: Recorded) -> Glance | None:
     parts = [plural(requests, "request")]
     if len(recorded.writes):
         parts.append(f"{plural(len(recorded.writes), 'write')} and {plural(len(recorded.reads), 'read')} of the probe")
-    keys = [report.cleared or 0 for block in recorded.manifest.blocks for report in block.clear.values()]
+    keys = [report.cleared or 0 for block in recorded.manifest.blocks for report in (block.clear or {}).values()]
     if sum(keys):
         parts.append(f"{plural(sum(keys), 'key')} cleared")
     return Glance("sent", f"{listed(parts)}.", "actions")

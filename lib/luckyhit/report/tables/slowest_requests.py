@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from luckyhit.judge.facade import CACHE
 from luckyhit.records.parquet import rows_of_slots
 from luckyhit.report.figures.facts.course import spans
+from luckyhit.report.figures.facts.time_bins import rows_in_order
 from luckyhit.report.recorded import ARMS, Recorded
 from luckyhit.text.numbers import DASH, number
 
@@ -21,18 +23,16 @@ MOST_ROWS = 10
 
 def slowest_requests(run: Run, recorded: Recorded) -> list[tuple[str, ...]]:
     """Rows under HEADINGS, the slowest first; warm-ups are marked. Seconds since the first block."""
-    rows, latency_ms = recorded.rows, recorded.latency_ms
+    rows = recorded.rows
     blocks = recorded.numbers("change" if recorded.changed else "baseline")
-    inside = np.flatnonzero(np.isin(rows.block, blocks) & np.isfinite(latency_ms))  # type: ignore[arg-type]
-    if not len(inside):
+    slowest = _slowest(recorded, [rows_in_order(recorded, block, arm) for block in blocks for arm in ARMS])
+    if not len(slowest):
         return []
-    most = min(MOST_ROWS, len(inside))
-    slowest = inside[np.argpartition(latency_ms[inside], len(inside) - most)[-most:]]
-    slowest = slowest[np.argsort(-latency_ms[slowest], kind="stable")]
+    latency_ms = dict(zip(slowest.tolist(), rows.take(slowest).latency_ms.tolist(), strict=True))
     origin_s = min((span.start_s for span in spans(recorded)), default=0.0)
-    calls = rows.number("db_calls")[slowest]
+    calls = rows.take(slowest).number("db_calls")
     keys = _keys(run, recorded, slowest)
-    shown = []
+    shown: list[tuple[str, ...]] = []
     for place, calls_made in zip(slowest.tolist(), calls.tolist(), strict=True):
         block, arm = int(rows.block[place]), int(rows.arm[place])
         route, cache = int(rows.route[place]), int(rows.cache[place])
@@ -43,13 +43,26 @@ def slowest_requests(run: Run, recorded: Recorded) -> list[tuple[str, ...]]:
                 str(block),
                 rows.routes[route] if 0 <= route < len(rows.routes) else DASH,
                 keys.get((block, ARMS[arm], int(rows.slot[place])), DASH) if arm in (0, 1) else DASH,
-                f"{number(float(latency_ms[place]))} ms",
+                f"{number(latency_ms[place])} ms",
                 CACHE[cache] if 0 <= cache < len(CACHE) else DASH,
                 number(calls_made) if np.isfinite(calls_made) else DASH,
                 "measured" if rows.measured[place] else "warm-up",
             )
         )
     return shown
+
+
+def _slowest(recorded: Recorded, parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Where the slowest of some rows are, the slowest first: of each part the slowest, and of these."""
+    kept = np.zeros(0, dtype=np.int64)
+    for part in parts:
+        candidates = np.concatenate([kept, part])
+        latency_ms = recorded.rows.take(candidates).latency_ms
+        candidates, latency_ms = candidates[np.isfinite(latency_ms)], latency_ms[np.isfinite(latency_ms)]
+        most = min(MOST_ROWS, len(candidates))
+        best = np.argpartition(latency_ms, len(candidates) - most)[-most:] if most else np.zeros(0, dtype=np.int64)
+        kept = candidates[best[np.argsort(-latency_ms[best], kind="stable")]]
+    return kept
 
 
 def _keys(run: Run, recorded: Recorded, places: np.ndarray) -> dict[tuple[int, str, int], str]:

@@ -81,7 +81,7 @@ def _bins(recorded: Recorded, shown: Sequence[Span]) -> Iterator[ArmBins]:
 def rows_in_order(recorded: Recorded, block: int, arm: str) -> np.ndarray:
     """Where the rows of one arm in one block are, in the order in which they were due."""
     rows = recorded.rows
-    places = np.flatnonzero((rows.block == block) & (rows.arm == ARMS.index(arm)))  # type: ignore[arg-type]
+    places = np.flatnonzero((rows.block == block) & (rows.arm == ARMS.index(arm)))
     due_ns = rows.due_ns[places]
     if not np.isfinite(due_ns).all():
         places, due_ns = places[np.isfinite(due_ns)], due_ns[np.isfinite(due_ns)]
@@ -90,13 +90,14 @@ def rows_in_order(recorded: Recorded, block: int, arm: str) -> np.ndarray:
 
 
 def _of_arm(recorded: Recorded, span: Span, arm: str, places: np.ndarray, edges_s: np.ndarray) -> ArmBins:
-    rows = recorded.rows
-    bounds = np.searchsorted(rows.due_ns[places], edges_s[1:-1] * 1e9)
+    # Of these rows alone: a whole column of a long run takes much room.
+    rows = recorded.rows.take(places)
+    bounds = np.searchsorted(rows.due_ns, edges_s[1:-1] * 1e9)
     bounds = np.concatenate([[0], bounds, [len(places)]]).astype(np.int64)
-    latency_ms, hit = recorded.latency_ms[places], recorded.hit[places]
+    latency_ms, hit = rows.latency_ms, rows.hit
     visible = np.isfinite(hit)
     middle_ms, slow_ms = quantiles_of(latency_ms, bounds)
-    done_s = np.sort(rows.done_ns[places][np.isfinite(latency_ms)]) / 1e9
+    done_s = np.sort(rows.done_ns[np.isfinite(latency_ms)]) / 1e9
     silences_s = np.diff(done_s)
     longest = int(np.argmax(silences_s)) if len(silences_s) else -1
     return ArmBins(
@@ -105,7 +106,7 @@ def _of_arm(recorded: Recorded, span: Span, arm: str, places: np.ndarray, edges_
         at_s=(edges_s[1:] + edges_s[:-1]) / 2,
         width_s=float(edges_s[1] - edges_s[0]),
         requests=np.diff(bounds),
-        failed=_sums((rows.error[places] != NO_ERROR) | ~np.isfinite(latency_ms), bounds),
+        failed=_sums((rows.error != NO_ERROR) | ~np.isfinite(latency_ms), bounds),
         completed=np.histogram(done_s, edges_s)[0],
         middle_ms=middle_ms,
         slow_ms=slow_ms,
