@@ -20,7 +20,7 @@ from synthetic_run import ARM, judged
 from luckyhit.errors import ArgumentError
 from luckyhit.report import figures
 from luckyhit.report.charts.chart import Bars, Line, Points
-from luckyhit.report.charts.numbers import csv_of
+from luckyhit.report.charts.chart_csv import csv_of
 from luckyhit.report.figures import db_calls, freshness_curve, hit_ratio, latency_spectrum, latency_split
 from luckyhit.report.figures.facts.verdict_words import INVALID
 from luckyhit.report.figures.figure_rows import FIGURES, figure_for, picture_of

@@ -14,7 +14,7 @@ from luckyhit import __version__
 from luckyhit.designs import DESIGNS
 from luckyhit.judge.facade import RULES, old_data_text
 from luckyhit.records.manifest import Manifest
-from luckyhit.report.charts.numbers import csv_of
+from luckyhit.report.charts.chart_csv import csv_of
 from luckyhit.report.charts.svg import drawn
 from luckyhit.report.diagnosis_view import (
     EXPERIMENT_HEADINGS,

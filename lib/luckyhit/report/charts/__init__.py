@@ -1,1 +1,1 @@
-"""Figures as data (`chart`), drawn as SVG (`svg`) and listed as CSV (`numbers`)."""
+"""Figures as data (`chart`), drawn as SVG (`svg`) and listed as CSV (`chart_csv`)."""

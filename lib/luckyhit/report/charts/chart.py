@@ -1,6 +1,6 @@
 """A figure as data: panels under each other, each with two axes and marks.
 
-`svg.drawn` draws it, `numbers.csv_of` lists what is drawn. A mark with a `name` is a series: it has a key above the
+`svg.drawn` draws it, `chart_csv.csv_of` lists what is drawn. A mark with a `name` is a series: it has a key above the
 panels (marks of one name share it, and can be hidden together), and its values are shown under the pointer.
 """
 

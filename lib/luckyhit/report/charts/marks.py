@@ -51,7 +51,7 @@ def px(value: float) -> str:
 
 
 @dataclass(frozen=True)
-class Frame:
+class Plot:
     """Where a panel's values lie in the drawing."""
 
     x_axis: Axis
@@ -93,7 +93,7 @@ def _near(place: float) -> float:
     return min(max(place, -FAR_PX), FAR_PX) if math.isfinite(place) else -FAR_PX
 
 
-def drawn_mark(mark: Mark, frame: Frame, text_of: Clean) -> str:
+def drawn_mark(mark: Mark, frame: Plot, text_of: Clean) -> str:
     """One element, or a group of them for a series."""
     body = "".join(_elements(mark, frame, text_of))
     if not body:
@@ -105,7 +105,7 @@ def drawn_mark(mark: Mark, frame: Frame, text_of: Clean) -> str:
     return f'<g class="t-{tone}"{series}>{title}{body}</g>'
 
 
-def _elements(mark: Mark, frame: Frame, text_of: Clean) -> Iterator[str]:
+def _elements(mark: Mark, frame: Plot, text_of: Clean) -> Iterator[str]:
     if isinstance(mark, Line):
         yield from _line(mark, frame)
     elif isinstance(mark, Band):
@@ -134,7 +134,7 @@ def _stroke(path: str, width: float, dashes: Dashes = "") -> str:
     return f'<path d="{path}" fill="none" {stroke}/>'
 
 
-def _line(mark: Line, frame: Frame) -> Iterator[str]:
+def _line(mark: Line, frame: Plot) -> Iterator[str]:
     pieces = list(_pieces(mark.x, mark.y, frame, steps=mark.steps))
     if mark.fill:
         floor = px(frame.y(0.0 if frame.y_axis.scale != "log" else frame.y_axis.low))
@@ -150,7 +150,7 @@ def _line(mark: Line, frame: Frame) -> Iterator[str]:
             yield f'<circle cx="{x}" cy="{y}" r="{px(mark.width)}" fill="currentColor"/>'
 
 
-def _pieces(x: Values, y: Values, frame: Frame, *, steps: bool) -> Iterator[tuple[str, str, int]]:
+def _pieces(x: Values, y: Values, frame: Plot, *, steps: bool) -> Iterator[tuple[str, str, int]]:
     """(path, its first x, its points) of each stretch of finite values."""
     path: list[str] = []
     first, last, count = "", "", 0
@@ -172,7 +172,7 @@ def _pieces(x: Values, y: Values, frame: Frame, *, steps: bool) -> Iterator[tupl
         yield "".join(path), first, count
 
 
-def _band(mark: Band, frame: Frame) -> Iterator[str]:
+def _band(mark: Band, frame: Plot) -> Iterator[str]:
     x, low, high = (np.asarray(values, dtype=float) for values in (mark.x, mark.low, mark.high))
     if mark.steps:
         x, low, high = np.repeat(x, 2)[1:], np.repeat(low, 2)[:-1], np.repeat(high, 2)[:-1]
@@ -183,7 +183,7 @@ def _band(mark: Band, frame: Frame) -> Iterator[str]:
     yield f'<path d="M{"L".join([*there, *back])}Z" fill="currentColor" opacity=".22"/>'
 
 
-def _bars(mark: Bars, frame: Frame) -> Iterator[str]:
+def _bars(mark: Bars, frame: Plot) -> Iterator[str]:
     fill = {"hatch": f"url(#hatch-{frame.name})"}.get(mark.look, "currentColor")
     more = ' opacity=".3"' if mark.look == "pale" else ""
     lows = [None] * len(mark.left) if mark.low is None else mark.low
@@ -200,7 +200,7 @@ def _bars(mark: Bars, frame: Frame) -> Iterator[str]:
             )
 
 
-def _points(mark: Points, frame: Frame) -> Iterator[str]:
+def _points(mark: Points, frame: Plot) -> Iterator[str]:
     whiskers = []
     for number, (at, value) in enumerate(zip(mark.x, mark.y, strict=True)):
         if not (math.isfinite(at) and math.isfinite(value)):
@@ -228,7 +228,7 @@ def shape_path(shape: Shape, x: float, y: float, size: float) -> str:
     return f'<path class="m" d="M{places}Z" fill="currentColor"/>'
 
 
-def _label(mark: Label, frame: Frame, text_of: Clean) -> str:
+def _label(mark: Label, frame: Plot, text_of: Clean) -> str:
     x = frame.left + frame.width * mark.x if mark.across_x else frame.x(mark.x)
     y = frame.top + frame.height * (1 - mark.y) if mark.across_y else frame.y(mark.y)
     fixed = ' data-fixed=""' if mark.across_x else ""
@@ -240,7 +240,7 @@ def _label(mark: Label, frame: Frame, text_of: Clean) -> str:
     )
 
 
-def _box(mark: Box, frame: Frame, text_of: Clean) -> Iterator[str]:
+def _box(mark: Box, frame: Plot, text_of: Clean) -> Iterator[str]:
     left, right = sorted((frame.x(mark.left), frame.x(mark.right)))
     top, bottom = sorted((frame.y(mark.low), frame.y(mark.high)))
     dashed = f' stroke-dasharray="{_DASHES[mark.dashes]}"' if mark.dashes else ""
@@ -255,7 +255,7 @@ def _box(mark: Box, frame: Frame, text_of: Clean) -> Iterator[str]:
     )
 
 
-def _arrow(mark: Arrow, frame: Frame, text_of: Clean) -> Iterator[str]:
+def _arrow(mark: Arrow, frame: Plot, text_of: Clean) -> Iterator[str]:
     (x0, y0), (x1, y1) = ((frame.x(x), frame.y(y)) for x, y in (mark.start, mark.end))
     yield _stroke(f"M{px(x0)} {px(y0)}L{px(x1)} {px(y1)}", 1.4, mark.dashes)
     angle = math.atan2(y1 - y0, x1 - x0)

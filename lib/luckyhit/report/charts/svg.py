@@ -12,8 +12,8 @@ from html import escape
 
 from luckyhit.report.charts.axis import Axis
 from luckyhit.report.charts.chart import Chart, Panel
-from luckyhit.report.charts.marks import Frame, drawn_mark, px
-from luckyhit.report.charts.numbers import panel_name
+from luckyhit.report.charts.chart_csv import panel_name
+from luckyhit.report.charts.marks import Plot, drawn_mark, px
 
 TEXT_SIZE, SMALL = 12.0, 11.0
 CHARACTER = 0.56
@@ -95,7 +95,7 @@ def _keys(
 def _swatches(chart: Chart, name: str, x: float, y: float) -> Iterator[str]:
     """A small piece of the marks of this name: one of each kind."""
     kinds = set()
-    frame = Frame(Axis(0, 1), Axis(0, 1), x, y - 5, 20, 10, "")
+    frame = Plot(Axis(0, 1), Axis(0, 1), x, y - 5, 20, 10, "")
     for mark in (mark for panel in chart.panels for mark in panel.marks if getattr(mark, "name", "") == name):
         if type(mark) not in kinds:
             kinds.add(type(mark))
@@ -119,7 +119,7 @@ def _panel(
         top += TITLE_ROOM
     top += panel.top
     width, bottom = chart.width - left - RIGHT, top + panel.height
-    frame = Frame(panel.x, panel.y, left, top, width, panel.height, name)
+    frame = Plot(panel.x, panel.y, left, top, width, panel.height, name)
     if panel.framed:
         parts.append(_grid(frame))
     clip = f"clip-{name}-{number}"
@@ -146,7 +146,7 @@ def _ends(axis: Axis, clean: Callable[[str], str]) -> dict[str, object]:
     return {**ends, "label": clean(axis.label), "fixed": axis.ticks is not None}
 
 
-def _grid(frame: Frame) -> str:
+def _grid(frame: Plot) -> str:
     lines = []
     if frame.y_axis.grid:
         for value, _ in frame.y_axis.marked():
@@ -155,7 +155,7 @@ def _grid(frame: Frame) -> str:
     return f'<path class="grid t-faint" d="{"".join(lines)}" fill="none" stroke="currentColor"/>' if lines else ""
 
 
-def _axes(panel: Panel, frame: Frame, text_of: Callable[[str], str]) -> str:
+def _axes(panel: Panel, frame: Plot, text_of: Callable[[str], str]) -> str:
     bottom, right = frame.top + frame.height, frame.left + frame.width
     parts = [
         f'<path class="t-soft" d="M{px(frame.left)} {px(bottom)}H{px(right)}" fill="none" stroke="currentColor" '

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from luckyhit.errors import ArgumentError
 from luckyhit.report.charts.chart import Chart, message_chart
 from luckyhit.report.figures import (
+    case_history,
     cold_phase,
     db_calls,
     forest,
     freshness_curve,
     freshness_strip,
-    history,
     hit_ratio,
     latency_spectrum,
     latency_split,
@@ -74,7 +74,7 @@ FIGURES: dict[str, FigureRow] = {
         FigureRow("db-calls", "Database calls per request", db_calls),
         FigureRow("service-map", "What the service does with its cache", service_map),
         FigureRow("timeline", "The run", timeline),
-        FigureRow("history", "Earlier runs of this case", history, needs="result"),
+        FigureRow("history", "Earlier runs of this case", case_history, needs="result"),
     )
 }
 

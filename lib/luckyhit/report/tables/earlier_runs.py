@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from luckyhit.records import GoalName, Result
-from luckyhit.report.figures.history import MOST_GOALS, History
+from luckyhit.report.figures.case_history import MOST_GOALS, History
 from luckyhit.report.recorded import Recorded
 from luckyhit.report.tables.metric_rows import in_order
 from luckyhit.text.numbers import DASH, sentence_case

@@ -81,12 +81,32 @@ def _bins(recorded: Recorded, shown: Sequence[Span]) -> Iterator[ArmBins]:
 def rows_in_order(recorded: Recorded, block: int, arm: str) -> np.ndarray:
     """Where the rows of one arm in one block are, in the order in which they were due."""
     rows = recorded.rows
-    places = np.flatnonzero((rows.block == block) & (rows.arm == ARMS.index(arm)))
+    stretches = _stretches(recorded).get((block, ARMS.index(arm)), [])
+    places = np.concatenate([np.arange(first, last, dtype=np.int32) for first, last in stretches] or [_NONE])
     due_ns = rows.due_ns[places]
     if not np.isfinite(due_ns).all():
         places, due_ns = places[np.isfinite(due_ns)], due_ns[np.isfinite(due_ns)]
     ordered = len(due_ns) < 2 or bool(np.all(due_ns[1:] >= due_ns[:-1]))
     return places if ordered else places[np.argsort(due_ns, kind="stable")]
+
+
+_NONE = np.zeros(0, dtype=np.int32)
+
+
+def _stretches(recorded: Recorded) -> dict[tuple[int, int], list[tuple[int, int]]]:
+    """Where rows of one block and arm lie next to each other, by block and the arm's code: in the order of a table
+    there are two such stretches of each, the warm-up and the rest."""
+    kept = recorded.kept.get("stretches")
+    if kept is None or kept[0] is not recorded.requests:
+        block, arm = recorded.rows.block, recorded.rows.arm
+        turns = np.flatnonzero((block[1:] != block[:-1]) | (arm[1:] != arm[:-1])) + 1
+        ends = [*turns.tolist(), len(block)] if len(block) else []
+        stretches: dict[tuple[int, int], list[tuple[int, int]]] = {}
+        for first, last in zip([0, *ends], ends, strict=False):
+            stretches.setdefault((int(block[first]), int(arm[first])), []).append((first, last))
+        kept = recorded.kept["stretches"] = (recorded.requests, stretches)
+    made: dict[tuple[int, int], list[tuple[int, int]]] = kept[1]
+    return made
 
 
 def _of_arm(recorded: Recorded, span: Span, arm: str, places: np.ndarray, edges_s: np.ndarray) -> ArmBins:

@@ -22,7 +22,7 @@ Side = Literal["effect", "baseline"]
 
 
 @dataclass(frozen=True)
-class Series:
+class RunSeries:
     """One metric of the runs, oldest first: its effect with the interval, or its value without the change with the
     noise floor around it. NaN where a run does not have it; a bound that is open is NaN, too. `margin`: what matters,
     by this run's case; None for a baseline."""
@@ -40,7 +40,7 @@ class History:
     """`runs`: (date, run, verdict) of each, the oldest first; the last is this run."""
 
     runs: Sequence[tuple[str, str, str]]
-    series: Sequence[Series]
+    series: Sequence[RunSeries]
 
 
 def data(recorded: Recorded) -> History:
@@ -60,14 +60,14 @@ def _verdict(result: Result) -> str:
     return "OBSERVED" if alone and result.verdict != "INVALID" else result.verdict
 
 
-def _series(name: GoalName, side: Side, results: Sequence[Result]) -> Series | None:
+def _series(name: GoalName, side: Side, results: Sequence[Result]) -> RunSeries | None:
     """None with fewer than two runs that have it. What a failed guard forbids to rely on is left out."""
     points = [_point(name, side, result) for result in results]
     value, low, high = np.array(points, dtype=float).T
     if np.count_nonzero(np.isfinite(value)) < 2:
         return None
     margin = results[-1].metrics[name].margin if side == "effect" else None
-    return Series(name, side, value, low, high, margin)
+    return RunSeries(name, side, value, low, high, margin)
 
 
 def _point(name: GoalName, side: Side, result: Result) -> tuple[float, float, float]:
@@ -96,7 +96,7 @@ def draw(numbers: History) -> Chart:
     return Chart(panels)
 
 
-def _panel(series: Series, x: Axis, *, last: bool) -> Panel:
+def _panel(series: RunSeries, x: Axis, *, last: bool) -> Panel:
     form: Form = "percent" if kind_of(series.name).unit in ("share", "ratio") else "number"
     ends = [*series.value, *series.low, *series.high]
     marks: list[Mark] = []
