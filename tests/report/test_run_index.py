@@ -217,7 +217,7 @@ for _ in range(2):
     run_at_once(PLAINLY + code, *([str(run.path), str(reports)] for run in (copied[0], other)))
     page = index_of(reports)
     assert len(page.reports) == len(page.runs) == 2 and not any("data-elsewhere" in run for run in page.runs.values())
-    assert not [path for path in reports.iterdir() if path.name.startswith(".")]
+    assert [path.name for path in reports.iterdir() if path.name.startswith(".")] == [FOLDERS_FILE]
 
 
 # How baselines changed from run to run
