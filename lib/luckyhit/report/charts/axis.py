@@ -9,8 +9,9 @@ from typing import Literal
 
 Scale = Literal["linear", "log", "symlog"]
 Form = Literal["number", "percent", "signed"]
-LEAST = 1e-9
-"""On a log axis nothing is less."""
+LEAST, MOST = 1e-9, 1e15
+"""On a log axis nothing is less; what is greater makes no room for itself on any axis."""
+MOST_POWERS = 8
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 _FEW_DECADES = 2.6
 """Up to here a log axis has ticks between the powers of ten."""
@@ -38,7 +39,7 @@ class Axis:
         from_zero: bool = False, many: int = 5,
     ) -> Axis:  # fmt: skip
         """With room for finite `values`; of a log axis for those above 0."""
-        good = [float(value) for value in values if math.isfinite(value) and (scale != "log" or value > 0)]
+        good = [float(value) for value in values if abs(value) <= MOST and (scale != "log" or value > 0)]
         low, high = (min(good), max(good)) if good else (0.0, 1.0) if scale != "log" else (1.0, 10.0)
         if scale == "log":
             low, high = max(low, LEAST), max(high, LEAST)
@@ -91,7 +92,8 @@ def _round_ticks(low: float, high: float, many: int) -> list[float]:
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    powers = range(first, last + 1, -(-(last - first) // MOST_POWERS) or 1)
     parts = (1.0,) if math.log10(high / low) > _FEW_DECADES else (1.0, 2.0, 5.0)
     ticks = [10.0**power * part for power in powers for part in parts]
     inside = [tick for tick in ticks if low <= tick <= high]
