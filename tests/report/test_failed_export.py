@@ -51,7 +51,8 @@ def folders(project: Project) -> list[str]:
 
 
 def hidden(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob(".*") if path.is_file()]
+    """Temporary files that were left."""
+    return [path for path in folder.rglob(".*") if path.is_file() and path.name != FOLDERS_FILE]
 
 
 def is_whole(path: Path) -> bool:
@@ -121,6 +122,7 @@ import resource, signal, sys
 from pathlib import Path
 from luckyhit.errors import ReportNotWritten
 from luckyhit.case_run import CaseRun
+from luckyhit.report.run_folders import FOLDERS_FILE
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 sys.dont_write_bytecode = True  # a compiled module would be cut as well, and spoil the next import of it
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
