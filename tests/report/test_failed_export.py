@@ -17,6 +17,7 @@ from luckyhit.case_run import CaseRun
 from luckyhit.cli import app
 from luckyhit.errors import ReportNotWritten
 from luckyhit.project import Project
+from luckyhit.report.run_folders import FOLDERS_FILE
 from luckyhit.workflow.unattended import run_case
 from luckyhit.workflow.unattended.ending import INTERRUPTED, finish
 from luckyhit.workflow.unattended.export import export
