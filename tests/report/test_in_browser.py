@@ -179,7 +179,7 @@ def test_long_evidence_stays_folded_on_paper(copied, tmp_path: Path, opened) -> 
 
 CUT_UNITS = """
 () => [...document.querySelectorAll(
-  '.reason, .values, .more, figcaption, .goal, #glance dd, td p, .trends p, #naive p, #effect p, #overturn li, td[colspan]'
+  '.reason, .values, .more, figcaption, .goal, #glance dd, details[open] td p, .trends p, #naive p, #effect p, #overturn li, td[colspan]'
 )].flatMap(one => {
   const cut = [], range = document.createRange();
   const texts = document.createTreeWalker(one, NodeFilter.SHOW_TEXT);
