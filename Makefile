@@ -30,8 +30,8 @@ $(READY): requirements.lock pyproject.toml
 demo: setup  ## Run the main job on the demo service: one case, one report (CASE=stale-price)
 	@$(BIN)/luckyhit run $(CASE)
 
-lab: setup  ## Open the notebooks in JupyterLab
-	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/1-baseline.ipynb
+lab: setup  ## Open the project in JupyterLab, at its root
+	$(BIN)/luckyhit lab
 
 check: setup  ## Style, types, import contract, clean notebooks (seconds)
 	$(BIN)/ruff check .

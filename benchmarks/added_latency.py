@@ -27,7 +27,7 @@ from luckyhit.load.command.load_plan import plan_load
 from luckyhit.load.command.options import LoadOptions
 from luckyhit.load.limits import WatchedLimits
 from luckyhit.load.selfcheck import quantile
-from luckyhit.load.worker_pool import run_engine
+from luckyhit.load.sharding.engine_pool import run_engine
 
 RATES = (200, 500, 1000, 2000)
 HIGHEST = {"aiohttp": 2000, "httpx": 200}

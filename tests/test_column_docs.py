@@ -9,7 +9,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from luckyhit.api import OpenedRun
-from luckyhit.records.column_docs import COLUMNS_FILE, ColumnDocs, columns_markdown, documented
+from luckyhit.records.column_docs import (
+    COLUMNS_FILE,
+    FRAME_COLUMNS,
+    FRAME_ROWS,
+    ColumnDocs,
+    FrameName,
+    columns_markdown,
+    documented,
+)
 from luckyhit.records.parquet import write_part
 from luckyhit.records.schemas import MAY_LACK, SCHEMAS, TABLE_ROWS, Column, Table
 
@@ -26,6 +34,15 @@ def test_a_column_says_meaning_unit_and_null(table: Table, column: Column) -> No
         assert not column.name.endswith(suffix) or column.unit == unit
 
 
+@pytest.mark.parametrize("name", FRAME_COLUMNS)
+def test_a_frames_column_says_meaning_and_unit(name: FrameName) -> None:
+    assert FRAME_ROWS[name]
+    for column in FRAME_COLUMNS[name]:
+        assert column.meaning and column.name in columns_markdown()
+        for suffix, unit in UNITS.items():
+            assert not column.name.endswith(suffix) or column.unit == unit
+
+
 @pytest.mark.parametrize("table", SCHEMAS)
 def test_help_on_a_frame_names_its_columns(table: Table) -> None:
     text = getattr(OpenedRun, table).__doc__
@@ -34,7 +51,7 @@ def test_help_on_a_frame_names_its_columns(table: Table) -> None:
 
 def test_a_run_shows_the_columns_of_every_table() -> None:
     docs = OpenedRun(None).columns
-    assert docs.rows.keys() == SCHEMAS.keys()
+    assert docs.rows.keys() == {*SCHEMAS, "journal", "blocks"}
     for shown in (repr(docs), docs._repr_html_(), columns_markdown()):
         assert all(column.name in shown for _, column in COLUMNS)
     assert list(ColumnDocs("reads").rows) == ["reads"]

@@ -18,7 +18,7 @@ from tier import examples
 
 WHOLE: dict[str, Any] = {
     "schema": 1, "case": "placebo", "run": "20261123-021500-abcd", "started": "2026-11-23T02:15:00+00:00",
-    "origin_ns": 5, "state": "finished", "seed": 7, "design": "side-by-side", "case_sha256": "ab", "revision": "0123",
+    "origin_ns": 5, "origin_s": 5.5, "pinned": True, "state": "finished", "seed": 7, "design": "side-by-side", "case_sha256": "ab", "revision": "0123",
     "command": "luckyhit run placebo", "environment": None, "observe": False, "changed": False, "report": "a.html",
     "measured_s": 12.5, "inputs": ["a note"], "variables": {"REGION": "eu"}, "versions": {"python": "3.11.7"},
     "host": {"system": "Linux", "machine": "x86_64", "cpus": 2}, "repeat": {"case": "placebo", "variables": ["A"]},

@@ -19,11 +19,17 @@ import pytest
 import typer
 from ruamel.yaml import YAML
 
+from luckyhit.case import load_case
+from luckyhit.case.changes.revision import RevisionChange
+from luckyhit.change.kinds import kind_of
+from luckyhit.change.permissions.permission_findings import Findings
+from luckyhit.change.worktrees import revisions_of
 from luckyhit.cli import app
-from luckyhit.cli.app import chosen_verdicts
+from luckyhit.cli.app import chosen_outcomes
 from luckyhit.cli.tasks.case_tasks import duration
 from luckyhit.judge.context.earlier_baselines import FEWEST, MOST
 from luckyhit.project import Project
+from luckyhit.system import Stack
 from luckyhit.workflow.unattended.prune import parse_age
 
 ROOT = Path(__file__).parents[1]
@@ -39,13 +45,14 @@ def parsed(words: list[str]) -> dict[str, Any]:
     command = group.commands[words[1]]
     values = command.make_context(words[1], list(words[2:])).params
     if values.get("fail_on"):
-        assert chosen_verdicts(values["fail_on"])
+        assert chosen_outcomes(values["fail_on"])
     if values.get("timeout"):
         assert duration(values["timeout"], "--timeout") >= 600
     if values.get("older_than"):
         assert parse_age(values["older_than"]) > 0
     if "case" in values:
-        assert Project.find(ROOT).case_file(values["case"]).is_file()
+        known = (EXAMPLES / f"{values['case']}.yml", *Project.find(ROOT).case_files())
+        assert values["case"] in {path.stem for path in known if path.is_file()}
     return values
 
 
@@ -62,6 +69,12 @@ def commands_in(line: str) -> list[list[str]]:
 def test_a_command_that_is_wrong_would_be_noticed() -> None:
     with pytest.raises(Exception, match="--obsreve"):
         parsed(["luckyhit", "run", "stale-price", "--obsreve"])
+
+
+def test_the_crontab_is_added_to_a_table_that_has_lines() -> None:
+    text = (EXAMPLES / "crontab").read_text()
+    (added,) = re.findall(r"^#     (\(crontab -l .*)$", text, re.M)
+    assert re.search(r"\| crontab -$", added) and not re.search(r"(?m)^#.*: crontab docs", text)
 
 
 def test_the_crontab() -> None:
@@ -130,12 +143,41 @@ def test_the_workflow() -> None:
     lines = [step["run"] for step in job["steps"] if "run" in step]
     nightly, change, pruning = (parsed(words) for line in lines for words in commands_in(line))
     assert nightly["observe"] is True and change["observe"] is False
-    assert change["fail_on"] == "hurt,invalid" and nightly["fail_on"] == ""
+    assert change["fail_on"] == "hurt,invalid" and nightly["fail_on"] == "worse"
+    (checkout,) = (step for step in job["steps"] if step.get("uses", "").startswith("actions/checkout"))
+    assert checkout["with"]["fetch-depth"] == 0, "a case of two revisions needs both"
+    assert pruning["verdicts"] is True
     assert nightly["summary"] == change["summary"] == "$GITHUB_STEP_SUMMARY"
     assert pruning["keep"] > MOST
     assert 60 * job["timeout-minutes"] > duration(change["timeout"], "--timeout") * 1.5
     uploaded = job["steps"][-1]["with"]["path"].split()
     assert nightly["junit"] in uploaded and "reports/" in uploaded
+
+
+def test_a_pull_request_is_measured_against_its_branch(tmp_path: Path) -> None:
+    """In a repository as the workflow checks it out: HEAD is the merge. `check` finds both revisions."""
+    shop, project = tmp_path / "docs" / "examples" / "shop", Project.at(tmp_path)
+    shop.mkdir(parents=True)
+    service = (ROOT / "docs" / "examples" / "shop" / "service.py").read_text()
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@example.com"]
+    (shop / "service.py").write_text(service)
+    for words in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-qm", "shop"], ["checkout", "-qb", "pr"]):
+        subprocess.run([*git, *words], check=True)
+    (shop / "service.py").write_text(service.replace('get("SHOP_CLEAR", "en")', 'get("SHOP_CLEAR", "en,de")'))
+    for words in (
+        ["commit", "-qam", "fix"],
+        ["checkout", "-q", "main"],
+        ["merge", "-q", "--no-ff", "-m", "merge", "pr"],
+    ):
+        subprocess.run([*git, *words], check=True)
+    project.cases.mkdir(parents=True)
+    shutil.copy(EXAMPLES / "pull-request.yml", project.cases)
+    case = load_case(project.case_file("pull-request"))
+    assert isinstance(case.change, RevisionChange) and revisions_of(case, tmp_path)["after"] != "HEAD"
+    stack = Stack(case, "before", tmp_path / "work", project=tmp_path, environ={})
+    findings = Findings("change")
+    kind_of(stack).check(findings)
+    assert findings.ok and "1 file changed" in findings.guard().detail
 
 
 class Operator:
@@ -147,6 +189,10 @@ class Operator:
         self.task_id, self.input_nb, self.output_nb, self.parameters = task_id, input_nb, output_nb, parameters
         self.after: list[Operator] = []
         Operator.made.append(self)
+
+    def __rrshift__(self, other: Any) -> Operator:
+        self.after.append(other)
+        return self
 
     def __rshift__(self, other: Operator) -> Operator:
         other.after.append(self)
@@ -164,10 +210,10 @@ class Dag:
         pass
 
 
-def test_the_airflow_dag(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_airflow_dag(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(Operator, "made", [])
     stand_ins = {
-        "airflow.sdk": {"DAG": Dag},
+        "airflow.sdk": {"DAG": Dag, "task": lambda function: function},
         "airflow.providers.papermill.operators.papermill": {"PapermillOperator": Operator},
     }
     for name, contents in stand_ins.items():
@@ -180,11 +226,13 @@ def test_the_airflow_dag(monkeypatch: pytest.MonkeyPatch) -> None:
             setattr(sys.modules[name], attribute, value)
     path = EXAMPLES / "luckyhit_dag.py"
     space: dict[str, Any] = {}
-    exec(compile(path.read_text(), path.name, "exec"), space)
+    project = tmp_path / "project"
+    exec(compile(path.read_text().replace('"/srv/lucky-hit"', repr(str(project))), path.name, "exec"), space)
+    assert (project / "data" / "airflow").is_dir(), "its first task makes the folder of the executed notebooks"
 
     assert space["dag"].facts["max_active_runs"] == 1 and space["dag"].facts["catchup"] is False
     baseline, report = Operator.made
-    assert report.after == [baseline] and baseline.output_nb != report.output_nb
+    assert report.after == [baseline] and len(baseline.after) == 1 and baseline.output_nb != report.output_nb
     assert baseline.parameters["observe"] is True
     assert report.parameters["runs_dir"] == baseline.parameters["runs_dir"]
     for task in (baseline, report):
@@ -199,8 +247,8 @@ def test_the_airflow_dag(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_commands_of_the_page() -> None:
     lines = re.findall(r"^(luckyhit .+)$", PAGE, re.M)
-    assert len(lines) == 3
-    assert [parsed(shlex.split(line)).get("dry_run") for line in lines] == [None, True, False]
+    assert len(lines) == 4
+    assert [parsed(shlex.split(line)).get("dry_run") for line in lines] == [None, True, False, False]
     for line in re.findall(r"^papermill (.+)$", PAGE, re.M):
         notebook, _, *options = shlex.split(line)
         declared = papermill.inspect_notebook(str(ROOT / notebook))

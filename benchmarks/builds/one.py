@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from luckyhit.load.command.load_plan import plan_load
 from luckyhit.load.command.load_url import load
 from luckyhit.load.command.options import LoadOptions
-from luckyhit.load.worker_pool import run_engine
+from luckyhit.load.sharding.engine_pool import run_engine
 
 CONNECTIONS = 16
 

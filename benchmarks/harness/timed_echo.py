@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-_ECHO = Path(__file__).parents[2] / "lib" / "luckyhit" / "measure" / "echo.py"
+_ECHO = Path(__file__).parents[2] / "lib" / "luckyhit" / "load" / "echo.py"
 BACKLOG = 4096
 """As many connections as may wait while the service is frozen."""
 
@@ -33,7 +33,7 @@ echo = _echo()
 
 
 class TimedEcho(echo.Echo):
-    def _answer(self, began: float) -> None:
+    def _response(self, began: float) -> None:
         if self._transport is not None and not self._transport.is_closing():
             took_s = time.perf_counter() - began
             self._transport.write(

@@ -58,6 +58,7 @@ class CaseRun(Run):
                 "run": path.name,
                 "started": now.isoformat(timespec="seconds"),
                 "origin_ns": time.monotonic_ns(),
+                "origin_s": time.time(),
                 "state": "measuring",
                 "blocks": [],
                 "case_sha256": run.case_sha256,
@@ -68,9 +69,9 @@ class CaseRun(Run):
         return run
 
     @classmethod
-    def find(cls, runs_dir: Path, wanted: str) -> CaseRun:
+    def find(cls, runs_dir: Path, wanted: str, nth: int = -1) -> CaseRun:
         """As `luckyhit.run.find_run`."""
-        return cls(find_run(runs_dir, wanted).path)
+        return cls(find_run(runs_dir, wanted, nth).path)
 
     @cached_property
     def case(self) -> Case:

@@ -28,9 +28,12 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 __all__ = [
@@ -56,6 +59,7 @@ __all__ = [
     "ServiceStopped",
     "TargetBusy",
     "TargetError",
+    "naming_a_full_disk",
     "refusal_of",
 ]
 
@@ -71,6 +75,8 @@ def refusal_of(status: int | None) -> RefusalId | None:
 
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+_FULL_WORDS = ("no space left on device", "disk is full", "disk full", "disk quota exceeded")
+"""What programs say of a full disk, in lower case: the system, SQLite, PostgreSQL."""
 
 
 class LuckyHitError(Exception):
@@ -214,11 +220,40 @@ class NoRoom(NotEnoughData):
         """The error for a full or unwritable disk; None for another OSError."""
         if error.errno not in _NO_ROOM:
             return None
+        name = Path(error.filename).name if isinstance(error.filename, str) else ""
         return cls(
-            f"a file of the run could not be written: {os.strerror(error.errno)}",
-            hint="Free disk space or fix the permissions of the folders of runs and temporary files, then start a new "
-            "run. What was written so far is kept.",
+            f"{name or 'a file'} could not be written: {os.strerror(error.errno)}",
+            hint="Free disk space or fix the permissions of the folders of runs, reports and temporary files, then "
+            "start again. What was written so far is kept.",
         )
+
+    @classmethod
+    def in_log(cls, message: str, lines: Sequence[str]) -> NoRoom | None:
+        """The error for a service that failed with `message` since it met a full disk, by its log; None if its log says
+        nothing of one."""
+        line = next((line for line in reversed(lines) if any(words in line.lower() for words in _FULL_WORDS)), None)
+        if line is None:
+            return None
+        return cls(
+            f"{message}: its disk is full ({line.strip()})", hint="Free disk space for the service, then start again."
+        )
+
+    @classmethod
+    def of_text(cls, text: str) -> NoRoom | None:
+        """The same of an OSError that another process raised, by its text: `[Errno 28] No space left on device`."""
+        match = re.search(r"\[Errno (\d+)\]", text)
+        return cls.of(OSError(int(match[1]), text)) if match else None
+
+
+@contextmanager
+def naming_a_full_disk() -> Iterator[None]:
+    """Raise NoRoom in place of the OSError of a full or unwritable disk."""
+    try:
+        yield
+    except OSError as error:
+        if (known := NoRoom.of(error)) is None:
+            raise
+        raise known from error
 
 
 class RunUnreadable(NotEnoughData):

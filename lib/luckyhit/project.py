@@ -13,6 +13,9 @@ from pathlib import Path
 from luckyhit.errors import ArgumentError
 
 NOTEBOOKS = ("1-baseline", "2-change", "3-report")
+"""Those that a run goes through, in order."""
+EXPLORE = "explore"
+"""The one for questions of one's own."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Project:
                 f"no Lucky Hit project in {start} or above it",
                 hint="Change into a folder with notebooks/ and data/cases/; `luckyhit new NAME` makes one.",
             )
-        return project._with(runs_dir=runs_dir, reports_dir=reports_dir)
+        return project.with_folders(runs_dir=runs_dir, reports_dir=reports_dir)
 
     @classmethod
     def around(cls, start: Path) -> Project | None:
@@ -51,7 +54,7 @@ class Project:
         """The project of that folder, whether or not it exists."""
         return cls(root, root / "data" / "runs", root / "reports")
 
-    def _with(self, *, runs_dir: str, reports_dir: str) -> Project:
+    def with_folders(self, *, runs_dir: str, reports_dir: str) -> Project:
         changed = self
         if runs_dir:
             changed = replace(changed, runs=Path(runs_dir).expanduser().resolve())

@@ -19,6 +19,7 @@ This module reads them; `luckyhit.case_run` writes, and knows the run's case.
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import re
@@ -35,7 +36,14 @@ from luckyhit.errors import ArgumentError, RunUnreadable
 from luckyhit.project import Project
 from luckyhit.records import SCHEMA_VERSION, Result, Stage, UnreadPart
 from luckyhit.records.manifest import Manifest, State, load_manifest
-from luckyhit.records.parquet import counters_by_block, nullable_integers, one_ahead, read_parts, row_count
+from luckyhit.records.parquet import (
+    counters_by_block,
+    nullable_integers,
+    one_ahead,
+    read_parts,
+    read_parts_by_block,
+    row_count,
+)
 from luckyhit.records.schemas import SCHEMAS, Table
 from luckyhit.records.trace import TRACE, Trace, load_trace
 from luckyhit.text.json_values import is_object
@@ -44,6 +52,7 @@ if TYPE_CHECKING:
     import pandas as pd  # imported where it is needed: the load engine, which never does, starts for each block
 
 _RUN_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
+_SHOWN = 4
 
 
 _WITHOUT = "`luckyhit judge DIR` also judges a directory with only case.yml and requests/*.parquet."
@@ -161,6 +170,12 @@ class Run:
         """
         return one_ahead(read_parts(self.path / table, table, columns, self._owner))
 
+    def parts_by_block(
+        self, table: Table, columns: Sequence[str] | None = None
+    ) -> Iterator[tuple[int | None, pa.Table]]:
+        """The same, each with the number of the block that its file's name tells; None if it tells none."""
+        return read_parts_by_block(self.path / table, table, columns, self._owner)
+
     def schema(self, table: Table) -> pa.Schema:
         """The columns of one table and their types, from `luckyhit.records`."""
         return SCHEMAS[table]
@@ -232,20 +247,62 @@ def runs(runs_dir: Path) -> Iterator[Run]:
         yield Run(path)
 
 
-def find_run(runs_dir: Path, wanted: str) -> Run:
-    """A run by its directory, its id, the end of its id, or `latest` (`latest:CASE` for one case)."""
-    as_path = Path(wanted)
-    if as_path.is_dir():
-        return Run.open(as_path.resolve())
+def find_run(runs_dir: Path, wanted: str, nth: int = -1) -> Run:
+    """A run by its directory, its id, the end of its id, the name of its case (that case's newest run), or `latest`
+    (`latest:CASE` for one case). A case's name takes precedence over a folder here of that name.
+
+    `nth`: with a case or `latest`, which of the runs, as Python counts: -1 the newest, -2 the one before, 0 the oldest.
+    Raises ArgumentError if there is no such run, RunUnreadable if it is not a run.
+    """
+    as_path = Path(wanted).expanduser()
+    if len(as_path.parts) > 1 and as_path.is_dir():
+        return _only(Run.open(as_path.resolve()), nth)
     known = list(runs(runs_dir))
-    if wanted == "latest" or wanted.startswith("latest:"):
-        case = wanted.partition(":")[2]
-        matches = [run for run in known if not case or run.path.parent.name == case][-1:]
-    else:
-        matches = [run for run in known if run.id == wanted or (len(wanted) >= 4 and run.id.endswith(wanted))]
+    case = wanted.removeprefix("latest").removeprefix(":") if wanted.partition(":")[0] == "latest" else wanted
+    if case != wanted or wanted in {run.path.parent.name for run in known}:
+        return _nth_run(known, case, nth, runs_dir)
+    if as_path.is_dir():
+        return _only(Run.open(as_path.resolve()), nth)
+    matches = [run for run in known if run.id == wanted or (len(wanted) >= 4 and run.id.endswith(wanted))]
     if len(matches) != 1:
         raise ArgumentError(
             f"{'no run' if not matches else f'{len(matches)} runs'} called {wanted!r} under {runs_dir}",
-            hint="`luckyhit runs` lists all runs.",
+            hint=_known_runs(wanted, known),
         )
-    return Run.open(matches[0].path)
+    return _only(Run.open(matches[0].path), nth)
+
+
+def _nth_run(known: Sequence[Run], case: str, nth: int, runs_dir: Path) -> Run:
+    of_case = [run for run in known if not case or run.path.parent.name == case]
+    if not of_case:
+        of_it = f" of case {case!r}" if case else ""
+        raise ArgumentError(f"no run{of_it} under {runs_dir}", hint=_known_runs(case, known))
+    if not -len(of_case) <= nth < len(of_case):
+        raise ArgumentError(
+            f"no run number {nth}{f' of case {case!r}' if case else ''}: {_runs(len(of_case))} under {runs_dir}",
+            hint=f"Count from -1 (the newest) to {-len(of_case)} (the oldest), or from 0 to {len(of_case) - 1}.",
+        )
+    return Run.open(of_case[nth].path)
+
+
+def _only(run: Run, nth: int) -> Run:
+    if nth != -1:
+        raise ArgumentError(
+            f"{run.id} is one run; {nth} would count runs of a case", hint="Name the case, or leave the number out."
+        )
+    return run
+
+
+def _runs(count: int) -> str:
+    return "there is 1 run" if count == 1 else f"there are {count} runs"
+
+
+def _known_runs(wanted: str, known: Sequence[Run]) -> str:
+    """What to do about an unknown run: the nearest name, and what there is."""
+    if not known:
+        return "There are no runs yet: `luckyhit run CASE`."
+    cases = sorted({run.path.parent.name for run in known})
+    near = difflib.get_close_matches(wanted, [*cases, *(run.id for run in known)], n=1)
+    newest = ", ".join(f"{run.id} ({run.path.parent.name})" for run in known[: -_SHOWN - 1 : -1])
+    meant = f"Did you mean {near[0]!r}? " if near else ""
+    return f"{meant}Cases with runs: {', '.join(cases)}. Newest runs: {newest}. `luckyhit runs` lists all."

@@ -17,7 +17,7 @@ from luckyhit.case.load import parse_case
 from luckyhit.case.values.placeholders import key_pattern
 from luckyhit.cli import app
 from luckyhit.errors import ArgumentError
-from luckyhit.project import NOTEBOOKS, Project
+from luckyhit.project import EXPLORE, NOTEBOOKS, Project
 from luckyhit.workflow.checking import check_case
 
 # As Django 5.2 with django-redis 7.0, Flask-Caching 2.5 and fastapi-cache2 0.2.2 wrote them into a Redis.
@@ -127,13 +127,13 @@ def test_new_makes_a_folder_a_project(folder: Path) -> None:
     path = new("slow-basket")
     assert path == folder / "data" / "cases" / "slow-basket.yml" and load_case(path)
     project = Project.find()
-    assert project.root == folder and all(project.notebook(name).is_file() for name in NOTEBOOKS)
+    assert project.root == folder and all(project.notebook(name).is_file() for name in (*NOTEBOOKS, EXPLORE))
     assert project.notebook("3-report").read_text() == "mine"  # nothing is replaced
     assert (project.cases / "case.schema.json").is_file()
     inside = folder / "notebooks"
     os.chdir(inside)
     assert new("second") == folder / "data" / "cases" / "second.yml"
-    assert sorted(inside.iterdir()) == [project.notebook(name) for name in NOTEBOOKS]
+    assert sorted(inside.iterdir()) == [project.notebook(name) for name in (*NOTEBOOKS, EXPLORE)]
     with pytest.raises(ArgumentError, match="already exists"):
         new("second")
 
@@ -169,5 +169,5 @@ def test_a_wheel_has_the_notebooks_and_the_examples(tmp_path: Path) -> None:
     listed = subprocess.run(
         [sys.executable, "-m", "zipfile", "-l", str(next(tmp_path.glob("*.whl")))], capture_output=True, text=True
     ).stdout
-    assert all(f"luckyhit/notebooks/{name}.ipynb" in listed for name in NOTEBOOKS)
+    assert all(f"luckyhit/notebooks/{name}.ipynb" in listed for name in (*NOTEBOOKS, EXPLORE))
     assert all(f"luckyhit/case/examples/{name}.yml" in listed for name in examples())

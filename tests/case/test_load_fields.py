@@ -157,6 +157,8 @@ WRONG: list[tuple[str, *tuple[tuple[str, str], ...]]] = [
     ("workload.stages[0].for", ("rate: 100/s", "stages: [{lasts: 5s, rate: 100/s, for: 1s}]")),
     ("plan.baseline", ("rate: 100/s", "stages: [{lasts: 5s, rate: 1/m}]")),
     ("workload.workers", ("rate: 100/s", "rate: 100/s\n  workers: 0")),
+    ("workload.hosts", ("rate: 100/s", "rate: 100/s\n  hosts: 65")),
+    ("workload.hosts", ("rate: 100/s", "rate: 100/s\n  hosts: 40\n  workers: 3")),
     ("workload.connections", ("rate: 100/s", "rate: 100/s\n  connections: new")),
     ("workload.cookies.shop", ("rate: 100/s", 'rate: 100/s\n  cookies: {shop: "a; b"}')),
     ("workload.rate", ("rate: 100/s", "replay: {file: a.log}\n  rate: 1/s")),

@@ -42,6 +42,7 @@ HERE: dict[tuple[str, str], dict[str, str]] = {
     ("docs/tutorial.md", "luckyhit judge latest"): {},
     (SCHEDULED, "luckyhit runs --prune --keep 60 --older-than 90d --dry-run"): {},
     (SCHEDULED, "luckyhit runs --prune --keep 60 --older-than 90d"): {},
+    (SCHEDULED, "luckyhit runs --pin latest"): {},
 }
 IN_A_PROCESS = (".venv/bin/luckyhit new", "grep ")
 """Of those above. Importing what the others need takes seconds, which other tests have paid for already; the walks
@@ -68,6 +69,15 @@ WALKED = ("docs/tutorial.md",)
 """Pages whose commands are all given in order, by test_doc_walks.py."""
 
 BY_OTHERS: dict[tuple[str, str], str] = {
+    **{
+        ("docs/fleet.md", command): "tests/fleet/test_on_dask.py::test_all_cases_of_a_night"
+        for command in (
+            "luckyhit fleet stale-price short-ttl --observe",
+            "dask scheduler --host 127.0.0.1 --port 8786",
+            "dask worker tcp://127.0.0.1:8786 --nthreads 1 --resources target=1",
+            "luckyhit fleet --dask tcp://127.0.0.1:8786",
+        )
+    },
     ("docs/diagnosis.md", ".venv/bin/luckyhit diagnose CASE"): (
         "tests/experiments/test_diagnose_command.py::test_a_case_is_diagnosed_from_the_shell"
     ),

@@ -54,6 +54,7 @@ def test_a_case_is_diagnosed_from_the_shell(tmp_path: Path) -> None:
         ([str(CASE), "--budget", "soon"], 2),
         ([str(CASE), "--budget", "0s"], 2),
         ([str(CASE), "--fail-on", "showm"], 2),
+        ([str(CASE), "--run", "no-such-run"], 2),
     ],
 )
 def test_wrong_words_are_refused_at_once(tmp_path: Path, arguments: list[str], code: int) -> None:

@@ -17,14 +17,14 @@ from luckyhit.experiments.diagnosing import Diagnosed, diagnose
 from luckyhit.experiments.experiment_table import EXECUTED
 from luckyhit.judge.diagnosis.elimination import is_executed
 from luckyhit.judge.diagnosis.experiment_rows import EXPERIMENTS
-from luckyhit.judge.diagnosis.outcome import Decided
+from luckyhit.judge.diagnosis.outcome import Decided, Observations
 from sick import HEALTHY, HERE, SICK
 from tier import one_of_many
 from waiting import eventually
 
-QUICK = ("uncacheable-key",)
-OUT_OF_REACH = {"clock-content", "deploy-mismatch", "outside"}
-"""They need another build, an instant, or values that a case knows."""
+QUICK = ("uncacheable-key", "deploy-mismatch")
+OUT_OF_REACH = {"outside"}
+"""It needs values that a case knows."""
 ENVIRON = {"TESTS": str(HERE.parent), "PYTHON": sys.executable}
 
 
@@ -118,3 +118,15 @@ def test_what_others_use_is_left_alone(change: Callable[[Path], Case]) -> None:
     made = diagnosed(change(SICK["uncacheable-key"] / "case.yml"))
     assert made.rows == [] and made.diagnosis.ended == "needs-missing"
     assert any("own-stack" in one.lacking for one in made.diagnosis.not_seen)
+
+
+def test_records_of_a_run_are_looked_at_without_a_request() -> None:
+    """Of a service of somebody else there is nothing more; and they alone show nothing."""
+    recorded = [Observations("baseline-answers", {"server-errors": 300}), Observations("baseline-hits", {"hits": 300})]
+    made = diagnosed(_observed(SICK["uncacheable-key"] / "case.yml"), baseline=recorded)
+    assert [(one.id, one.outcome) for one in made.diagnosis.experiments] == [
+        ("baseline-answers", "server-errors"),
+        ("baseline-hits", "hits"),
+    ]
+    assert made.rows == [] and made.diagnosis.having("shown") == []
+    assert "uncacheable-key" in made.diagnosis.having("excluded")

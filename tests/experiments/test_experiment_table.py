@@ -9,10 +9,7 @@ OUT_OF_REACH = {
     "baseline",
     "database-relay",
     "front-layer",
-    "known-instant",
-    "namespace-setting",
     "origin-fault",
-    "previous-build",
     "replica-setting",
 }
 

@@ -17,7 +17,6 @@ from browser import a_browser, browser, open_page
 from playwright.sync_api import Page
 
 ROOT = Path(__file__).parents[2]
-JUPYTER = Path(sys.executable).with_name("jupyter")
 LONG_MS = 240_000
 _WIDGET = "window.jupyterapp?.shell.currentWidget"
 _READY = f"{_WIDGET}?.sessionContext?.isReady && {_WIDGET}.context.isReady"
@@ -26,8 +25,8 @@ _IDLE = f"{_WIDGET}.sessionContext.session.kernel.status === 'idle'"
 
 @contextlib.contextmanager
 def lab_in(folder: Path) -> Iterator[str]:
-    """A server on a project with the notebooks in it; everything that Jupyter keeps is kept there. Yields its URL.
-    Skips the test where there is no browser."""
+    """A server on a project with the notebooks in it, as `luckyhit lab` starts it from a folder inside; everything that
+    Jupyter keeps is kept there. Yields its URL. Skips the test where there is no browser."""
     browser()
     shutil.copytree(ROOT / "notebooks", folder / "notebooks")
     (folder / "data" / "cases").mkdir(parents=True)
@@ -35,10 +34,10 @@ def lab_in(folder: Path) -> Iterator[str]:
     env = {**os.environ, **{name: str(folder / ".jupyter" / part) for name, part in own.items()}}
     env |= {"IPYTHONDIR": str(folder / ".ipython")}
     settings = ["--ServerApp.port=0", "--IdentityProvider.token=", "--LabApp.expose_app_in_browser=True"]
-    settings += ["--ServerApp.open_browser=False", "--ServerApp.allow_root=True", "--LabApp.collaborative=False"]
-    command = [JUPYTER, "lab", *settings]
+    settings += ["--ServerApp.open_browser=False", "--LabApp.collaborative=False"]
+    command = [sys.executable, "-m", "luckyhit", "lab", "1-baseline", "--", *settings]
     with (folder / "lab.log").open("w") as log:
-        server = subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=log, start_new_session=True)
+        server = subprocess.Popen(command, cwd=folder / "data", env=env, stdout=log, stderr=log, start_new_session=True)
         try:
             yield _address(server, folder / "lab.log")
         finally:
@@ -80,6 +79,17 @@ class Notebook:
         self.page.goto(f"{url}lab/tree/notebooks/{name}.ipynb")
         self.page.wait_for_function(f"{_READY} && {_WIDGET}.context.path.endsWith('{name}.ipynb')", timeout=LONG_MS)
         return self
+
+    def begin(self, url: str, name: str) -> Notebook:
+        """What the server's address shows by itself."""
+        self.page.goto(url)
+        self.page.wait_for_function(f"{_READY} && {_WIDGET}.context.path.endsWith('{name}.ipynb')", timeout=LONG_MS)
+        return self
+
+    @property
+    def listed(self) -> list[str]:
+        """The names in the list of files."""
+        return self.page.locator(".jp-DirListing-itemText").all_text_contents()
 
     def replace(self, old: str, new: str) -> None:
         """Edit the one code cell that has `old` in it."""

@@ -47,6 +47,7 @@ def test_a_mistake_a_parameter_and_a_baseline(lab, notebook) -> None:
     notebook.replace('"shrt"', '"short"')
     notebook.run_all()
     notebook.see("measuring the baseline")  # the bar, while it goes on
+    notebook.see(" left")
     notebook.wait()
     assert notebook.errors == [] and "requests were scheduled" in notebook.outputs
     bars = notebook.page.locator(".jp-OutputArea").get_by_role("progressbar")  # JupyterLab has one of its own
@@ -57,6 +58,39 @@ def test_a_mistake_a_parameter_and_a_baseline(lab, notebook) -> None:
     assert all(image.evaluate("image => image.naturalWidth") > 400 for image in images.all())
     (run,) = runs_of(folder)
     assert run["case"] == "short" and [block["stage"] for block in run["blocks"]] == ["baseline"]
+
+
+@pytest.mark.slow
+def test_the_projects_files_are_at_hand_and_its_numbers_in_a_form(lab, notebook) -> None:
+    url, folder = lab
+    case_file = folder / "data" / "cases" / "short.yml"
+    case_file.write_text(case_file.read_text() + "# the end\n")
+    notebook.begin(url, "1-baseline")
+    assert {"data", "notebooks"} <= set(notebook.listed), "the list of files begins at the root"
+    notebook.replace('"stale-price"', '"short"')
+    for part in ("case: str", "workflow.baseline", "book.links()", "book.form()"):
+        notebook.run_cell(part)
+        notebook.wait()
+    page = notebook.page
+    box = page.get_by_label("workload.rate")
+    box.fill("fast")
+    write = page.get_by_role("button", name="Write to the case file")
+    write.click()
+    notebook.see("Nothing was written")
+    assert "rate: fast" not in case_file.read_text()
+    box.fill("95/s")
+    write.click()
+    notebook.see("→ 95/s")
+    text = case_file.read_text()
+    assert "rate: 95/s" in text and text.endswith("# the end\n")
+    notebook.replace('"short"', '"shrt"')
+    notebook.run_cell("case: str")
+    notebook.wait().run_cell("book.power()")
+    notebook.wait()
+    assert any("'shrt'" in error for error in notebook.errors), "the changed parameter counts at once"
+    page.locator(".jp-OutputArea").get_by_role("link", name="the case file").click()
+    page.wait_for_function("window.jupyterapp.shell.currentWidget?.context?.path === 'data/cases/short.yml'")
+    assert runs_of(folder) == []
 
 
 @pytest.mark.measures
@@ -73,7 +107,13 @@ def test_from_the_baseline_to_a_question_of_ones_own(lab, notebook) -> None:
         notebook.open(url, name).run_all()
         notebook.wait()
         assert notebook.errors == [], name
-    assert "after-rollback" in notebook.outputs
+    notebook.page.locator(".jp-OutputArea").get_by_role("link", name="-short-").click()
+    notebook.page.wait_for_function("window.jupyterapp.shell.currentWidget?.context?.path?.startsWith('reports/')")
+    frame = notebook.page.frame_locator(".jp-HTMLViewer iframe")
+    frame.get_by_role("heading", level=1).first.wait_for(state="attached")
+    notebook.open(url, "explore").run_all()
+    notebook.wait()
+    assert notebook.errors == []
     first, second = runs_of(folder)
     assert first["state"] == "measuring" and second["state"] == "finished"
     assert list((folder / "reports").glob(f"*-short-{second['run']}.html"))
@@ -94,8 +134,8 @@ def test_an_interrupted_change_is_rolled_back_in_the_kernel(lab, notebook) -> No
     (run,) = runs_of(folder)
     assert run["failure"]["error"] == "Interrupted" and run["rollback"]["confirmed"] and not run["changed"]
 
-    notebook.replace("book.one_change()", 'book = investigate.baseline("short")')
-    notebook.run_cell("investigate.baseline")
+    notebook.replace("book.one_change()", 'book = workflow.baseline("short")')
+    notebook.run_cell("workflow.baseline")
     notebook.wait().run_cell("book.measure()")
     notebook.wait()
     assert runs_of(folder)[1]["failure"] is None

@@ -19,7 +19,7 @@ def test_a_run_that_only_observes(workspace, variant) -> None:
     steps = {json.loads(line).get("step") for line in (run / "journal.jsonl").read_text().splitlines()}
     assert "apply" not in steps
 
-    assert result["verdict"] == "INCONCLUSIVE"
+    assert result["verdict"] == "OBSERVED"
     assert result["metrics"]["hit_ratio"]["before"] > 0.5 and result["metrics"]["hit_ratio"]["after"] is None
     assert result["earlier"]["runs"] == 0 and result["rollback"]["confirmed"] is True
     report = Path(done.stdout.splitlines()[-1])
@@ -30,7 +30,11 @@ def test_a_run_that_only_observes(workspace, variant) -> None:
     assert [text for text in ("measuring the baseline", "judging", "drawing hit-ratio", "writing")
             if not any(text in line for line in lines)] == []  # fmt: skip
     markdown = summary.read_text()
-    assert "INCONCLUSIVE" in markdown and f"reports/{report.name}" in markdown.replace("\\", "")
+    assert (
+        "OBSERVED" in markdown
+        and "INCONCLUSIVE" not in markdown
+        and f"reports/{report.name}" in markdown.replace("\\", "")
+    )
     suite = ElementTree.parse(xml).getroot()[0]
     assert suite.attrib["failures"] == suite.attrib["errors"] == "0" and int(suite.attrib["skipped"]) >= 1
     assert workspace.left_running() == []

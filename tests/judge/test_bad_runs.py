@@ -295,10 +295,15 @@ def edited(run: Path) -> None:
     (run / "case.yml").write_text(CASE.replace("margin: 4 %", "margin: 80 %"))
 
 
+def shard(number: int, clock_error_ns: int | None) -> dict[str, Any]:
+    return {"shard": number, "host": f"host-{number}", "rows": 150, "clock_error_ns": clock_error_ns}
+
+
 AFTER = {"arms": ["after"]}
 NOTED, WHOLE, EXACT = "blocks-as-noted", "the-probes-records-are-whole", "accounting-exact"
 CLOCK, SAME, WARM = "clock-monotonic", "arms-exposed-to-the-same-slots", "arms-warmed-up-alike"
 SAMPLE, STATE, BACK = "sample-size-sane", "same-cache-state-at-block-start", "rolled-back"
+HOSTS = "clocks-of-the-hosts-agree"
 AS_RUN, READABLE = "case-as-it-was-run", "guards-readable"
 HELD: dict[str, tuple[Spoil, str]] = {
     "a case that was edited": (edited, AS_RUN),
@@ -333,6 +338,8 @@ HELD: dict[str, tuple[Spoil, str]] = {
     "answers at the instant of asking": (rows(at_once), SAMPLE),
     "a clock of milliseconds": (rows(in_ms), SAMPLE),
     "no self-check of the engine": (of_block(2, engine=None), "engine-trustworthy"),
+    "a host whose clock stepped": (of_block(2, shards=[shard(0, 5_000), shard(1, 30_000_000)]), HOSTS),
+    "a host whose clock nobody compared": (of_block(2, shards=[shard(0, 5_000), shard(1, None)]), HOSTS),
     "one block not cleared": (of_block(2, clear={"before": 5}), STATE),
     "reads copied": (twice("reads"), WHOLE),
     "writes copied": (twice("writes"), WHOLE),

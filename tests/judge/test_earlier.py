@@ -54,7 +54,17 @@ def test_each_metric_counts_the_baselines_that_showed_it() -> None:
     assert metrics["db_calls"].outside is None and metrics["stale_reads"].median is None
 
 
-@pytest.mark.parametrize("word", ["HELPED", "HURT", "better", "worse"])
+def test_better_and_worse_are_told_apart() -> None:
+    earlier = [{"hit_ratio": 0.5, "latency_p99_ms": 20.0, "error_rate": 0.1}] * 20
+    beside = compare_with_earlier({"hit_ratio": 0.9, "latency_p99_ms": 30.0, "error_rate": 0.1}, earlier)
+    assert {name: of_it.side for name, of_it in beside.metrics.items()} == {
+        "hit_ratio": "better", "latency_p99_ms": "worse", "error_rate": None,
+    }  # fmt: skip
+    assert beside.outside == ["hit_ratio", "latency_p99_ms"] and beside.worse == ["latency_p99_ms"]
+    assert 0 < beside.sentence.index("worse: p99") < beside.sentence.index("better: hit ratio")
+
+
+@pytest.mark.parametrize("word", ["HELPED", "HURT"])
 def test_it_never_sounds_like_a_verdict(word: str) -> None:
     earlier = [{"hit_ratio": 0.9, "error_rate": 0.0}] * 20
     assert word not in compare_with_earlier({"hit_ratio": 0.1, "error_rate": 0.5}, earlier).sentence

@@ -17,6 +17,7 @@ from luckyhit.case.docs.template import new_case
 from luckyhit.case.freshness import Freshness
 from luckyhit.case_run import CaseRun
 from luckyhit.load.block import BlockPlan, BlockReport, Progress, measure_block
+from luckyhit.load.sharding.engine_pool import EnginePool
 
 BASIC: dict[str, Any] = {
     "workload": {
@@ -62,13 +63,17 @@ def routed(*paths: str, **other: Any) -> dict[str, Any]:
 
 
 def measure(
-    run: CaseRun, *services: HostileService | str, on_progress: Progress | None = None, **plan: Any
+    run: CaseRun,
+    *services: HostileService | str,
+    on_progress: Progress | None = None,
+    pool: EnginePool | None = None,
+    **plan: Any,
 ) -> BlockReport:
     urls = [service if isinstance(service, str) else service.url for service in services]
     usual = {"block": 0, "stage": "baseline", "warmup_s": 0.2, "measure_s": 0.4, "seed": 5, "selfcheck": False}
     settings = {**usual, **plan}
     targets = dict(zip(("before", "after"), urls, strict=False))
-    return measure_block(run, BlockPlan(targets=targets, **settings), on_progress=on_progress)
+    return measure_block(run, BlockPlan(targets=targets, **settings), on_progress=on_progress, pool=pool)
 
 
 def check(run: CaseRun, report: BlockReport) -> pd.DataFrame:

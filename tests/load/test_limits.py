@@ -27,7 +27,7 @@ from luckyhit.load.block_context import BlockContext
 from luckyhit.load.http1.response import HttpResponse
 from luckyhit.load.limits import Counts, LimitWatch, WatchedLimits, Window
 from luckyhit.load.schedule import schedule_for
-from luckyhit.load.worker_pool import run_engine
+from luckyhit.load.sharding.engine_pool import run_engine
 from luckyhit.records import Arm, RequestError
 from tier import one_of_many
 

@@ -20,7 +20,7 @@ from products import PRODUCTS
 
 from luckyhit.load.command.load_plan import plan_load
 from luckyhit.load.command.options import LoadOptions
-from luckyhit.load.worker_pool import run_engine
+from luckyhit.load.sharding.engine_pool import run_engine
 from luckyhit.records import REQUESTS
 
 RATIO_WITHIN, CALLS_WITHIN = 0.02, 0.05

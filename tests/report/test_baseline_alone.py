@@ -35,13 +35,13 @@ def test_it_names_the_metric_that_was_never_like_this(observed_run: CaseRun) -> 
         copy_of(observed_run, day, {"hit_ratio": 0.5 + day / 1000})
     result = beside_earlier(observed_run)
     metrics = result.earlier.metrics
-    assert result.earlier.runs == 20 and result.verdict == "INCONCLUSIVE"
+    assert result.earlier.runs == 20 and result.verdict == "OBSERVED"
     assert (metrics["hit_ratio"].low, metrics["hit_ratio"].high) == (0.501, 0.52)
     assert [name for name, beside in metrics.items() if beside.outside] == ["hit_ratio"]
     assert json.loads(result.model_dump_json())["earlier"]["metrics"]["hit_ratio"]["chance"] == pytest.approx(2 / 21)
     (row,) = [row for row in earlier_rows(result) if row[0] == "Hit ratio"]
     cells = dict(zip(EARLIER_HEADINGS, row, strict=True))
-    assert (cells["Earlier ones"], cells["Their range"], cells["It lies"]) == ("20", "50 % to 52 %", "outside")
+    assert (cells["Earlier ones"], cells["Their range"], cells["It lies"]) == ("20", "50 % to 52 %", "outside (better)")
     assert any("OUTSIDE" in line for line in as_lines(result))
 
 
@@ -122,7 +122,7 @@ def test_the_page_has_its_numbers_and_nothing_of_a_change(observed_run: CaseRun,
     assert page.headline == "OBSERVED" and "INCONCLUSIVE" not in page.text
     assert first.count("12 earlier baselines:") == 3, "three numbers"
     assert re.search(r"Hit ratio 91 % ± [\d.]+ points .* ✗ .* 50 % to 51 %, median 51 %", first)
-    assert re.search(r"P99 latency [\d.]+ ms 12 300 ms 300 ms outside 15 % ", page.text)
+    assert re.search(r"P99 latency [\d.]+ ms 12 300 ms 300 ms outside \((better|worse)\) 15 % ", page.text)
     assert not OF_A_CHANGE & set(page.ids) and {"seen", "figure-hit-ratio", "earlier"} <= set(page.ids)
     assert not {f"#{id}" for id in OF_A_CHANGE} & {link["href"] for link in page.all("a")}
     assert "failure-mode" not in page.results("checklist") and "second-before" not in page.results("rollback")

@@ -210,5 +210,5 @@ def test_why_a_run_died_is_not_cut_off_in_the_index_on_a_phone(new_run, tmp_path
     write_index(tmp_path / "runs", tmp_path)
     with opened(width=390) as page:
         page.goto((tmp_path / "index.html").as_uri())
-        box = page.get_by_text("died: the service stopped").bounding_box()
+        box = page.get_by_text("incomplete: the service stopped").bounding_box()
         assert box is not None and box["x"] + box["width"] <= 390

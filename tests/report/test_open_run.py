@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 import luckyhit
 from luckyhit import api
 from luckyhit.errors import ArgumentError, RunUnreadable
 from luckyhit.records import COUNTERS, READS, REQUESTS, WRITES
+from luckyhit.records.parquet import write_part
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,7 +31,7 @@ def test_frames_have_the_columns_of_records_and_the_latency(judged_run) -> None:
     assert run.requests[run.requests["error"].notna()]["latency_ms"].isna().all()
     assert list(run.reads.columns) == [*READS.names, "stage"]
     assert list(run.writes.columns) == [*WRITES.names, "stage"]
-    assert list(run.counters.columns) == COUNTERS.names
+    assert list(run.counters.columns) == [*COUNTERS.names, "block", "stage"]
     assert run.requests is run.requests, "read once"
     assert set(run.blocks["stage"]) >= {"baseline", "change"} and run.case.title and run.manifest.seed is not None
     assert run.result is None or run.result.verdict
@@ -90,6 +94,63 @@ def test_an_unknown_run_names_those_there_are(wanted: str, copied) -> None:
     assert run.path.parent.name in (error.value.hint or "") or wanted == "placebo"
 
 
+def test_an_earlier_run_of_a_case_by_its_place(copied) -> None:
+    newest = copied[0].path
+    older = newest.with_name("20251101-120000-0a1b")
+    shutil.copytree(newest, older)
+    folder, case = newest.parent.parent, newest.parent.name
+    for nth, path in ((-1, newest), (-2, older), (0, older), (1, newest)):
+        assert luckyhit.open_run(case, nth, runs_dir=folder).path == path
+        assert luckyhit.open_run(None, nth, case=case, runs_dir=folder).path == path
+    for wanted, nth in ((case, -3), (case, 2), (newest.name, -2), (str(newest), 0)):
+        with pytest.raises(ArgumentError) as error:
+            luckyhit.open_run(wanted, nth, runs_dir=folder)
+        assert str(nth) in error.value.message and error.value.hint
+
+
+def test_counters_know_their_block_and_its_stage(copied) -> None:
+    run = copied[0]
+    rows = {"arm": ["before", "after"], "at_ns": [1, 2], "name": ["keyspace_hits"] * 2, "value": [5.0, 7.0]}
+    for name in ("block-002", "foreign"):
+        write_part(run.path / "counters", name, pa.table(rows, schema=COUNTERS))
+    opened = luckyhit.open_run(run.path)
+    of_block = opened.counters[opened.counters["block"] == 2]
+    assert of_block["stage"].astype(str).tolist()[-2:] == ["change", "change"]
+    assert opened.counters["block"].isna().sum() == 2, "a file without a number keeps its rows"
+    few = opened.frame("counters", ["block"], arms="after")
+    assert list(few.columns) == ["block"] and len(few) == (opened.counters["arm"] == "after").sum()
+
+
+def test_times_of_the_journal_count_from_the_start(copied) -> None:
+    run = copied[0]
+    lines = [
+        {"event": "intent", "id": 1, "at": 1_790_000_002.5, "step": "apply", "detail": {}, "inverse": {"kind": "env"}},
+        {"event": "undone", "id": 1, "at": 1_790_000_004.0, "detail": {"how": "restarted"}},
+        {"event": "confirm", "id": 1, "at": 1e300, "detail": {}},
+    ]
+    (run.path / "journal.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    run.update(origin_s=1_790_000_000.0)
+    journal = luckyhit.open_run(run.path).journal
+    assert journal["at_ns"].tolist()[:2] == [2_500_000_000, 4_000_000_000] and journal["at_ns"].isna()[2]
+    assert journal["step"].tolist() == ["apply"] * 3 and str(journal["at_ns"].dtype) == "Int64"
+    document = run.document()
+    del document["origin_s"]
+    (run.path / "manifest.json").write_text(json.dumps(document | {"started": "2026-09-21T14:13:20+00:00"}))
+    assert luckyhit.open_run(run.path).journal["at_ns"].tolist()[0] == 2_500_000_000, "an older run, to the second"
+
+
+@pytest.mark.parametrize("name", ["requests", "counters", "journal", "blocks"])
+def test_a_frames_help_explains_its_columns(name: str, judged_run) -> None:
+    run = luckyhit.open_run(judged_run[0].path)
+    text = getattr(type(run), name).__doc__
+    explained = {column.name for column in run.columns.rows[name]}
+    recorded = set(getattr(run, name).columns)
+    assert all(column in text for column in explained)
+    assert explained <= recorded | {"pair", "control", "purge", "start", "unexpected", "accounting", "engine", "clear",
+                                    "probe", "start_ns", "measure_ns", "end_ns"}  # fmt: skip
+    assert name == "blocks" or recorded <= explained
+
+
 def test_a_folder_without_runs_is_refused(copied, tmp_path: Path) -> None:
     with pytest.raises(ArgumentError) as error:
         luckyhit.open_run(runs_dir=tmp_path / "none")
@@ -127,6 +188,7 @@ def test_a_torn_journal_and_a_damaged_part(copied) -> None:
 def test_the_example_in_the_module_runs(copied, monkeypatch) -> None:
     lines = [line.strip() for line in (api.__doc__ or "").splitlines() if line.startswith("    ")]
     monkeypatch.chdir(copied[0].path.parent.parent)
+    assert len(lines) == 6
     code = "\n".join(lines).replace('open_run("stale-price")', f"open_run({str(copied[0].path)!r})")
     exec(compile(code, "example", "exec"), {})
 

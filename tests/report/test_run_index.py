@@ -74,10 +74,10 @@ def test_runs_without_a_verdict_say_why(new_run, tmp_path: Path) -> None:
     silent, unreadable = new_run(stages=(), manifest={"state": "measuring"}), new_run(stages=())
     (unreadable.path / "manifest.json").write_text("{")
     last_s = silent.path.joinpath("manifest.json").stat().st_mtime
-    for now_s, states in ((last_s + 10, ("running",)), (last_s + 3600, ("died: it went silent",))):
+    for now_s, states in ((last_s + 10, ("running",)), (last_s + 3600, ("incomplete: it went silent",))):
         write_index(tmp_path / "runs", tmp_path / "reports", now_s=now_s)
         page = index_of(tmp_path / "reports")
-        assert all(state in page.text for state in (*states, "died: <img src=x onerror=y>", "unreadable: "))
+        assert all(state in page.text for state in (*states, "incomplete: <img src=x onerror=y>", "unreadable: "))
         assert {run["data-verdict"] for run in page.runs.values()} == {""} and page.reports == []
 
 

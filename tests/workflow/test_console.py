@@ -23,6 +23,11 @@ def measured(seconds: int) -> str:
     return f" ({seconds} of 40 s measured)"
 
 
+def plain(line: str) -> str:
+    """Without the forecast, which depends on the clock."""
+    return re.sub(r", [a-z]+ [^,]*left\)$", ")", line)
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> CaseRun:
     return CaseRun.create(tmp_path, CASE, now=datetime(2026, 11, 23, tzinfo=UTC), manifest={})
@@ -38,7 +43,10 @@ def test_progress_is_dated_lines_without_a_terminal(run: CaseRun, capsys: pytest
     lines = capsys.readouterr().err.splitlines()
     assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", line) for line in lines)
     texts = [line[20:] for line in lines]
-    assert texts == ["run 1", f"starting{measured(0)}", f"measuring{measured(0)}", f"rolling back{measured(5)}"]
+    assert [plain(text) for text in texts] == [
+        "run 1", f"starting{measured(0)}", f"measuring{measured(0)}", f"rolling back{measured(5)}",
+    ]  # fmt: skip
+    assert all(" left)" in text for text in texts[1:])
 
 
 def test_a_message_stays_as_a_line_of_its_own(run: CaseRun, capsys: pytest.CaptureFixture[str]) -> None:
@@ -47,7 +55,7 @@ def test_a_message_stays_as_a_line_of_its_own(run: CaseRun, capsys: pytest.Captu
         run.progress("hit ratio: 300", stays=True)
         run.progress("measuring", done=2, total=40)
     lines = [line[20:] for line in capsys.readouterr().err.splitlines()]
-    assert lines == [f"measuring{measured(1)}", "hit ratio: 300"]
+    assert [plain(line) for line in lines] == [f"measuring{measured(1)}", "hit ratio: 300"]
 
 
 @pytest.mark.parametrize("columns", [100, 0])

@@ -17,6 +17,7 @@ from luckyhit.change.lock import held
 from luckyhit.cli import app
 from luckyhit.errors import ArgumentError
 from luckyhit.project import Project
+from luckyhit.records import Result
 from luckyhit.report.html_files import report_name
 from luckyhit.run import Run
 from luckyhit.workflow.unattended import prune
@@ -72,6 +73,65 @@ def test_newest_and_young_runs_of_each_case_are_kept(project: Project, make) -> 
     assert removable(project, keep=5) == []
     assert len(removable(project, days=90)) == 5  # the other case's too
     assert len(removable(project, keep=0)) == 6
+
+
+def verdict_for(run: Run, verdict: str, *, change: bool = True) -> None:
+    """As after a judged change, or after a judged baseline."""
+    stages = ["baseline", *(["change"] if change else [])]
+    opened = CaseRun(run.path)
+    opened.update(blocks=[{"block": number, "stage": stage, "arms": []} for number, stage in enumerate(stages)])
+    opened.write_result(
+        Result(case="placebo", run=run.id, date="2026-11-23", design="side-by-side", verdict=verdict, reason="measured")
+    )
+
+
+def test_runs_with_a_verdict_are_kept_unless_asked_for(project: Project, make) -> None:
+    judged, observed, unread = make(400), make(300), make(200)
+    verdict_for(judged, "INVALID")
+    verdict_for(observed, "OBSERVED", change=False)
+    (unread.path / "result.json").write_text("{")
+    assert removable(project, keep=0) == [observed.id]
+    assert planned(project, keep=0).judged == [unread, judged] and kept(project) == []
+    every = prune.plan(project.runs, project.reports, keep=0, older_than_s=None, now=NOW, verdicts=True)
+    assert [entry.run.id for entry in every.removable] == [judged.id, observed.id, unread.id]
+    done = command(project, "--prune", "--keep", "0", "--json", "--dry-run")
+    assert judged.id in json.loads(done.stdout)["stay"]
+    assert "2 runs with a verdict" in command(project, "--prune", "--keep", "0", "--dry-run").stderr
+
+
+def test_incomplete_runs_push_out_no_whole_ones(project: Project, make) -> None:
+    whole = [make(days).id for days in (400, 300)]
+    died = [make(days, state="failed").id for days in (200, 100, 50)]
+    silent = make(40, state="measuring").id
+    assert removable(project, keep=2) == died[:2]
+    (*_, last) = planned(project, keep=0).removable
+    assert last.run.id == silent and last.incomplete
+    done = command(project, "--prune", "--keep", "1", "--json", "--dry-run")
+    facts = json.loads(done.stdout)
+    assert [entry["run"] for entry in facts["gone"]] == [whole[0], *died] and facts["incomplete"] == 3
+
+
+def test_a_pinned_run_is_kept_until_it_is_unpinned(project: Project, make) -> None:
+    run = make(400)
+    verdict_for(run, "HELPED")
+    pinned = command(project, "--pin", run.id)
+    assert pinned.exit_code == 0 and run.id in pinned.stdout
+    every = {"keep": 0, "older_than_s": None, "now": NOW, "verdicts": True}
+    assert prune.plan(project.runs, project.reports, **every).removable == []
+    assert kept(project) == [run] and " pinned" in command(project).stdout
+    assert json.loads(command(project, "--json").stdout)[0]["pinned"] is True
+    command(project, "--unpin", run.id)
+    assert [entry.run for entry in prune.plan(project.runs, project.reports, **every).removable] == [run]
+    assert isinstance(command(project, "--pin", "no-such-run").exception, ArgumentError)
+    assert isinstance(command(project, "--pin", run.id, "--prune").exception, ArgumentError)
+
+
+def test_an_interrupted_run_has_one_name(project: Project, make) -> None:
+    run = make(1, state="failed", failure={"error": "Interrupted", "message": "interrupted", "exit_code": 130})
+    verdict_for(run, "INVALID")
+    (row,) = json.loads(command(project, "--json").stdout)
+    assert (row["state"], row["verdict"], row["reason"]) == ("incomplete", None, "interrupted")
+    assert "incomplete  -  interrupted" in command(project).stdout
 
 
 def test_a_run_is_removed_with_its_report_only(project: Project, make) -> None:
@@ -234,7 +294,7 @@ def test_the_command_prunes_dry_and_for_good(project: Project, make) -> None:
     assert gone.id not in index and stays.id in index
 
 
-@pytest.mark.parametrize("words", [("--keep", "3"), ("--dry-run",), ("--older-than", "90d")])
+@pytest.mark.parametrize("words", [("--keep", "3"), ("--verdicts",), ("--dry-run",), ("--older-than", "90d")])
 def test_prune_options_need_prune(project: Project, words) -> None:
     done = command(project, *words)
     assert isinstance(done.exception, ArgumentError) and "Add --prune" in done.exception.hint

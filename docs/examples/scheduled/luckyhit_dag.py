@@ -2,18 +2,27 @@
 
 Needs the provider (`pip install apache-airflow-providers-papermill`), and the project's interpreter as a kernel:
 `.venv/bin/python -m ipykernel install --user --name luckyhit`. The runs have a folder of their own, so that the newest
-run that `3-report` finds is the one that `1-baseline` has just made.
+run that `3-report` finds is the one that `1-baseline` has just made. The first task makes the folder of the executed
+notebooks, which papermill expects to exist.
 """
 
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from airflow.providers.papermill.operators.papermill import PapermillOperator
-from airflow.sdk import DAG  # Airflow 2: from airflow import DAG
+from airflow.sdk import DAG, task  # Airflow 2: from airflow import DAG, and from airflow.decorators import task
 
 PROJECT = "/srv/lucky-hit"
 CASE = "stale-price"
 FOLDERS = {"runs_dir": f"{PROJECT}/data/airflow/runs", "reports_dir": f"{PROJECT}/reports"}
 EXECUTED = f"{PROJECT}/data/airflow/{CASE}-{{{{ ds_nodash }}}}"
+
+
+@task
+def folder() -> None:
+    """Make the folder of the executed notebooks."""
+    Path(EXECUTED).parent.mkdir(parents=True, exist_ok=True)
+
 
 with DAG(
     dag_id="lucky_hit_baseline",
@@ -41,4 +50,4 @@ with DAG(
         parameters={"case": CASE, **FOLDERS},
         kernel_name="luckyhit",
     )
-    baseline >> report
+    folder() >> baseline >> report

@@ -182,7 +182,7 @@ def _records(file: IO[bytes], path: Path) -> Iterator[tuple[BackupEntry, bool]]:
         if zlib.crc32(record) != _CRC.unpack(rest[-_CRC.size :])[0]:
             raise RunUnreadable(
                 f"the backup {path} is damaged after {file.tell() - len(rest)} bytes",
-                hint="What comes before was restored; the service has to rebuild the rest.",
+                hint="The keys before that place were restored; the service has to load the others again.",
             )
         yield BackupEntry(rest[:key_size], rest[key_size : key_size + payload_size], expires_at_ms), replaces
 

@@ -162,6 +162,10 @@ class Replay(Part):
     )
 
 
+MOST_SENDERS = 96
+"""Sending processes on all hosts: their connections are numbered apart."""
+
+
 class Workload(Part):
     """The requests, generated before the run from a seed, the same for both arms."""
 
@@ -190,11 +194,21 @@ class Workload(Part):
     workers: Annotated[int, Field(ge=1, le=64)] = Field(
         default=1, description="Number of sending processes, if one core isn't enough."
     )
+    hosts: Annotated[int, Field(ge=1, le=64)] = Field(
+        default=1,
+        description="Number of hosts that send, if one machine isn't enough: each has its share of the slots "
+        "(docs/measurement.md, Load from several hosts).",
+    )
     cookies: dict[HeaderName, CookieValue] = Field(
         default_factory=dict,
         description="Cookies sent with each request (no secrets: see `target.headers_env`).",
     )
     routes: list[Route] = Field(min_length=1, description="The kinds of request, with their weights.")
+
+    @property
+    def senders(self) -> int:
+        """The sending processes, on all hosts."""
+        return self.hosts * self.workers
 
     @property
     def peak_rate(self) -> float | None:

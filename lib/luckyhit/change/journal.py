@@ -88,7 +88,9 @@ class Journal:
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise RunUnreadable(f"the journal {self.path} can't be read: {error}") from None
+            raise RunUnreadable(
+                f"the journal {self.path} can't be read: {error}", hint="Make it readable, then try again."
+            ) from None
 
     def open_steps(self) -> list[Step]:
         """The steps that may have left something on the target, oldest first."""
@@ -150,7 +152,7 @@ class Journal:
         for line in known.damaged[:1]:
             raise RunUnreadable(
                 f"line {line.number} of the journal {self.path} is damaged: {line.reason}",
-                hint="Read the journal by hand: each intent carries the inverse of its step.",
+                hint="Undo the open steps by hand: each one's inverse is in its line with the event `intent`.",
             )
         return [replace(step, inverse=dict(self._paths.decode(step.inverse))) for step in known.steps]
 

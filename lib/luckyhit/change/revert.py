@@ -83,9 +83,7 @@ def _revert(
     try:
         steps = journal.steps()
     except RunUnreadable as error:
-        raise RollbackNotConfirmed(
-            f"the journal of run {run.id} can't be read: {error.message}", hint=error.hint
-        ) from None
+        raise RollbackNotConfirmed(f"run {run.id} was not reverted: {error.message}", hint=error.hint) from None
     open_steps = [step for step in steps if step.open]
     _refuse_running(run, open_steps)
     done: list[str] = []

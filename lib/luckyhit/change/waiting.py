@@ -58,5 +58,6 @@ def expect(state: str, wanted: str, where: str) -> None:
     if state != wanted:
         raise GuardError(
             f"before the change, {where} shows {shown(state)}; the case says {shown(wanted)} (change.before)",
-            hint="Is the change in place already, or does change.verify read something else? Nothing was changed.",
+            hint="Nothing was changed. Take the change back if it is in place already; else correct change.before or "
+            "what change.verify reads.",
         )

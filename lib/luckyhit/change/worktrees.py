@@ -141,7 +141,7 @@ def git(where: Path, *arguments: str, env: Mapping[str, str] | None = None) -> s
             errors="replace", env=outside_hooks(os.environ if env is None else env),
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise TargetError(f"git could not be run: {error}", hint="Is Git installed, and on PATH?") from None
+        raise TargetError(f"git could not be run: {error}", hint="Install Git, and put it on PATH.") from None
     if done.returncode:
         raise TargetError(
             f"git {arguments[0]} failed: {done.stderr.strip()[-500:] or f'exit status {done.returncode}'}",

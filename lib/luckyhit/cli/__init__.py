@@ -1,4 +1,5 @@
-"""The command line: `luckyhit check | run | new | judge | report | revert | runs | bisect | visibility | load`.
+"""The command line: `luckyhit check | run | new | judge | report | revert | runs | bisect | fleet | lab | visibility |
+load`.
 
 Exit codes: 0 finished, whatever the verdict (`--fail-on` turns chosen verdicts into 1) · 1 a chosen verdict, or a
 defect · 2 invalid case or arguments · 3 a guard stopped the run before anything changed · 4 not enough data (also:
@@ -11,11 +12,20 @@ import sys
 from typing import NoReturn
 
 # The help lists the commands in this order.
-from luckyhit.cli import commands, bisect_command, visibility, load_command  # isort: skip
+from luckyhit.cli import commands, bisect_command, fleet_command, lab_command, visibility, load_command  # isort: skip
 from luckyhit.cli.app import app
-from luckyhit.errors import CaseError, LuckyHitError
+from luckyhit.errors import CaseError, LuckyHitError, NoRoom
 
-__all__ = ["app", "bisect_command", "commands", "load_command", "main", "visibility"]
+__all__ = [
+    "app",
+    "bisect_command",
+    "commands",
+    "fleet_command",
+    "lab_command",
+    "load_command",
+    "main",
+    "visibility",
+]
 
 
 def main() -> NoReturn:
@@ -28,6 +38,11 @@ def main() -> NoReturn:
     except LuckyHitError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if (full := NoRoom.of(error)) is None:
+            raise
+        print(f"error: {full}", file=sys.stderr)
+        sys.exit(full.exit_code)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)

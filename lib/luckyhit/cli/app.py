@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from luckyhit import __version__
 from luckyhit.errors import ArgumentError
 from luckyhit.text.messages import VERDICT_MEANINGS
 
@@ -15,18 +17,37 @@ if TYPE_CHECKING:
     from luckyhit.records import Result
 
 app = typer.Typer(
-    help="Was it a fix, or a lucky cache hit? Measure one change to a cache and judge it.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"luckyhit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Was it a fix, or a lucky cache hit? Measure one change to a cache and judge it."""
+
+
 CaseArgument = Annotated[
     str, typer.Argument(metavar="CASE", help="Name of a case in data/cases, or the path of a case file.")
 ]
 RunArgument = Annotated[
-    str, typer.Argument(metavar="RUN", help="A run's directory, its id, the end of its id, or `latest`.")
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="A run's directory, its id, the end of its id, the name of a case (its newest run), or `latest`.",
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 RunsOption = Annotated[str, typer.Option("--runs-dir", help="Folder of the runs. Default: data/runs.")]
@@ -44,24 +65,36 @@ JunitOption = Annotated[
 
 
 class FailOn(StrEnum):
-    """Verdicts that `--fail-on` can turn into exit code 1."""
+    """What `--fail-on` can turn into exit code 1: verdicts, and a baseline beyond all earlier ones."""
 
     hurt = "hurt"
     invalid = "invalid"
     inconclusive = "inconclusive"
     equivalent = "equivalent"
+    outside = "outside"
+    worse = "worse"
 
 
-def chosen_verdicts(value: str) -> set[str]:
-    """The verdicts that `--fail-on` names. Raises ArgumentError for an unknown one."""
+def chosen_outcomes(value: str) -> set[FailOn]:
+    """The outcomes that `--fail-on` names. Raises ArgumentError for an unknown one."""
     names = {name.strip().lower() for name in value.split(",") if name.strip()}
-    known = {verdict.value for verdict in FailOn}
+    known = {outcome.value for outcome in FailOn}
     if names - known:
+        near = difflib.get_close_matches(sorted(names - known)[0], sorted(known), n=1)
         raise ArgumentError(
-            f"unknown verdict for --fail-on: {', '.join(map(repr, sorted(names - known)))}",
+            f"unknown outcome for --fail-on: {', '.join(map(repr, sorted(names - known)))}"
+            + (f" (did you mean {near[0]!r}?)" if near else ""),
             hint=f"Choose from {', '.join(sorted(known))}.",
         )
-    return names
+    return {FailOn(name) for name in names}
+
+
+def has_chosen(result: Result, chosen: set[FailOn]) -> bool:
+    """Whether a result is one of the chosen outcomes."""
+    if result.earlier is not None:
+        beyond = {FailOn.outside: result.earlier.outside, FailOn.worse: result.earlier.worse}
+        return any(beyond.get(outcome) for outcome in chosen)
+    return result.verdict.lower() in chosen
 
 
 def refuse_two_on_stdout(summary: str, junit: str, *, as_json: bool) -> None:
@@ -77,8 +110,7 @@ def refuse_two_on_stdout(summary: str, junit: str, *, as_json: bool) -> None:
 def print_verdict(result: Result) -> None:
     """Print the verdict with its reason, and what such a verdict means."""
     print(f"{result.verdict}: {result.reason}")
-    meaning = VERDICT_MEANINGS["OBSERVED" if result.earlier is not None else result.verdict]
-    print(f"  {result.verdict} means: {meaning}.")
+    print(f"  {result.verdict} means: {VERDICT_MEANINGS[result.verdict]}.")
 
 
 def print_json(value: Any) -> None:

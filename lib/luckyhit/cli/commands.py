@@ -19,9 +19,19 @@ from luckyhit.cli.app import (
     app,
     print_json,
 )
+from luckyhit.cli.waiting import waiting
 from luckyhit.errors import ArgumentError, RunUnreadable
 from luckyhit.project import Project
 
+NotifyOption = Annotated[
+    str,
+    typer.Option(
+        "--notify-command",
+        metavar="COMMAND",
+        help="Run this at the end, with verdict, reason and report as JSON on its standard input. Whether it works "
+        "changes nothing.",
+    ),
+]
 _PACKAGE = Path(__file__).resolve().parents[1]
 # Not from luckyhit.case.examples: that would import all case models to print a help text.
 _EXAMPLES = ", ".join(sorted(path.stem for path in (_PACKAGE / "case" / "examples").glob("*.yml")))
@@ -36,7 +46,8 @@ def check(case: CaseArgument, as_json: JsonOption = False) -> None:
     """
     from luckyhit.workflow import checking
 
-    guards = checking.check_case(Project.find(), Project.find().case_file(case))
+    with waiting() as doing:
+        guards = checking.check_case(Project.find(), Project.find().case_file(case), doing=doing)
     if as_json:
         print_json({"case": case, "guards": [guard.model_dump() for guard in guards]})
     else:
@@ -67,10 +78,21 @@ def run(
             "--diagnose", help="After the baseline, find out which kind of fault the service has (up to 90 s more)."
         ),
     ] = False,
+    dask: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS", help="Dask scheduler whose workers send, for workload.hosts; local: this host."
+        ),
+    ] = "",
     timeout: Annotated[str, typer.Option(help="Stop the run after this time, such as 20m, and roll back.")] = "",
     fail_on: Annotated[
-        str, typer.Option(help="Exit with code 1 on these verdicts, such as hurt,invalid,inconclusive.")
+        str,
+        typer.Option(
+            help="Exit with code 1 on these: hurt, invalid, inconclusive, equivalent; of a baseline: outside (of all "
+            "earlier ones) or worse (outside on the worse side). Such as hurt,invalid."
+        ),
     ] = "",
+    notify_command: NotifyOption = "",
     summary: SummaryOption = "",
     junit: JunitOption = "",
     as_json: JsonOption = False,
@@ -86,8 +108,10 @@ def run(
         environment=environment,
         observe=observe,
         diagnose=diagnose,
+        dask=dask,
         timeout=timeout,
         fail_on=fail_on,
+        notify_command=notify_command,
         summary=summary,
         junit=junit,
         as_json=as_json,
@@ -106,6 +130,9 @@ def diagnose(
     outage: Annotated[
         bool, typer.Option("--outage", help="Allow that the service's own cache is cut off for the length of a write.")
     ] = False,
+    run: Annotated[
+        str, typer.Option("--run", metavar="RUN", help="Look first at the records of this earlier run of the case.")
+    ] = "",
     fail_on: Annotated[
         str, typer.Option(help="Exit with code 1 on these conclusions, such as shown,open,outside.")
     ] = "",
@@ -118,7 +145,7 @@ def diagnose(
     """
     from luckyhit.cli.tasks import diagnose_tasks
 
-    diagnose_tasks.diagnose(case, budget=budget, seed=seed, outage=outage, fail_on=fail_on, as_json=as_json)
+    diagnose_tasks.diagnose(case, budget=budget, seed=seed, outage=outage, run=run, fail_on=fail_on, as_json=as_json)
 
 
 @app.command()
@@ -219,21 +246,31 @@ def runs(
     prune: Annotated[bool, typer.Option("--prune", help="Remove old runs and their reports (see --keep).")] = False,
     keep: Annotated[int | None, typer.Option(help="With --prune: number of runs to keep per case.")] = None,
     older_than: Annotated[str, typer.Option(help="With --prune: remove only runs older than this, such as 90d.")] = "",
+    verdicts: Annotated[
+        bool, typer.Option("--verdicts", help="With --prune: also remove runs that have a verdict on a change.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="With --prune: only list what would be removed.")] = False,
+    pin: Annotated[str, typer.Option("--pin", metavar="RUN", help="Pin a run, so that pruning keeps it.")] = "",
+    unpin: Annotated[str, typer.Option("--unpin", metavar="RUN", help="Pin it no longer.")] = "",
     as_json: JsonOption = False,
     runs_dir: RunsOption = "",
     reports_dir: ReportsOption = "",
 ) -> None:
-    """List the runs, oldest first; or remove old ones. A run that is in progress, or has not rolled back its change, is
-    always kept."""
+    """List the runs, oldest first; or remove old ones. A run that is in progress, is pinned, or has not rolled back its
+    change, is always kept; so is one with a verdict on a change, unless --verdicts is given."""
     project = Project.find(runs_dir=runs_dir, reports_dir=reports_dir)
-    if prune:
-        from luckyhit.cli.tasks.prune_tasks import prune_runs
+    if not prune and (keep is not None or older_than or dry_run or verdicts):
+        raise ArgumentError("--keep, --older-than, --verdicts and --dry-run need --prune", hint="Add --prune.")
+    if sum(map(bool, (prune, pin, unpin))) > 1:
+        raise ArgumentError("--prune, --pin and --unpin can't be combined", hint="Give them one after the other.")
+    if prune or pin or unpin:
+        from luckyhit.cli.tasks import prune_tasks
 
-        prune_runs(project, keep, older_than, dry_run=dry_run, as_json=as_json)
+        if prune:
+            prune_tasks.prune_runs(project, keep, older_than, verdicts=verdicts, dry_run=dry_run, as_json=as_json)
+        else:
+            prune_tasks.pin_run(project, pin or unpin, pinned=bool(pin), as_json=as_json)
         return
-    if keep is not None or older_than or dry_run:
-        raise ArgumentError("--keep, --older-than and --dry-run need --prune", hint="Add --prune.")
     rows = described(project.runs)
     if as_json:
         print_json(rows)
@@ -241,11 +278,13 @@ def runs(
     if not rows:
         print("no runs yet; start one with `luckyhit run stale-price`", file=sys.stderr)
     for row in rows:
-        print(f"{row['run']}  {row['case']:<20}  {row['state']:<10}  {row['verdict'] or '-'}")
+        marks = f"  {'pinned  ' if row['pinned'] else ''}{row['reason']}".rstrip()
+        print(f"{row['run']}  {row['case']:<20}  {row['state']:<10}  {row['verdict'] or '-'}{marks}")
 
 
 def described(runs_dir: Path) -> list[dict[str, Any]]:
-    """One row per run: case, run, started, state, verdict (None if not judged yet), report."""
+    """One row per run: case, run, started, state, verdict (None if not judged yet, or if the run is incomplete),
+    report, whether it is pinned; `reason`: why it is incomplete."""
     from luckyhit.run import runs as runs_in
 
     rows = []
@@ -253,10 +292,12 @@ def described(runs_dir: Path) -> list[dict[str, Any]]:
         row: dict[str, Any] = {"run": run.id, "case": run.path.parent.name, "path": str(run.path)}
         try:
             manifest, result = run.manifest, run.result
-            row |= {"started": manifest.started or None, "state": manifest.state or "unknown"}
-            row |= {"verdict": result.verdict if result else None, "report": manifest.report or None}
+            early = manifest.incomplete
+            row |= {"started": manifest.started or None, "pinned": manifest.pinned, "reason": early}
+            row |= {"state": "incomplete" if early else manifest.state or "unknown"}
+            row |= {"verdict": result.verdict if result and not early else None, "report": manifest.report or None}
         except RunUnreadable as error:
             nothing = dict.fromkeys(("started", "verdict", "report"))
-            row |= {**nothing, "state": "unreadable", "error": error.message}
+            row |= {**nothing, "pinned": False, "reason": "", "state": "unreadable", "error": error.message}
         rows.append(row)
     return rows

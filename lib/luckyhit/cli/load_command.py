@@ -12,7 +12,14 @@ from luckyhit.cli.app import JsonOption, app
 
 @app.command()
 def load(
-    url: Annotated[str, typer.Argument(help="URL to request; with --case or --replay, the base URL of all paths.")],
+    url: Annotated[
+        str,
+        typer.Argument(
+            metavar="URL",
+            help="URL to request; with --case or --replay, the base URL of all paths. Or the name or file of a case: "
+            "its workload goes to its service, which is started with a cache of its own, unless it runs already.",
+        ),
+    ],
     rate: Annotated[str, typer.Option(help="Requests per second (open loop). Default: 100.")] = "",
     seconds: Annotated[
         str, typer.Option(help="Duration of the measured part. Default: 10, or the length of the stages.")
@@ -51,6 +58,13 @@ def load(
     fresh: Annotated[bool, typer.Option("--fresh", help="Open a new connection for each request.")] = False,
     http: Annotated[str, typer.Option(help="HTTP version: auto, 1.1 or 2. Default: auto.")] = "",
     workers: Annotated[int | None, typer.Option(help="Number of processes that send. Default: 1.")] = None,
+    shards: Annotated[
+        int | None,
+        typer.Option(help="Number of hosts that send; without --dask, processes of this machine. Default: 1."),
+    ] = None,
+    dask: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Send from the workers of this Dask scheduler (all, or --shards).")
+    ] = "",
     seed: Annotated[
         int | None, typer.Option(help="Seed of the schedule; the same seed sends the same requests. Default: 1.")
     ] = None,
@@ -59,9 +73,14 @@ def load(
     ca_file: Annotated[Path | None, typer.Option(help="PEM file with the certificate authorities to trust.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write records, summary and plot to this directory.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Write the percentile plot to this file (PNG or SVG).")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Run the load engine on its own: send requests to one URL and print exact latency percentiles."""
+    """Run the load engine on its own: send requests to one URL and print exact latency percentiles.
+
+    Rate, percentiles and errors of each second are shown while it lasts. Ctrl-C ends it early, and prints what there is
+    (exit code 130). If no request completed, or each answer was an error, the exit code is 4.
+    """
     from luckyhit.cli.tasks import load_tasks
 
     load_tasks.load(
@@ -75,6 +94,7 @@ def load(
         case=case,
         out=out,
         plot=plot,
+        quiet=quiet,
         as_json=as_json,
         closed=closed,
         stages=stage or (),
@@ -93,6 +113,8 @@ def load(
         fresh=fresh,
         http=http or None,
         workers=workers,
+        shards=shards,
+        dask=dask or None,
         seed=seed,
         expect_status=expect_status,
         expect_sha256=expect_sha256,

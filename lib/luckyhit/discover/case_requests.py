@@ -140,7 +140,7 @@ class RequestSections:
             )
             return
         yield "# The probe for old data writes increasing numbers and measures when readers see them."
-        yield from comment(f"seen: {write.where or 'a number written to a service of our own'}")
+        yield from comment(f"seen: {write.where or 'a number written to a service that was started here'}")
         yield "freshness:"
         yield "  write:"
         yield f"    method: {write.route.method}"

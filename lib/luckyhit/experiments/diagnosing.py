@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -93,11 +93,13 @@ def diagnose(
     budget_s: float = BUDGET_S,
     seed: int | None = None,
     outage: bool = False,
+    baseline: Sequence[Observations] = (),
     progress: Progress = lambda text: None,
 ) -> Diagnosed:
     """Start the case's service on a stack of its own, as it is before the change, and find out what is wrong with it.
 
-    `name`, `run`: of the case and of the run, for the record. `headers`: secret ones of each request. `budget_s`:
+    `name`, `run`: of the case and of the run, for the record. `baseline`: what the records of that run say already;
+    of a service that somebody else runs there is nothing more. `headers`: secret ones of each request. `budget_s`:
     seconds of experiments. `seed`: of keys and of the order; the workload's without one. `outage`: whether the cache
     may be cut off during a write. What was found out before an interruption is kept. Raises TargetError where the
     service can't be started, ArgumentError for a case without a route to ask.
@@ -108,6 +110,11 @@ def diagnose(
         raise ArgumentError(
             "this case has no GET route to diagnose", hint="Add one to workload.routes, or a read to freshness.reads."
         )
+    for observations in baseline:
+        state.needs = {"baseline"}
+        state.tried.append(observations.experiment)
+        result = outcome_of(EXPERIMENTS[observations.experiment], observations)
+        _record(state, observations.experiment, result, observations, None)
     ended: End | DiagnosisEnd
     if case.target.start is None or case.cache.url_env is not None:
         # Experiments write, empty caches and restart: nothing of that is done to what others use.
@@ -161,10 +168,13 @@ def _bench(
 
 
 def _experiments(bench: Bench, state: _State, progress: Progress, *, outage: bool) -> End:
+    if bench.cache is not None:
+        # First of all: what others stored is gone as soon as the cache is emptied once.
+        _make(bench, state, EXPERIMENTS["read-stored-entries"], progress)
     bench.calls.experiment = "getting-to-know"
     _choose_route(bench)
     bench.learn()
-    state.needs = met_needs(bench, outage=outage)
+    state.needs = {*state.needs, *met_needs(bench, outage=outage)}
     state.durations = durations_s(bench)
     for look in looks(state.means):
         if look.id in EXECUTED and state.means.budget_s > look.seconds:

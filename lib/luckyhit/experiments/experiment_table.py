@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from luckyhit.experiments import (
     absences,
     after_writes,
+    answers,
     bursts,
     overlaps,
     repeats,
@@ -27,7 +28,8 @@ EXECUTED: Mapping[str, Execute] = {
     "databases-in-use": surroundings.databases_in_use,
     "layers-in-use": surroundings.layers_in_use,
     "subscribers-in-use": surroundings.subscribers_in_use,
-    "answers-when-loaded": surroundings.answers_when_loaded,
+    "read-stored-entries": answers.read_stored_entries,
+    "answers-when-loaded": answers.answers_when_loaded,
     "siblings-in-use": waits.siblings_in_use,
     "lifetime-runs-down": waits.lifetime_runs_down,
     "evicted-keys": surroundings.evicted_keys,
@@ -42,6 +44,7 @@ EXECUTED: Mapping[str, Execute] = {
     "burst-ttl-doubled": bursts.burst_ttl_doubled,
     "many-new-urls": absences.many_new_urls,
     "quiet-wait": waits.quiet_wait,
+    "wait-for-the-instant": waits.quiet_wait,
     "raise-the-memory-limit": restarts.raise_the_memory_limit,
     "write-then-read": after_writes.write_then_read,
     "write-then-conditional-read": after_writes.write_then_read,
@@ -64,5 +67,5 @@ EXECUTED: Mapping[str, Execute] = {
     "restart": restarts.restart,
     "stop-cache-during-write": restarts.stop_cache_during_write,
 }
-"""Those without a row need what no stack of our own can give yet: another build, a replica, the address of a database
-or of a layer in front, an instant, a loader that can be made to fail, the records of a baseline."""
+"""Those without a row need what no stack of our own can give yet: a replica, the address of a database or of a layer in
+front, a loader that can be made to fail, the records of a baseline."""

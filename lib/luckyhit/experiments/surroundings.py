@@ -10,17 +10,14 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from luckyhit.case.values.placeholders import fill_text
 from luckyhit.experiments.means.bench import Bench, Trial, every_key, lacking, observed
 from luckyhit.experiments.repeats import ids
 from luckyhit.judge.diagnosis.outcome import Observations
-from luckyhit.load.bodies.expected import Expectation, expected_of
 from luckyhit.system import Stack
 
 _DATABASE_FILES = (".sqlite", ".sqlite3", ".db", ".db3", ".duckdb")
 _LOOKS = 30
 _ENTRIES = 400
-_ANSWERS = 20
 
 
 def service_processes(stack: Stack) -> list[psutil.Process]:
@@ -125,29 +122,6 @@ def evicted_keys(bench: Bench, trials: int) -> list[Observations]:
     bench.empty()
     outcome = "evicted" if number else "none-evicted"
     return [observed("evicted-keys", _certain(outcome), ids("evicted-keys"), evicted=number)]
-
-
-def answers_when_loaded(bench: Bench, trials: int) -> list[Observations]:
-    """One read of some keys of each route of the workload, on an empty cache, held against what the case expects."""
-    if bench.cache is None:
-        return [lacking("answers-when-loaded", "cache-writes")]
-    made = []
-    for route in bench.case.workload.routes:
-        if route.method != "GET" or "{number}" in route.path:
-            continue
-        expected = expected_of(route, bench.case.expected.response)
-        expectation = Expectation(expected)
-        keys = bench.random.sample(bench.routes.workload_keys, min(_ANSWERS, len(bench.routes.workload_keys)))
-        for key in keys if route.keys is not None else keys[:1]:
-            bench.cache.empty()
-            reading = bench.read(key, path=fill_text(route.path, {"key": str(key)}))
-            if reading.cache in ("hit", "stale"):  # of a cache that can't be emptied
-                continue
-            wrong = expectation.read_body(reading.body)[0] if expectation.looks_into(reading.status) else None
-            failed = reading.status >= 500 and reading.status not in expected.statuses
-            facts = {"route": route.name, "answer": wrong.text if wrong else f"status {reading.status}"}
-            made.append(Trial("wrong-when-loaded" if wrong or failed else "as-expected", [reading.row], facts))
-    return [observed("answers-when-loaded", made, ids("answers-when-loaded"))]
 
 
 def _certain(outcome: str) -> list[Trial]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from luckyhit.experiments.after_writes import settled_at, stale
+from luckyhit.experiments.clock import held_against_a_load, stored_keys
 from luckyhit.experiments.means.bench import Bench, Trial, Written, lacking, observed, wait_until
 from luckyhit.experiments.means.routes import Key
 from luckyhit.experiments.repeats import ids
@@ -96,15 +97,13 @@ def have_siblings(bench: Bench) -> bool:
 
 
 def quiet_wait(bench: Bench, trials: int) -> list[Observations]:
-    """Some entries are stored; nobody reads or writes them: do they go before their time?"""
+    """Some entries are stored; nobody reads or writes them: do they go before their time? What stays is held against
+    what is loaded then."""
     if bench.cache is None:
         return [lacking("quiet-wait", "cache-access")]
     cache = bench.cache
-    stored: dict[str, int] = {}
-    for _ in range(trials):
-        touched, reading = bench.traced_read(bench.take())
-        for entry in touched.filled[:1]:
-            stored[entry] = reading.row
+    kept = stored_keys(bench, trials)
+    stored = {one.entries[0]: one.reading.row for one in kept}
     evicted = cache.evicted()
     names = tuple(stored)
     lives = cache.lifetimes_s(names)
@@ -128,7 +127,12 @@ def quiet_wait(bench: Bench, trials: int) -> list[Observations]:
         for name, row in stored.items()
         if name in lives
     ]
-    return [observed("quiet-wait", made, ids("quiet-wait"))]
+    passed_s = time.monotonic() - begun_s
+    beside = [trial for one in kept if (trial := held_against_a_load(bench, one, passed_s)) is not None]
+    return [
+        observed("quiet-wait", made, ids("quiet-wait")),
+        observed("wait-for-the-instant", beside, ids("wait-for-the-instant")),
+    ]
 
 
 def lifetime_runs_down(bench: Bench, trials: int) -> list[Observations]:

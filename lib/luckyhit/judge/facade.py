@@ -14,7 +14,7 @@ from luckyhit.judge.cache_events.keyspace_log import DELETED, FLUSHED, LEFT, SHA
 from luckyhit.judge.cache_events.write_events import events_around_writes
 from luckyhit.judge.context import run_events
 from luckyhit.judge.context.changepoints import FEWEST, movement
-from luckyhit.judge.context.earlier_baselines import chance_text, range_text
+from luckyhit.judge.context.earlier_baselines import NOTHING_CHANGED, chance_text, range_text
 from luckyhit.judge.context.route_metrics import direction
 from luckyhit.judge.findings import NOT_LOOKED_FOR
 from luckyhit.judge.freshness.classify import classify_reads, freshness_curve
@@ -43,6 +43,7 @@ __all__ = [
     "FEWEST",
     "FLUSHED",
     "LEFT",
+    "NOTHING_CHANGED",
     "NOT_LOOKED_FOR",
     "NO_ERROR",
     "RULES",

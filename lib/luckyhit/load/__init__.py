@@ -8,5 +8,6 @@ responses     what is done with a response once its clock has stopped; recorder:
 limits        what a run must not do to the target's users; selfcheck, echo: what the engine adds by itself
 http1, http2  the clients; bodies: decoding and hashes, versions, what was expected
 signals       what responses show of caches and the database; access_logs: logs as workloads
+sharding      load from several hosts: shards, their clocks, their merged rows
 command       `luckyhit load`, the engine alone
 """

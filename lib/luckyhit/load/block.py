@@ -14,8 +14,8 @@ from luckyhit.load.engine_config import EngineCheck, EngineConfig
 from luckyhit.load.http1.request_head import Origin, head_lines
 from luckyhit.load.inputs import Inputs
 from luckyhit.load.limits import WatchedLimits
+from luckyhit.load.sharding.engine_pool import EnginePool, run_engine
 from luckyhit.load.signals import signals_of
-from luckyhit.load.worker_pool import WorkerPool, run_engine
 from luckyhit.records import Accounting, Arm, Stage
 
 Progress = Callable[[float, float], None]
@@ -25,7 +25,7 @@ INPUTS = "inputs"
 
 
 def measure_block(
-    run: CaseRun, plan: BlockPlan, *, on_progress: Progress | None = None, pool: WorkerPool | None = None
+    run: CaseRun, plan: BlockPlan, *, on_progress: Progress | None = None, pool: EnginePool | None = None
 ) -> BlockReport:
     """Measure one block into the run directory; by `pool`, if it was started ahead.
 
@@ -129,7 +129,9 @@ class BlockReport:
     `retried`: requests sent again because their kept-alive connection was closed; `unchecked`: responses too large to
     be checked; `unlogged`: requests without a line in the log of `target.log`; `examples`: see
     luckyhit.load.bodies.examples. `stopped`: the limit that was exceeded, in one sentence with figures; what was not
-    sent or answered by then is `dropped`, and the measured part ended before `end_ns`.
+    sent or answered by then is `dropped`, and the measured part ended before `end_ns`. `stopped_ns`: when the engine
+    was told to stop early; `first_failure`: why the first connection could not be opened. `shards`: see ShardNotes of
+    luckyhit.records.manifest; empty unless several hosts sent.
     """
 
     accounting: dict[Arm, Accounting]
@@ -146,6 +148,9 @@ class BlockReport:
     unlogged: int = 0
     examples: list[dict[str, Any]] = field(default_factory=list)
     stopped: str | None = None
+    stopped_ns: int | None = None
+    first_failure: str = ""
+    shards: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any]) -> BlockReport:

@@ -30,8 +30,9 @@ class BlockContext:
     """Arms are numbered in the order of `targets` (base URLs). Instants are raw nanoseconds of the monotonic clock.
 
     `limit`: connections, over all arms together. This worker, one of `workers`, has every `workers`-th slot, from
-    `worker` on. `endless`: after the last slot the first comes again, under a number of its own. `later`: sources that
-    report on requests once their responses have come. Raises ArgumentError for requests that can't be sent.
+    `worker` on (none of them unless it `sends`). `endless`: after the last slot the first comes again, under a number
+    of its own. `later`: sources that report on requests once their responses have come. Raises ArgumentError for
+    requests that can't be sent.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class BlockContext:
         directory: Path | None = None,
         worker: int = 0,
         workers: int = 1,
+        sends: bool = True,
         endless: bool = False,
         fresh: bool = False,
         http: str = "auto",
@@ -58,7 +60,7 @@ class BlockContext:
         later: Sequence[LaterSource] = (),
     ) -> None:
         self.arms, self.schedule, self.later, self.timeout_s = tuple(targets), schedule, later, timeout_s
-        self.worker, self.workers, self._endless = worker, workers, endless
+        self.worker, self.workers, self._sends, self._endless = worker, workers, sends, endless
         self.start_ns = 0
         self.methods = [route.method for route in schedule.routes]
         self.clients = tuple(
@@ -96,6 +98,7 @@ class BlockContext:
             origin_ns=origin_ns,
             worker=worker,
             workers=workers,
+            sends=sends,
             endless=endless,
             later=later,
         )
@@ -117,7 +120,7 @@ class BlockContext:
     def requests(self) -> Iterator[Request]:
         """This worker's slots, in order."""
         schedule, lap = self.schedule, 0
-        while len(schedule):
+        while len(schedule) and self._sends:
             for start in range(self.worker, len(schedule), _CHUNK * self.workers):
                 part = slice(start, start + _CHUNK * self.workers, self.workers)
                 columns = (schedule.route, schedule.key, schedule.number, schedule.due_ns, schedule.swapped)

@@ -2,12 +2,13 @@
 
     python -m luckyhit.load.engine      an EngineConfig (one JSON object, one line) on standard input
 
-It writes `{"ready": true}` to standard output when it can begin, and waits for a second line, `{"start_ns": ...}`,
-which all workers get at once. Progress follows, one JSON object a line: `{"done": seconds, "answered": requests,
-"errors": {...}}`; the last one is `{"facts": ...}`, or `{"error": ...}` with an error of the tree. SIGTERM, SIGINT, the
-end of standard input (its owner is gone) and the owner's death stop it early: no more requests are sent, the rest is
-recorded as `dropped`, everything is written, and the facts still come. The same happens when a limit is exceeded; each
-of several workers writes `{"watched": {arm: counts}}`, and their owner stops them all.
+It writes `{"ready": true, "digest": ..., "slots": ...}` (of its schedule) to standard output when it can begin, and
+waits for a second line, `{"start_ns": ...}`, which all workers get at once. Progress follows, one JSON object a line:
+`{"done": seconds, "answered": requests, "errors": {...}}`; the last one is `{"facts": ...}`, or `{"error": ...}` with
+an error of the tree. SIGTERM, SIGINT, the end of standard input (its owner is gone) and the owner's death stop it
+early: no more requests are sent, the rest is recorded as `dropped`, everything is written, and the facts still come.
+The same happens when a limit is exceeded; each of several workers writes `{"watched": {arm: counts}}`, and their owner
+stops them all.
 """
 
 from __future__ import annotations
@@ -70,6 +71,7 @@ class Engine:
         self._total_s = config.total_s
         self._stopped = asyncio.Event()
         self._exceeded: str | None = None
+        self._stopped_ns: int | None = None
         self._sender: Sender | ClosedLoopSender | None = None
         # A command that writes past the service may print them on its standard error.
         urls = [values.get("cache_url") for values in config.start_values.values()]
@@ -79,6 +81,7 @@ class Engine:
 
     def stop(self) -> None:
         """Send nothing more, write what was recorded, and end."""
+        self._stopped_ns = self._stopped_ns or time.monotonic_ns()
         if self._sender is not None:
             self._sender.halt()
         self._stopped.set()
@@ -93,15 +96,18 @@ class Engine:
             checked = await self._unless_stopped(self._self_check())
             if probe is not None:
                 await self._unless_stopped(probe.preflight())
-            opened = closed or min(256, 2 + int(self._rate / context.workers / WARM_PER_S))
+            opened = closed or min(256, 2 + int(self._rate / context.workers / WARM_PER_S)) if self._config.sends else 0
             await self._unless_stopped(asyncio.gather(*(client.warm(opened) for client in context.clients)))
             context.recorder.rehearse()
+            if self._config.live:
+                context.recorder.watch_latencies()
             gc.collect()
             gc.freeze()
             gc.disable()
             if probe is not None:
                 probe.begins()
-            write_event({"ready": True})
+            schedule = context.schedule
+            write_event({"ready": True, "digest": schedule.digest, "slots": len(schedule)})
             context.begin(await self._unless_stopped(self.started) or time.monotonic_ns())
             try:
                 cpu_share = await self._measure(context, probe)
@@ -150,7 +156,8 @@ class Engine:
             if watch is not None:
                 watch.close()
             context.responses.finish()
-            context.recorder.end(sender.sent if isinstance(sender, ClosedLoopSender) else 0)
+            sent = sender.sent if isinstance(sender, ClosedLoopSender) else 0
+            context.recorder.end(sent, self._stopped_ns if self._config.live else None)
         return cpu_share
 
     def _watch(self, context: BlockContext) -> LimitWatch | None:
@@ -173,8 +180,7 @@ class Engine:
     @property
     def _closed(self) -> int:
         """This worker's share of a closed loop's connections."""
-        number, workers = self._config.worker, self._workload.workers
-        return len(range(number, self._config.closed, workers))
+        return len(range(self._config.worker, self._config.closed, self._config.workers))
 
     def _context(self) -> BlockContext:
         config, workload = self._config, self._workload
@@ -198,7 +204,8 @@ class Engine:
             directory=config.directory / "requests",
             limit=_descriptors(),
             worker=config.worker,
-            workers=workload.workers,
+            workers=config.workers,
+            sends=config.sends,
             endless=config.closed > 0,
             fresh=workload.connections == "fresh",
             http=config.http,
@@ -209,7 +216,7 @@ class Engine:
     async def _self_check(self) -> SelfCheck | None:
         if not self._config.selfcheck or not self._config.measures:
             return None
-        rate = 500.0 if self._closed else self._rate * len(self._config.targets) / self._workload.workers
+        rate = 500.0 if self._closed else self._rate * len(self._config.targets) / self._config.workers
         return await self_check(rate)
 
     async def _unless_stopped(self, awaitable: Any) -> Any:
@@ -235,7 +242,7 @@ class Engine:
                 flushed = time.monotonic()
 
     def _probe_beside(self, context: BlockContext) -> BlockProbe | None:
-        if self._config.freshness is None or not self._config.measures or self._config.worker > 0:
+        if self._config.freshness is None or not self._config.measures or not self._config.probes:
             return None
         from luckyhit.probe.block_probe import BlockProbe
 
@@ -263,6 +270,8 @@ class Engine:
             "unchecked": context.responses.unchecked,
             "unlogged": context.unlogged,
             "stopped": self._exceeded,
+            "stopped_ns": None if self._stopped_ns is None else self._stopped_ns - self._config.origin_ns,
+            "first_failure": next((client.first_failure for client in context.clients if client.first_failure), ""),
         }
 
 

@@ -36,7 +36,10 @@ class EngineConfig(BaseModel):
         logs: by arm, in order, the log of `signals.log`.
         purges: whether the case declares calls that purge its cache.
         limits: when the load is stopped; None: never.
-        worker: the number of one process among those of the block, from 0.
+        live: its progress has the latencies so far, and a load that is stopped early ends there: what was not due yet
+            does not count as scheduled.
+        worker: the number of one process among those of the block, from 0; shard `i` of `n` has `i`, `i + n` and so on.
+        sends, probes: whether this process sends the load, and whether it has the probe.
         owner: the pid of the process that started it.
     """
 
@@ -59,6 +62,7 @@ class EngineConfig(BaseModel):
     expected: Response | None = None
     signals: DeclaredSignals = Field(default_factory=DeclaredSignals)
     limits: WatchedLimits | None = None
+    live: bool = False
     freshness: Freshness | None = None
     originals: dict[Arm, dict[str, int]] = {}
     start_values: dict[Arm, dict[str, Any]] = Field(default_factory=dict, repr=False)
@@ -67,11 +71,18 @@ class EngineConfig(BaseModel):
     logs: dict[Arm, Path] = {}
     purges: bool = False
     worker: int = 0
+    sends: bool = True
+    probes: bool = True
     owner: int = 0
 
     @property
     def total_s(self) -> float:
         return self.warmup_s + self.measure_s
+
+    @property
+    def workers(self) -> int:
+        """The processes that send the block's load, on all hosts."""
+        return self.workload.senders
 
     @property
     def warmup_ns(self) -> int:
@@ -84,7 +95,16 @@ class EngineConfig(BaseModel):
 
     def of_worker(self, worker: int, owner: int) -> EngineConfig:
         """The same for one process of the block."""
-        return self.model_copy(update={"worker": worker, "owner": owner})
+        return self.model_copy(update={"worker": worker, "owner": owner, "probes": worker == 0})
+
+    def of_shard(self, shard: int, offset_ns: int) -> EngineConfig:
+        """The same for a shard whose clock is `offset_ns` ahead of this one: it sends and does not probe."""
+        origin_ns = self.origin_ns + offset_ns
+        return self.model_copy(update={"worker": shard, "origin_ns": origin_ns, "probes": False})
+
+    def of_probe(self) -> EngineConfig:
+        """The same for a process that has only the probe."""
+        return self.model_copy(update={"sends": False, "selfcheck": False})
 
 
 @dataclass(frozen=True)

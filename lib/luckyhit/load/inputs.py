@@ -23,7 +23,7 @@ from luckyhit.records.parquet import read_table, write_table
 
 LARGEST_KEYS_FILE = 100 << 20
 LONGEST_KEY = 1024
-_KEYS_HINT = "Name a text file with one key a line."
+_KEYS_HINT = "Name a text file with one key per line."
 REPLAY_FILE = "replay.parquet"
 SHORTEST_LAP_NS = 1_000_000_000
 """A log that covers less begins again only after this: a few lines at one instant make no flood."""
@@ -157,12 +157,13 @@ def _read_keys(path: Path) -> tuple[list[str], int]:
         if not key.isprintable() or len(key) > LONGEST_KEY:
             fault = "a key with a control character" if len(key) <= LONGEST_KEY else f"a key of {len(key):,} characters"
             raise ArgumentError(
-                f"{path}:{number}: {fault} ({key[:40]!r})", hint=f"One key a line, at most {LONGEST_KEY} characters."
+                f"{path}:{number}: {fault} ({key[:40]!r})",
+                hint=f"Write one key per line, of at most {LONGEST_KEY} characters.",
             )
         keys[key] = None
         lines += 1
     if not keys:
-        raise ArgumentError(f"{path} has no keys", hint="One key a line, the most popular first.")
+        raise ArgumentError(f"{path} has no keys", hint="Write one key per line, the most popular first.")
     return list(keys), lines - len(keys)
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from luckyhit import records
 from luckyhit.load.bodies.decoding import NO_HASH
+from luckyhit.load.command.live_latency import LatencyCounts
 from luckyhit.load.http1.response import HttpResponse
 from luckyhit.load.schedule import Schedule
 from luckyhit.load.signals import LaterSource, ResponseSignals, RowPlace
@@ -59,9 +60,9 @@ class RequestRecorder:
     first `warmup_ns` after `start_ns` (raw) are warm-up.
 
     `directory`: where the part files go (None: nowhere, and all rows are kept). This worker has the slots `worker`,
-    `worker + workers` and so on. In an `endless` schedule (a closed loop) slots go on after its end, and only recorded
-    ones count. `flush` writes what was recorded since the last time, from another thread if need be; `end` records the
-    rest as `dropped`. `later`: sources that complete rows when these are written.
+    `worker + workers` and so on (none of them unless it `sends`). In an `endless` schedule (a closed loop) slots go on
+    after its end, and only recorded ones count. `flush` writes what was recorded since the last time, from another
+    thread if need be; `end` records the rest as `dropped`. `later`: sources that complete rows when these are written.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class RequestRecorder:
         origin_ns: int = 0,
         worker: int = 0,
         workers: int = 1,
+        sends: bool = True,
         endless: bool = False,
         later: Sequence[LaterSource] = (),
     ) -> None:
@@ -83,7 +85,8 @@ class RequestRecorder:
         self.start_ns = self.origin_ns = origin_ns
         self._warmup_ns, self._directory, self._worker, self._workers = warmup_ns, directory, worker, workers
         self._recorded = None if endless else bytearray(len(schedule) * len(self._arms))
-        self._scheduled = 0 if endless else len(range(worker, len(schedule), workers))
+        self._own_slots = range(worker, len(schedule) if sends else 0, workers)
+        self._scheduled = 0 if endless else len(self._own_slots)
         self.late_ns = np.zeros(
             0 if endless else len(schedule), np.int64
         )  # plus 1: how late the engine sent; 0: not yet
@@ -98,6 +101,8 @@ class RequestRecorder:
         self._parts = 0
         self._layers: dict[str | None, int] = {None: 0}  # the distinct values of that column, numbered
         self._lock, self._writing = threading.Lock(), threading.Lock()
+        self._live: LatencyCounts | None = None
+        self._bucketed = 0  # of the rows that are not written
 
     def record(
         self,
@@ -162,15 +167,22 @@ class RequestRecorder:
             self._chunk, self._buffer = fresh, memoryview(fresh.view(np.uint8))  # type: ignore[arg-type]
             self._offset, self._end = 0, fresh.nbytes
 
-    def end(self, sent: int = 0) -> None:
-        """Record what is left as `dropped`. `sent`: how many slots of an endless schedule were sent."""
+    def end(self, sent: int = 0, until_ns: int | None = None) -> None:
+        """Record what is left as `dropped`. `sent`: how many slots of an endless schedule were sent. `until_ns` (raw):
+        slots that were due later and not sent do not count as scheduled."""
         if self._recorded is None:
             self._scheduled = sent
             return
-        recorded = np.frombuffer(self._recorded, np.uint8).reshape(-1, len(self._arms))[self._worker :: self._workers]
+        own = self._own_slots
+        recorded = np.frombuffer(self._recorded, np.uint8).reshape(-1, len(self._arms))[own.start : own.stop : own.step]
+        if until_ns is not None:
+            due_ns = self._schedule.due_ns[own.start : own.stop : own.step] + self.start_ns
+            left_out = (due_ns > until_ns) & ~recorded.any(axis=1)
+            self._scheduled -= int(left_out.sum())
+            recorded = recorded | left_out[:, None]
         dropped = HttpResponse(error="dropped")
         for index, arm in np.argwhere(recorded == 0).tolist():
-            self.record(self._worker + index * self._workers, arm, dropped, ResponseSignals())
+            self.record(own[index], arm, dropped, ResponseSignals())
 
     def flush(self) -> None:
         """Write the rows that were recorded since the last time as one part file, and forget them."""
@@ -179,7 +191,9 @@ class RequestRecorder:
         with self._writing:  # the last flush may find the one before it still at work in its thread
             with self._lock:
                 filled = self._offset // _RECORD.itemsize
-                rows, self._full, self._written = self._pending(filled), [], filled
+                rows = self._pending(filled)
+                self._bucket(rows)
+                self._full, self._written, self._bucketed = [], filled, 0
                 self._counts += self._counted(rows)
             if len(rows):
                 worker = f"-worker-{self._worker:02d}" if self._worker else ""
@@ -207,7 +221,7 @@ class RequestRecorder:
         schedule = self._schedule
         slot, arm = np.divmod(rows["tag"], len(self._arms))
         entry = slot % max(1, len(schedule))
-        due_ns = np.where(rows["due_ns"] < 0, schedule.due_ns[entry] + self.start_ns, rows["due_ns"])
+        due_ns = self._due_ns(rows)
         names = [route.name for route in schedule.routes]
         columns: dict[str, Any] = {
             "arm": _dictionary(arm, self._arms),
@@ -228,6 +242,23 @@ class RequestRecorder:
         }
         arrays = [pa.array(columns[field.name]).cast(field.type) for field in records.REQUESTS]
         return pa.Table.from_arrays(arrays, schema=records.REQUESTS)
+
+    def _due_ns(self, rows: NDArray[Any]) -> NDArray[np.int64]:
+        """When each was due, raw: by the schedule, or as noted in a closed loop."""
+        entry = rows["tag"] // len(self._arms) % max(1, len(self._schedule))
+        due_ns: NDArray[np.int64] = np.where(
+            rows["due_ns"] < 0, self._schedule.due_ns[entry] + self.start_ns, rows["due_ns"]
+        )
+        return due_ns
+
+    def never_sent(self, tags: NDArray[np.int64]) -> pa.Table:
+        """Rows, as `dropped`, for slots of a worker that is gone. `tags`: slot * arms + arm."""
+        rows = np.full(len(tags), _NULL, np.int8).astype(_RECORD)
+        age_s, calls, cache = ResponseSignals().row
+        rows["tag"], rows["version"], rows["body_hash"] = tags, NO_VERSION, NO_HASH
+        rows["age_s"], rows["db_calls"], rows["cache"] = age_s, calls, cache
+        rows["layers"], rows["error"] = 0, _ERROR_CODE["dropped"]
+        return self.table(rows)
 
     def _counted(self, rows: NDArray[Any]) -> NDArray[np.int64]:
         """Rows by arm and error code."""
@@ -251,11 +282,27 @@ class RequestRecorder:
         return accounts
 
     def progress(self) -> dict[str, Any]:
-        """Requests answered without an error so far, and requests by error."""
+        """Requests answered without an error so far, and requests by error; with `watch_latencies`, also the answered
+        ones by latency."""
         with self._lock:
             unwritten = len(self._full) * _CHUNK + self._offset // _RECORD.itemsize - self._written
             recorded = int(self._counts.sum()) + unwritten
-        return {"answered": recorded - sum(self._errors.values()), "errors": dict(self._errors)}
+            if self._live is not None:
+                self._bucket(self._pending(self._offset // _RECORD.itemsize))
+        facts = {"answered": recorded - sum(self._errors.values()), "errors": dict(self._errors)}
+        return facts if self._live is None else {**facts, "latencies": self._live.as_facts()}
+
+    def watch_latencies(self) -> None:
+        """Let `progress` have the latencies so far."""
+        self._live = LatencyCounts()
+
+    def _bucket(self, pending: NDArray[Any]) -> None:
+        """Count the latencies of the rows that were recorded since the last time."""
+        if self._live is None:
+            return
+        rows, self._bucketed = pending[self._bucketed :], len(pending)
+        rows = rows[(rows["error"] == 0) & (rows["done_ns"] >= 0)]
+        self._live.add((rows["done_ns"] - self._due_ns(rows)) / 1e6)
 
     def late_ms(self) -> NDArray[np.float64]:
         """How late the engine sent each slot that it sent, in ms."""

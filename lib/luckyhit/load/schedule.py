@@ -145,7 +145,7 @@ class Schedule:
             if table is not None:
                 yield np.flatnonzero(routes == index), table
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """The same for the same requests at the same instants (hexadecimal)."""
         whole = hashlib.sha256()

@@ -34,16 +34,12 @@ STOP_WITHIN_S = 10.0
 HANGS_AFTER_S = 120.0
 """How long a worker may take beyond the block's length and one timeout."""
 _SHOWN_LINES = 15
+_REAPED_S = 1.0
+"""Between the end of a process's output and its own."""
 
 OnEvent = Callable[[Mapping[str, Any]], None]
-"""Called with `done` (seconds), `answered` (requests without an error) and `errors` (requests by error) so far."""
-
-
-def run_engine(config: EngineConfig, on_event: OnEvent | None = None, pool: WorkerPool | None = None) -> dict[str, Any]:
-    """Run one block in engine processes (those of `pool`, if they were started ahead); their facts. Raises as
-    `measure_block` does."""
-    with pool or WorkerPool(config.workload.workers, config.directory) as ready:
-        return ready.run(config, on_event)
+"""Called with `done` (seconds), `answered` (requests without an error) and `errors` (requests by error) so far;
+of a `live` block also `latencies`: the answered ones by bucket (`luckyhit.load.command.live_latency`)."""
 
 
 class WorkerPool:
@@ -62,6 +58,11 @@ class WorkerPool:
             worker.request_end()
         for worker in self._workers:
             worker.end()
+
+    def request_stop(self) -> None:
+        """Let all workers send nothing more, and report their facts."""
+        for worker in self._workers:
+            worker.request_stop()
 
     def run(self, config: EngineConfig, on_event: OnEvent | None = None) -> dict[str, Any]:
         """Run the one block; the facts. Raises as `measure_block` does."""
@@ -84,6 +85,7 @@ class WorkerProcess:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the object)
         self._pending = b""
         self.ready = self.silent = False
+        self.schedule: dict[str, Any] = {}  # its digest, and how many slots it has
         self.facts: dict[str, Any] | None = None
         self.failure: dict[str, str] | None = None
         self.progress: dict[str, Any] = {"done": 0.0, "answered": 0, "errors": {}}
@@ -123,7 +125,8 @@ class WorkerProcess:
         for line in lines:
             event = json.loads(line)
             self.facts, self.failure = event.get("facts", self.facts), event.get("error", self.failure)
-            self.ready = self.ready or "ready" in event
+            if "ready" in event:
+                self.ready, self.schedule = True, event
             self.watched = event.get("watched", self.watched)
             if "done" in event:
                 self.progress = event
@@ -161,18 +164,27 @@ class WorkerProcess:
     def raise_failure(self, deadline: float) -> None:
         """Raise what went wrong, if anything did."""
         if self.failure is not None:
-            raise _error(self.failure)
+            raise error_of(self.failure)
         if self.facts is not None:
             return
-        self._stderr.seek(0)
-        lines = self._stderr.read().decode(errors="replace").strip().splitlines()[-_SHOWN_LINES:]
-        ended = f"ended with status {self._process.returncode}"
+        lines = self.last_lines()
+        ended = self.how_it_ended()
         how = "did not end in time" if time.monotonic() >= deadline else ended
         output = "".join(f"\n    | {line}" for line in lines)
         raise NotEnoughData(
             f"the load engine {how}{', its last lines:' if lines else ''}{output}",
             hint="What it recorded before is in the run directory. Start a new run; if it happens again, report it.",
         )
+
+    def last_lines(self) -> list[str]:
+        """The end of what it wrote to standard error."""
+        self._stderr.seek(0)
+        return self._stderr.read().decode(errors="replace").strip().splitlines()[-_SHOWN_LINES:]
+
+    def how_it_ended(self) -> str:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_REAPED_S)
+        return f"ended with status {self._process.returncode}"
 
 
 def _follow(
@@ -188,18 +200,23 @@ def _follow(
             started, start_ns = True, time.monotonic_ns() + round(LEAD_S * 1e9)
             for one in workers:
                 one.write(json.dumps({"start_ns": start_ns}))
-        if limits is not None and stopped is None and (stopped := _exceeded(limits, workers)) is not None:
+        if (
+            limits is not None
+            and stopped is None
+            and (stopped := exceeded_limit(limits, [one.watched for one in workers]))
+        ):
             for one in workers:
                 one.request_stop()
         if on_event is not None and started:
-            on_event(_merged_progress([one.progress for one in workers]))
+            on_event(merged_progress([one.progress for one in workers]))
     return stopped
 
 
-def _exceeded(limits: WatchedLimits, workers: Sequence[WorkerProcess]) -> str | None:
-    """A sentence if the requests of all workers together exceed a limit in one of the arms."""
-    for arm in workers[0].watched:
-        counts = Counts.sum(worker.watched[arm] for worker in workers if arm in worker.watched)
+def exceeded_limit(limits: WatchedLimits, watched: Sequence[Mapping[str, Sequence[int]]]) -> str | None:
+    """A sentence if the requests of all workers together exceed a limit in one of the arms. `watched`: of each worker,
+    its Counts by arm."""
+    for arm in dict.fromkeys(arm for counts in watched for arm in counts):
+        counts = Counts.sum(of_worker[arm] for of_worker in watched if arm in of_worker)
         if (sentence := limits.exceeded(arm, counts)) is not None:
             return sentence
     return None
@@ -219,14 +236,19 @@ def _events(workers: Sequence[WorkerProcess], deadline: float) -> Iterator[Worke
                 yield worker
 
 
-def _merged_progress(progress: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def merged_progress(progress: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """How far all of them are."""
     totals: Counter[str] = Counter()
     for part in progress:
         totals.update(part["errors"])
+    latencies: Counter[str] = Counter()
+    for part in progress:
+        latencies.update(part.get("latencies", {}))
     return {
         "done": min(part["done"] for part in progress),
         "answered": sum(part["answered"] for part in progress),
         "errors": dict(totals),
+        "latencies": dict(latencies),
     }
 
 
@@ -239,6 +261,7 @@ def merged(facts: Sequence[dict[str, Any]]) -> dict[str, Any]:
         arm: {name: sum(fact["accounting"][arm][name] for fact in facts) for name in counts}
         for arm, counts in whole["accounting"].items()
     }
+    whole["first_failure"] = next((fact["first_failure"] for fact in facts if fact.get("first_failure")), "")
     whole["unexpected"] = next((fact["unexpected"] for fact in facts if fact["unexpected"]), None)
     whole["examples"] = merged_examples(*(fact.get("examples", []) for fact in facts))
     for name in ("retried", "unchecked", "unlogged"):
@@ -264,7 +287,8 @@ def _environment(run: Path) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join([package, *others]), MARKER: str((run / "work").resolve())}
 
 
-def _error(failure: dict[str, Any]) -> LuckyHitError:
+def error_of(failure: Mapping[str, Any]) -> LuckyHitError:
+    """The error that an engine reported."""
     kind = getattr(errors, failure["type"], NotEnoughData)
     if not (isinstance(kind, type) and issubclass(kind, LuckyHitError)):
         kind = NotEnoughData

@@ -59,9 +59,11 @@ async def _check_arm(freshness: Freshness, arm: ProbeArm, ranges: KeyRanges, ver
         arm.remember(key, originals[0])
     result = await arm.write(key, version)
     if not result.accepted and not result.refused_by_state:
-        hint = "Mend freshness.write: its method, path, body, command or statement, or the status of an accepted write."
+        hint = (
+            "Correct freshness.write: its method, path, body, command or statement, or the status of an accepted write."
+        )
         if result.done_ns is None and not result.refused:
-            hint = "Is freshness.write right, and is it answered in time (workload.timeout)?"
+            hint = "Check freshness.write, and that the service answers it within workload.timeout."
         raise ResponseUnexpected(
             f"the probe's write was not accepted: {result.description}", hint=hint, refusal=refusal_of(result.status)
         )
@@ -69,9 +71,10 @@ async def _check_arm(freshness: Freshness, arm: ProbeArm, ranges: KeyRanges, ver
         shown = version_of(await _read(arm, route, key, variant))
         if shown not in (original, version, arm.originals[key]):
             raise ResponseUnexpected(
-                f"after the probe wrote {version} to key {key} (it was {original}), a read shows {shown}",
-                hint="Are the keys in freshness.keys the probe's alone, and does freshness.reads look at the field "
-                "that freshness.write writes?",
+                f"a read of key {key} shows {shown}; expected {version}, which the probe just wrote, or {original}, "
+                "the value before",
+                hint="Check that nothing else writes to the keys in freshness.keys, and that freshness.reads looks at "
+                "the field that freshness.write writes.",
             )
     if freshness.refused is not None:
         await _check_refusal(arm, key, version + 1)
@@ -94,7 +97,7 @@ async def _check_refusal(arm: ProbeArm, key: str, version: int) -> None:
     if not result.refused:
         raise ResponseUnexpected(
             f"the service did not refuse the write that it has to refuse: {result.description}",
-            hint="Mend freshness.refused: what does the service reject, and with which 4xx status?",
+            hint="Correct freshness.refused: a write that the service rejects, and the 4xx status that it answers.",
         )
 
 
@@ -105,13 +108,13 @@ async def _check_creation(arm: ProbeArm, key: str, version: int) -> None:
     if not result.accepted and not result.refused_by_state:
         raise ResponseUnexpected(
             f"the probe could not create key {key}: {result.description}",
-            hint="Mend freshness.absent.create: its method, path, body, or the status of an accepted creation.",
+            hint="Correct freshness.absent.create: its method, path, body, or the status of an accepted creation.",
             refusal=refusal_of(result.status),
         )
     if not await arm.remove(key):
         raise ResponseUnexpected(
             f"the probe created key {key} and could not remove it",
-            hint="Mend freshness.absent.remove: its method, path, or status. Remove the key by hand.",
+            hint="Correct freshness.absent.remove: its method, path, or status. Remove the key by hand.",
         )
 
 
@@ -120,7 +123,7 @@ def version_of(read: ProbeRead) -> int:
     if read.version is None:
         raise ResponseUnexpected(
             f"the probe's read shows no version: {read.problem}",
-            hint="Mend freshness.reads: the path, or where the version stands in the answer; the keys in "
+            hint="Correct freshness.reads: the path, or where the version stands in the answer; the keys in "
             "freshness.keys have to exist.",
             refusal=refusal_of(read.status),
         )
@@ -232,7 +235,7 @@ def _survey_read(
     except httpx.HTTPError as error:
         raise ResponseUnexpected(
             f"the probe's read, GET {path}, got no answer: {type(error).__name__}: {error}",
-            hint="Is freshness.reads right, and does the service answer within workload.timeout?",
+            hint="Check freshness.reads, and that the service answers within workload.timeout.",
         ) from None
     answer_headers = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
     response = HttpResponse(status=answer.status_code, headers=answer_headers, body=answer.content)

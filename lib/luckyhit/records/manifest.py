@@ -142,6 +142,36 @@ class EngineNotes(ManifestPart):
     cpu_share: float | None = None
 
 
+LARGEST_CLOCK_ERROR_MS = 20.0
+"""What is off in a shard's clock is off in its sending: as much as an engine may be late (p99)."""
+
+
+class ShardNotes(ManifestPart):
+    """One of several hosts that sent a block. `workers`: the numbers of its processes, as in the requests' column;
+    `rows`: how many it recorded. `offset_ns`: how far its monotonic clock was ahead of the run's host, give or take
+    `offset_error_ns`; `offset_after_ns`: at the end of the block; `clock_error_ns`: by how much its instants may be
+    off; null: not known. `lost`: why it was lost; `never_sent`: slots that it left out, which are `dropped` in the
+    requests. The other fields are those of EngineNotes.
+    """
+
+    shard: Count
+    host: str = ""
+    workers: list[Count] = []
+    rows: Count = 0
+    offset_ns: int | None = None
+    offset_error_ns: Count | None = None
+    offset_after_ns: int | None = None
+    clock_error_ns: Count | None = None
+    lost: str | None = None
+    never_sent: Count = 0
+    first_never_sent: Count | None = None
+    last_never_sent: Count | None = None
+    added_p50_ms: float | None = None
+    added_p99_ms: float | None = None
+    schedule_error_p99_ms: float | None = None
+    trustworthy: bool | None = None
+
+
 class ProbeNotes(ManifestPart):
     """The freshness probe's own counts in a block. `requests`: in the measured part, with their `share` of the load;
     `beside`: the others. `put_back`, `not_put_back`: keys; null: unknown."""
@@ -220,6 +250,7 @@ class NotedBlock(ManifestPart):
     limits: LimitNotes = LimitNotes()
     differences: dict[Arm, dict[str, Annotated[list[str], Field(min_length=2, max_length=2)]]] = {}
     engine: EngineNotes = EngineNotes()
+    shards: list[ShardNotes] = []
     probe: ProbeNotes = ProbeNotes()
     accounting: dict[Arm, Accounting] = {}
     unexpected: str | None = None
@@ -232,6 +263,18 @@ class NotedBlock(ManifestPart):
     unchecked: Count | None = None
     unlogged: Count | None = None
     stopped: str | None = None
+    stopped_ns: Time_ns | None = None
+    first_failure: str = ""
+
+    @property
+    def clocks_apart_ns(self) -> int:
+        """By how much instants of different hosts may seem nearer, or further apart, than they were; 0 for one host.
+        Where that is not known, by the largest error that a block may have."""
+        largest_ns = round(LARGEST_CLOCK_ERROR_MS * 1e6)
+        errors_ns = [
+            largest_ns if one.clock_error_ns is None else one.clock_error_ns for one in self.shards if one.rows
+        ]
+        return 2 * max(errors_ns, default=0)
 
     def cleared(self, arm: Arm) -> ClearNotes:
         """The clear in one arm; false if nothing was recorded."""
@@ -239,13 +282,15 @@ class NotedBlock(ManifestPart):
 
 
 class Manifest(ManifestPart):
-    """`manifest.json`. Empty texts and nulls: not recorded."""
+    """`manifest.json`. Empty texts and nulls: not recorded. `origin_ns` is the run's start on the monotonic clock,
+    `origin_s` the same moment in seconds since 1970. `pinned`: pruning keeps the run."""
 
     schema_: int | None = Field(default=None, alias="schema", ge=1)
     case: str = ""
     run: str = ""
     started: str = ""
     origin_ns: int = 0
+    origin_s: Figure | None = None
     state: State | None = None
     seed: int | None = None
     design: str | None = None
@@ -255,6 +300,7 @@ class Manifest(ManifestPart):
     environment: str | None = None
     observe: bool = False
     changed: bool = False
+    pinned: bool = False
     report: str = ""
     measured_s: Figure = 0.0
     inputs_scrubbed: bool = False
@@ -285,6 +331,13 @@ class Manifest(ManifestPart):
     def ended(self) -> bool:
         """Whether the run was measured to its end."""
         return self.state in ("measured", "finished")
+
+    @property
+    def incomplete(self) -> str:
+        """Why the run ended early; empty if it did not."""
+        if self.state != "failed" and self.failure is None:
+            return ""
+        return (self.failure.message if self.failure else "") or "no reason was recorded"
 
     def stage(self, stage: Stage) -> list[NotedBlock]:
         """The finished blocks of one stage."""

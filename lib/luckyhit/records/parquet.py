@@ -193,12 +193,28 @@ def read_parts(
 ) -> Iterator[pa.Table]:
     """The part files of one table of a run, or of one block of it, one after the other; `owner`: the run that they have
     to belong to, empty where nobody knows. Raises RunUnreadable where one is damaged or foreign."""
-    for path in part_files(folder, block):
+    for _, part in _read(part_files(folder, block), folder, table, columns, owner):
+        yield part
+
+
+def read_parts_by_block(
+    folder: Path, table: Table, columns: Sequence[str] | None, owner: str = ""
+) -> Iterator[tuple[int | None, pa.Table]]:
+    """The same of all part files, each with the number of its block, which its name tells (None: it tells none)."""
+    for path, part in _read(part_files(folder), folder, table, columns, owner):
+        yield block_of(path), part
+
+
+def _read(
+    paths: Sequence[Path], folder: Path, table: Table, columns: Sequence[str] | None, owner: str
+) -> Iterator[tuple[Path, pa.Table]]:
+    for path in paths:
         name = f"{table}/{path.name} of {folder.parent.name}"
         try:
             metadata = pq.read_metadata(path)
             owner = refuse_foreign(metadata, table, name, owner) or owner
-            yield from read_part(path, metadata, SCHEMAS[table], columns)
+            for part in read_part(path, metadata, SCHEMAS[table], columns):
+                yield path, part
         except (OSError, pa.ArrowException) as error:
             raise RunUnreadable(
                 f"{name} can't be read: {error}",

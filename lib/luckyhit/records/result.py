@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field
+from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field, model_validator
 
 from luckyhit.records.finding import CountOf, Doubt, FileRecord, Note, RunFinding
 from luckyhit.records.metrics import EventMetric, GoalName
@@ -224,6 +224,9 @@ class Beside(FileRecord):
     chance: float | None = Field(
         default=None, description="how often that happens where nothing changed: 2 / (runs + 1) at most"
     )
+    side: Literal["better", "worse"] | None = Field(
+        default=None, description="of one outside: whether it lies on the better or on the worse side; null: inside"
+    )
 
 
 class Earlier(FileRecord):
@@ -233,6 +236,16 @@ class Earlier(FileRecord):
     left_out: dict[str, int] = Field(default={}, description="earlier runs that are not comparable, by reason")
     metrics: dict[GoalName, Beside] = Field(default={})
     sentence: str = ""
+
+    @property
+    def outside(self) -> list[GoalName]:
+        """The metrics that lie beyond all earlier ones, on either side."""
+        return [name for name, beside in self.metrics.items() if beside.outside]
+
+    @property
+    def worse(self) -> list[GoalName]:
+        """Of these, the ones on the worse side."""
+        return [name for name in self.outside if self.metrics[name].side == "worse"]
 
 
 class Result(FileRecord):
@@ -293,6 +306,13 @@ class Result(FileRecord):
     earlier: Earlier | None = Field(default=None, description="null where the change was measured")
     notes: list[Note] = Field(default=[], description="warnings and what could not be seen")
     report: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _observed(cls, document: Any) -> Any:
+        """Earlier versions noted a baseline alone as INCONCLUSIVE."""
+        alone = isinstance(document, dict) and document.get("earlier") and document.get("verdict") == "INCONCLUSIVE"
+        return {**document, "verdict": "OBSERVED"} if alone else document
 
     @property
     def unseen_status(self) -> tuple[Arm, ...]:

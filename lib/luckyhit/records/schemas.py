@@ -211,7 +211,7 @@ SCHEMAS: dict[Table, pa.Schema] = {
 TABLE_ROWS: dict[Table, str] = {
     "requests": "One row for every scheduled request, sent or not.",
     "writes": "One row for every version that the freshness probe wrote.",
-    "reads": "One row for every read of the freshness probe (the reads that only warm a key aside).",
+    "reads": "One row for every read of the freshness probe except those that only warm a key.",
     "counters": "The cache's own counters over time: one row for each counter of each sample.",
     "events": "One row for every keyspace event of a probed key.",
 }
@@ -225,7 +225,10 @@ LATENCY = Column(
     "The time that a user waits, from when the request was due: `done_ns - due_ns`.",
     "it failed",
 )
-"""Columns that are computed, not recorded."""
+COUNTER_BLOCK = Column(
+    "block", _INT32, "", "Number of the block that was measured when it was sampled.", "its file names none"
+)
+"""Columns that are computed, not recorded. `block` is a recorded one of all other tables."""
 
 MAY_LACK: frozenset[str] = frozenset(
     {

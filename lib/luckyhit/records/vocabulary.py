@@ -12,7 +12,8 @@ Phase = Literal["warmup", "measure"]
 CacheStatus = Literal["hit", "miss", "stale", "bypass", "unknown"]
 CACHE_STATUSES: tuple[CacheStatus, ...] = get_args(CacheStatus)
 RequestError = Literal["connect", "timeout", "reset", "protocol", "dropped", "unexpected"]
-Verdict = Literal["HELPED", "HURT", "EQUIVALENT", "INCONCLUSIVE", "INVALID"]
+Verdict = Literal["HELPED", "HURT", "EQUIVALENT", "INCONCLUSIVE", "INVALID", "OBSERVED"]
+"""`OBSERVED`: only a baseline was taken, so there is nothing to compare."""
 Limit = Literal["kept", "broken", "open"]
 """State of a hard limit on the after arm: shown to be kept, shown to be broken, or neither."""
 OldDataLooked = Literal["declared", "undeclared", "not-looked-at"]
@@ -37,6 +38,7 @@ GuardId = Literal[
     "case-as-it-was-run",
     "change",
     "clock-monotonic",
+    "clocks-of-the-hosts-agree",
     "declared-difference-only",
     "directories",
     "dropped-share-small",

@@ -29,7 +29,7 @@ def junit(outcome: RunOutcome) -> str:
     result = outcome.result
     if result is not None:
         for name in in_order(result):
-            if result.metrics[name].verdict is not None:
+            if result.metrics[name].want is not None:
                 suite.add("goal", name, _goal(name, result.metrics[name], result))
         for guard in result.guards:
             suite.add("guard", guard_title(guard.id), _guard(guard))
@@ -47,6 +47,8 @@ def _goal(name: GoalName, metric: Metric, result: Result) -> _Outcome:
     numbers = f"before {row.before}, after {row.after}; difference {row.effect}, interval {row.interval}; {row.goal}"
     if result.verdict == "INVALID":
         return "error", f"not reliable: {result.reason}", numbers
+    if result.verdict == "OBSERVED":
+        return "skipped", f"OBSERVED: {result.reason}", numbers
     if metric.verdict == "HURT":
         return "failure", f"HURT: {row.effect} ({row.goal})", f"{numbers}. {text_of(metric.notes)}"
     if metric.limit == "broken":

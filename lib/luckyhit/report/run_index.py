@@ -155,11 +155,11 @@ def _state(run: Run, manifest: Manifest, problems: list[str], now_s: float) -> _
     state = manifest.state
     if state == "failed":
         message = manifest.failure.message if manifest.failure else ""
-        return _State("died", f"died: {message or 'no reason was noted'}")
+        return _State("died", f"incomplete: {message or 'no reason was noted'}")
     if state == "measuring":
         if now_s - _last_sign_s(run) < SILENT_S:
             return _State("running", "running")
-        return _State("died", "died: it went silent while measuring")
+        return _State("died", "incomplete: it went silent while measuring")
     if state == "measured":
         return _State("measured", "measured, without a report")
     return _FINISHED if state == "finished" else _State("unknown", f"unknown state {state}")

@@ -78,7 +78,7 @@ def start_embedded(
             server.secret_file.unlink(missing_ok=True)
     raise CacheUnreachable(
         f"the cache server lost {_PORT_ATTEMPTS} free ports in a row to other processes",
-        hint="Does something on this machine open many ports? Try again without it.",
+        hint="Stop whatever opens many ports on this machine, then try again.",
     )
 
 
@@ -101,7 +101,7 @@ def _await_ready(cache: AnyCache, process: SupervisedProcess, by_hand: str) -> N
     if process.alive:
         raise CacheUnreachable(
             f"the cache server {name} did not answer within {_READY_WITHIN_S:g}s (last: {last})",
-            hint="Is this machine overloaded? Start the run again.",
+            hint="Start the run again when this machine is less busy.",
             log=log,
         )
     if ports.reported_taken(log):

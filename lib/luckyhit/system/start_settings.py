@@ -110,8 +110,9 @@ def filled_command(
         count = start.command.count(before)
         if count != 1:
             raise ArgumentError(
-                f"the change replaces the argument {before!r}, which is in target.start.command {count} times",
-                hint="Name an argument that is there exactly once, as it is written there.",
+                f"the argument {before!r}, which the change replaces, occurs {count} times in target.start.command "
+                "(expected: once)",
+                hint="Copy one argument of target.start.command exactly into change.before.",
             )
         command[start.command.index(before)] = after
     return [filled(argument, values, environ) for argument in command]

@@ -23,7 +23,7 @@ FAULT_WORDS: dict[str, FaultWords] = {
         "A write changes the database, and nothing deletes or replaces the cached copy.",
         "Every read is stale until the entry expires, whatever the load.",
         "Delete the entry after the commit, on each path that writes; or declare the staleness that readers accept.",
-        "One delete a write, and one miss after it.",
+        "One delete per write, and one miss after it.",
     ),
     "key-mismatch": FaultWords(
         "the write deletes another key than the read uses",
@@ -35,14 +35,14 @@ FAULT_WORDS: dict[str, FaultWords] = {
     "invalidate-before-commit": FaultWords(
         "the entry is deleted before the write is committed",
         "Between the delete and the commit a read loads the old row and stores it again.",
-        "Seldom stale, then until the entry expires. A write that is rolled back may leave a value that nobody wrote.",
+        "Seldom stale, but then until the entry expires. A write that is rolled back may leave a value nobody wrote.",
         "Delete after the commit, in a hook of the transaction.",
         "A failure between the commit and the delete leaves an old entry: keep a time to live.",
     ),
     "stale-set-race": FaultWords(
         "a slow load stores its old result after the delete",
         "A read loads the old row, a write commits and deletes the entry, and then the read stores what it loaded.",
-        "Seldom stale, more often under load, then until the entry expires.",
+        "Seldom stale, more often under load, but then until the entry expires.",
         "Store only where nothing was deleted since the load began: by a version, a lease, or a compare-and-set.",
         "One more value to keep for each key, and a few loads that are not stored.",
     ),
@@ -65,7 +65,7 @@ FAULT_WORDS: dict[str, FaultWords] = {
         "Its time to live is shorter than the load that fills it, or starts when the load starts.",
         "Hardly a hit as soon as there is load.",
         "Make the time to live several times as long as the slowest load, and start it when the entry is stored.",
-        "As much staleness as the time to live is longer.",
+        "The longer the time to live, the longer reads may be stale.",
     ),
     "over-invalidation": FaultWords(
         "a write removes far more than it changes",
@@ -78,8 +78,8 @@ FAULT_WORDS: dict[str, FaultWords] = {
         "the key is another one on every request",
         "A part of the key changes each time: the address of an object, the time, a random value, an unsorted query.",
         "Every request misses, and the cache fills with entries that nobody reads again.",
-        "Make the key of values that say what is asked for, in a fixed order.",
-        "None, where the key is complete then.",
+        "Build the key from the values that say what is requested, in a fixed order.",
+        "None, as long as the new key leaves nothing out.",
     ),
     "underspecified-key": FaultWords(
         "the key leaves something out",
@@ -89,10 +89,10 @@ FAULT_WORDS: dict[str, FaultWords] = {
         "More entries, and fewer hits.",
     ),
     "cached-error": FaultWords(
-        "an error or an absence is stored as an answer",
+        "an error or a 404 is cached",
         "What failed once, or did not exist yet, is cached as if it were the answer.",
-        "An error, or a 404, after the cause is gone.",
-        "Store successful answers only; give an absence a short time to live, and delete it when the thing is created.",
+        "The error, or the 404, stays after its cause is gone.",
+        "Store successful answers only; give a 404 a short time to live, and delete it when its resource is created.",
         "Each failing request reaches the database again.",
     ),
     "per-process-cache": FaultWords(
@@ -106,8 +106,8 @@ FAULT_WORDS: dict[str, FaultWords] = {
         "a layer in front is stale",
         "The service's own cache is right, and a second layer (validator, browser, proxy) still has the old answer.",
         "A plain read is fresh; one with a validator, or through the front, is stale.",
-        "Make the validator of the content, and purge the front's variants together with the entry.",
-        "One purge a write, and one load of each front after it.",
+        "Compute the validator (ETag) from the content, and purge the front's variants together with the entry.",
+        "One purge per write, and one load by each front after it.",
     ),
     "restamped-stale": FaultWords(
         "a refresh stores old content as new",
@@ -119,8 +119,8 @@ FAULT_WORDS: dict[str, FaultWords] = {
     "eviction": FaultWords(
         "the cache runs out of memory",
         "Entries are removed to make room long before they expire.",
-        "Misses that nothing explains, more of them the more different things are asked for.",
-        "Raise the memory limit, store less, or expire sooner.",
+        "Misses without a visible cause; the more different keys are requested, the more misses.",
+        "Raise the memory limit, store less, or let entries expire sooner.",
         "Memory.",
     ),
     "foreign-cleaner": FaultWords(
@@ -154,7 +154,7 @@ FAULT_WORDS: dict[str, FaultWords] = {
     "lost-signal": FaultWords(
         "a message to invalidate was lost",
         "Deletes come by messages, and one was not delivered: a connection broke, or a subscriber stopped.",
-        "Right up to an instant, and old ever after.",
+        "Correct up to some moment, and old from then on.",
         "Drop all copies whenever the subscription was interrupted, and keep a time to live.",
         "Misses after each interruption.",
     ),
@@ -176,13 +176,13 @@ FAULT_WORDS: dict[str, FaultWords] = {
         "an index of keys grows with every new one",
         "Each miss reads and writes one large entry that lists all keys.",
         "Misses become slower with each new URL; hits stay as they were.",
-        "Keep the list in a set of the cache, one member a key, and let it expire; or do without.",
+        "Keep the list in a set of the cache, one member per key, and let it expire; or do without.",
         "Deletes by group need another way.",
     ),
     "clock-content": FaultWords(
-        "the content changes by time",
+        "the content changes with the clock",
         "The answer depends on the date or the hour, and no write comes that could invalidate it.",
-        "Right after a write, and wrong after midnight.",
+        "Correct after a write, and wrong after midnight.",
         "Let the entry expire at the next instant at which the content changes, or put the day into the key.",
         "Many entries expire together: spread them.",
     ),

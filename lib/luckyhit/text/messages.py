@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from luckyhit.records import GuardId, NoteId, Verdict
 
-VERDICT_MEANINGS: dict[Verdict | Literal["OBSERVED"], str] = {
+VERDICT_MEANINGS: dict[Verdict, str] = {
     "HELPED": "something got better, and nothing got worse than the case accepts",
     "HURT": "something got worse than the case accepts",
     "EQUIVALENT": "nothing got worse than the case accepts, and no improvement counts",
@@ -15,7 +15,7 @@ VERDICT_MEANINGS: dict[Verdict | Literal["OBSERVED"], str] = {
     "INVALID": "a guard failed or the run ended early, so no number here may be relied on",
     "OBSERVED": "only the baseline was measured, nothing was changed",
 }
-"""What a verdict means, in half a sentence; `OBSERVED` is for a run without a change."""
+"""What a verdict means, in half a sentence."""
 
 GUARD_TITLES: dict[GuardId, str] = {
     "accounting-exact": "accounting exact",
@@ -32,6 +32,7 @@ GUARD_TITLES: dict[GuardId, str] = {
     "case-as-it-was-run": "case as it was run",
     "change": "change",
     "clock-monotonic": "clock monotonic",
+    "clocks-of-the-hosts-agree": "clocks of the hosts agree",
     "declared-difference-only": "declared difference only",
     "directories": "directories",
     "dropped-share-small": "dropped share small",
@@ -45,7 +46,7 @@ GUARD_TITLES: dict[GuardId, str] = {
     "hit-ratio-stationary-after-warm-up": "hit ratio stationary after warm-up",
     "inputs-validated": "inputs validated",
     "keys-outside-cache-clear": "keys outside cache.clear",
-    "negative-controls-still": "negative controls still",
+    "negative-controls-still": "negative controls unmoved",
     "no-carry-over": "no carry-over",
     "no-other-run": "no other run",
     "old-data": "old data",
@@ -83,9 +84,12 @@ NOTES: dict[NoteId, str] = {
     ),
     "probe-problem": "Freshness probe, block {block}: {problem}",
     "probe-problems-more": "{count:,} more problems of the freshness probe are in the manifest.",
-    "washout-moved-in-baseline": ("The hit ratio was still moving when the baseline began: plan.washout was over."),
+    "washout-moved-in-baseline": (
+        "The hit ratio had not settled when plan.washout ended: it was still moving when the baseline began."
+    ),
     "washout-moved-after-rollback": (
-        "The hit ratio was still moving when the block after the rollback began: plan.washout was over."
+        "The hit ratio had not settled when plan.washout ended: it was still moving when the block after the rollback "
+        "began."
     ),
     "one-process-start": (
         "One process start per arm: the effect of a start on latencies can't be separated from the change."
@@ -177,16 +181,16 @@ NOTES: dict[NoteId, str] = {
     "starts-too-few": "{starts} process starts are too few to separate the change from the effect of a start.",
     "too-few-requests": "Too few requests for an interval: measure longer.",
     "no-bounds": "The sample is too small for bounds: measure longer, or at a higher rate.",
-    "margin-not-comparable": "The margin {margin} can't be compared with this metric.",
+    "margin-not-comparable": "The margin {margin} can't be compared with this metric: set one in the metric's unit.",
     "accepted-cost": "Accepted cost: worse by at least {least} and at most {most}.",
     "no-worse-is-all": "Not worse than the margin, which is what the goal asks; whether it is better is not known.",
-    "limit-not-comparable": "The limit {limit} can't be compared with this metric.",
+    "limit-not-comparable": "The limit {limit} can't be compared with this metric: set one in the metric's unit.",
     "limit-broken": "Goal not met: beyond its limit after the change.",
     "limit-open": "Not shown to be within its limit of {limit}: {possible} is possible after the change.",
     "pairs-unknown": "How much more data would decide is not known: measure longer, or at a higher rate.",
     "pairs-too-many": "More than {times} times this sample is needed: measure longer, or set a larger margin.",
     "pairs-needed": "About {pairs} more pairs ({time} at this rate) would decide{often}.",
     "starts-unknown": "More blocks (plan.blocks) would decide: each has its own process starts.",
-    "starts-needed": "About {blocks} (plan.blocks), each with its own starts, would decide.",
+    "starts-needed": "About {blocks} (plan.blocks), each with its own process starts, would decide.",
 }
 """The wording of a note, with its facts in braces; formats as in `luckyhit.text.wording`."""

@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,8 +17,11 @@ from luckyhit.case.load import load_case
 from luckyhit.case.values.units import parse_duration
 from luckyhit.case.values.variables import known_secrets, noted_variables, refuse_unset
 from luckyhit.case_run import CaseRun
-from luckyhit.errors import ArgumentError
+from luckyhit.errors import ArgumentError, RunUnreadable
 from luckyhit.experiments.diagnosing import BUDGET_S, Diagnosed, Progress, diagnose
+from luckyhit.judge.diagnosis.baseline_looks import baseline_looks
+from luckyhit.judge.diagnosis.outcome import Observations
+from luckyhit.judge.evidence import evidence_of
 from luckyhit.project import Project
 from luckyhit.records.diagnosis import Diagnosis, diagnosis_document, load_diagnosis
 from luckyhit.records.experiment_requests import EXPERIMENT_REQUESTS
@@ -35,17 +39,24 @@ def diagnose_case(
     budget_s: float = BUDGET_S,
     seed: int | None = None,
     outage: bool = False,
+    earlier: CaseRun | None = None,
     environ: Mapping[str, str] = os.environ,
     progress: Progress = lambda text: None,
 ) -> tuple[Diagnosis, Path]:
-    """A diagnosis in a folder of its own, beside the folder of the runs. Raises what loading the case and starting its
-    service raise."""
+    """A diagnosis in a folder of its own, beside the folder of the runs. `earlier`: a run of the case, whose records
+    are looked at first. Raises what loading the case and starting its service raise."""
+    if earlier is not None and earlier.name != case_file.stem:
+        raise ArgumentError(
+            f"the run {earlier.id} is one of the case {earlier.name} (expected one of {case_file.stem})",
+            hint="`luckyhit runs` lists all runs with their cases.",
+        )
     case = load_case(case_file)
     refuse_unset(case, environ)
     case = load_case(case_file, variables=noted_variables(case, environ))
     made = diagnose(
         case, project=project.root, name=case_file.stem, headers=secret_headers(case, environ), environ=environ,
-        budget_s=budget_s, seed=seed, outage=outage, progress=progress,
+        budget_s=budget_s, seed=seed, outage=outage, progress=progress, run=earlier.id if earlier else "",
+        baseline=_recorded(earlier) if earlier else (),
     )  # fmt: skip
     stamp = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
     folder = project.runs.parent / "diagnoses" / case_file.stem / stamp
@@ -66,9 +77,16 @@ def diagnose_run(run: CaseRun, project: Project, budget: str, *, outage: bool = 
     budget_s = budget_of(budget, "budget")
     made = diagnose(
         run.case, project=project.root, name=run.name, run=run.id, headers=secret_headers(run.case, environ),
-        environ=environ, budget_s=budget_s, outage=outage, progress=run.progress,
+        environ=environ, budget_s=budget_s, outage=outage, progress=run.progress, baseline=_recorded(run),
     )  # fmt: skip
     return keep(made, run.path, run.case, environ)
+
+
+def _recorded(run: CaseRun) -> list[Observations]:
+    """What the records of a run say before any experiment; nothing where a file of it is damaged."""
+    with suppress(RunUnreadable):
+        return baseline_looks(evidence_of(run, run.manifest))
+    return []
 
 
 def budget_of(text: str, where: str) -> float:

@@ -49,8 +49,14 @@ _NOTES: frozenset[GuardId] = frozenset(
 _KEPT_SPACE = "\x00"
 
 
-def check_case(project: Project, case_file: Path, *, environ: Mapping[str, str] = os.environ) -> list[Guard]:
-    """The guards that a run would check first.
+def check_case(
+    project: Project,
+    case_file: Path,
+    *,
+    environ: Mapping[str, str] = os.environ,
+    doing: Callable[[str], None] = lambda activity: None,
+) -> list[Guard]:
+    """The guards that a run would check first. `doing` is called with each activity that may take a while.
 
     Raises CaseError for an invalid case, ArgumentError for unset variables (all at once) or an unreadable input. A
     problem of the target is a failed guard, not an exception; the remaining checks are made all the same.
@@ -60,6 +66,7 @@ def check_case(project: Project, case_file: Path, *, environ: Mapping[str, str] 
     refuse_quoted(case_file, case, environ)
     case = load_case(case_file, variables=noted_variables(case, environ))
     headers = secret_headers(case, environ)
+    doing("reading the inputs of the workload")
     with tempfile.TemporaryDirectory(prefix="luckyhit-inputs-") as folder:
         notes = gather(case.workload, project.root, Path(folder))
         inputs = Inputs.load(Path(folder), len(case.workload.routes))
@@ -76,9 +83,10 @@ def check_case(project: Project, case_file: Path, *, environ: Mapping[str, str] 
     with tempfile.TemporaryDirectory(prefix="luckyhit-check-") as folder:
         stack = Stack(case, "check", Path(folder), project=project.root, environ=environ)
         stack.settings = changing.settings_of(stack, "before")
+        doing("starting the service with a cache of its own" if stack.owned else f"asking {case.target.url}")
         try:
             with stack:
-                guards += _of_running(case, stack, places, environ, headers, inputs)
+                guards += _of_running(case, stack, places, environ, headers, inputs, doing)
         except ArgumentError:
             raise
         except LuckyHitError as error:
@@ -110,13 +118,16 @@ def _of_running(
     environ: Mapping[str, str],
     headers: Mapping[str, str],
     inputs: Inputs,
+    doing: Callable[[str], None],
 ) -> Iterator[Guard]:
     """The guards that need the target."""
     yield Guard(id="target-reachable", ok=True, detail=f"{stack.base_url} {'is ready' if stack.owned else 'answers'}.")
     cache = stack.cache
     if cache is not None and cache.owned and not cache.secrets and Capability.PASSWORD in cache.can:
         yield Guard(id="cache-password", ok=True, detail=_OPEN_TO_OTHERS)
+    doing("looking at permissions")
     yield from check_permissions(case, stack, places, environ)
+    doing("asking each route once")
     answered: list[list[tuple[bytes, bytes]]] = []
     stored = Stored.looking(case, stack)
     yield from _answers(case, stack, headers, inputs, answered.append)
@@ -130,9 +141,12 @@ def _of_running(
     ):
         yield _offer(offers)
     if case.freshness is not None:
+        doing("reading what the freshness probe would write")
         yield _guarded("freshness-probe", lambda: _probe(case, stack, headers))
+    doing("forecasting what the plan can decide")
     yield _guarded("goals-decidable", lambda: _power(case, answered))
     if stack.owned and case.cache.url_env is None and case.target.config is not None and case.change.configured:
+        doing("starting the service once more, with the change")
         yield _guarded("declared-difference-only", lambda: _shows(case, stack))
 
 

@@ -16,7 +16,7 @@ from luckyhit.case import Case
 from luckyhit.designs import design_of
 from luckyhit.errors import LimitExceeded
 from luckyhit.load.block import BlockPlan, BlockReport, measure_block
-from luckyhit.load.worker_pool import WorkerPool
+from luckyhit.load.sharding.engine_pool import EnginePool, pool_for
 from luckyhit.probe.undo_log import undo_log_path
 from luckyhit.records import Arm, Guard, Stage
 from luckyhit.records.manifest import NotedBlock
@@ -75,7 +75,7 @@ class Measuring:
         self.show(f"{doing}: back to the declared cache state")
         stop_if_asked(run)
         # The engine starts meanwhile; it sends nothing before it has its plan.
-        with WorkerPool(case.workload.workers, run.path) as pool:
+        with pool_for(case.workload, run.path) as pool:
             noted = run.manifest.blocks
             arms = in_turn(stacks, len(noted))
             reset = changing.reset_block(arms, case, self._step.journal, headers=self._step.headers)
@@ -122,7 +122,7 @@ class Measuring:
         return None if guard.ok else guard
 
     def _watched(
-        self, stacks: Mapping[Arm, Stack], plan: BlockPlan, doing: str, pool: WorkerPool
+        self, stacks: Mapping[Arm, Stack], plan: BlockPlan, doing: str, pool: EnginePool
     ) -> tuple[BlockReport, Any, LimitExceeded | None]:
         """Measure one block while its caches and their counters are watched. Returns its report, what could not be seen
         of the caches, and the limit that stopped it, if any."""

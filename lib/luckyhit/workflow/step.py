@@ -12,7 +12,7 @@ from luckyhit import change as changing
 from luckyhit.atomic import write_atomically
 from luckyhit.case import Case
 from luckyhit.case_run import CaseRun
-from luckyhit.errors import GuardError, LuckyHitError, NoRoom, NotEnoughData, RollbackNotConfirmed
+from luckyhit.errors import GuardError, LuckyHitError, NoRoom, NotEnoughData, RollbackNotConfirmed, TargetError
 from luckyhit.project import Project
 from luckyhit.records import Arm, Rollback
 from luckyhit.records.manifest import RunFailure
@@ -48,8 +48,9 @@ def step_of(run: CaseRun, project: Project, sources: Sources | None = None) -> I
     stop_if_asked(run)
     if run.manifest.inputs_scrubbed:
         raise NotEnoughData(
-            f"the keys or the log of run {run.id} contained secrets, and were scrubbed when it ended",
-            hint="Start a new run: this one can no longer send what the case declares.",
+            f"run {run.id} can't be continued: its keys file or access log contained secrets, which were scrubbed "
+            "when the run ended",
+            hint="Start a new run: this one no longer has the requests that the case declares.",
         )
     run.update(state="measuring", failure=None)  # a failed step can be repeated by hand
     journal = changing.Journal(run.path / "journal.jsonl", redactor=run.redactor)
@@ -61,6 +62,8 @@ def step_of(run: CaseRun, project: Project, sources: Sources | None = None) -> I
         changing.close_steps(journal, final=run.state != "measuring")
     except BaseException as raised:
         known = NoRoom.of(raised) if isinstance(raised, OSError) else None
+        if isinstance(raised, TargetError):
+            known = NoRoom.in_log(raised.message, raised.log)
         error = known or raised
         if isinstance(error, LuckyHitError):
             error.reword(run.redactor.secrets)  # papermill writes it to the notebook

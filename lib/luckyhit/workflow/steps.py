@@ -239,7 +239,7 @@ def _cache_version(stack: Stack) -> dict[str, Any]:
 _NEEDED = (
     "pandas",
     "luckyhit.workflow.planning",
-    "luckyhit.workflow.cell_contents",
+    "luckyhit.workflow.notebook.cell_contents",
     "jinja2",
 )
 

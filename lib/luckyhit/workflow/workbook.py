@@ -7,18 +7,25 @@ book = report(run)                  3-report       judges and exports
 
 from __future__ import annotations
 
-import ast
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from luckyhit.api import OpenedRun
 from luckyhit.case_run import CaseRun
-from luckyhit.errors import ArgumentError, LuckyHitError, NotEnoughData, RollbackNotConfirmed
+from luckyhit.errors import (
+    ArgumentError,
+    naming_a_full_disk,
+)
 from luckyhit.project import Project
-from luckyhit.records import Accounting, Result, Rollback
+from luckyhit.records import Accounting, Result
 from luckyhit.workflow import steps
-from luckyhit.workflow.cell_output import Picture, Progress
+from luckyhit.workflow.notebook.case_form import case_form
+from luckyhit.workflow.notebook.cell_output import Picture, Progress
+from luckyhit.workflow.notebook.notebook_links import in_jupyterlab, linked
+from luckyhit.workflow.notebook.notebook_parameters import Parameters, refuse_misspelt
+from luckyhit.workflow.notebook.sentences import interrupted, rolled_back, sentence, show
 from luckyhit.workflow.step import observes
 from luckyhit.workflow.unattended import run_case
 
@@ -27,19 +34,45 @@ if TYPE_CHECKING:
     from IPython.display import Markdown
 
     from luckyhit.case import Case
-    from luckyhit.workflow.cell_contents import CellContents
+    from luckyhit.workflow.notebook.cell_contents import CellContents
 
 PARAMETERS = frozenset({"case", "run", "environment", "observe", "diagnose", "runs_dir", "reports_dir"})
 """What the `parameters` cells of the notebooks define (a test keeps this true)."""
 
 
 class Workbook(OpenedRun):
-    """One run as the notebooks use it; its frames are for your own questions."""
+    """One run as the notebooks use it; its frames are for your own questions.
 
-    def __init__(self, run: CaseRun | None, project: Project) -> None:
+    If a parameter of the notebook changes after the book was opened from it, the next call opens it again: a cell shows
+    what the parameters say.
+    """
+
+    def __init__(self, run: CaseRun | None, project: Project, parameters: Parameters | None = None) -> None:
         super().__init__(run)
         self.project = project
+        self._parameters = parameters
         self._shown: CellContents | None = None
+
+    @property
+    def run(self) -> CaseRun:
+        """The run directory. Raises ArgumentError in a notebook that has measured nothing yet."""
+        self._follow()
+        return super().run
+
+    def _follow(self) -> None:
+        """Open the book again if a parameter has changed, and say so."""
+        if self._parameters is None or not (changes := self._parameters.changed()):
+            return
+        self._shown = None
+        self._open({**self._parameters.given, **changes})
+        self._parameters.given |= changes  # not before: a misspelt one is refused by each cell until it is right
+        listed = ", ".join(f"{name} is now {value!r}" for name, value in changes.items())
+        show(f"*The parameters have changed ({listed}): opened again.*")
+
+    def _open(self, parameters: dict[str, Any]) -> None:
+        """Continue with what these parameters say."""
+        run, self.project = _existing(**parameters)
+        self.reopen(run)
 
     def _measure(
         self, step: Callable[[CaseRun, Project, steps.Progress], None], again: str, until_s: float | None = None
@@ -52,13 +85,14 @@ class Workbook(OpenedRun):
             with Progress(run, until_s) as progress:
                 step(run, self.project, progress)
         except KeyboardInterrupt:
-            raise _interrupted(run, again) from None
+            raise interrupted(run, again) from None
         finally:
             self.measured()
 
     def doing(self, activity: str) -> None:
-        """Record the current activity in the progress file."""
-        self.run.progress(activity)
+        """Record the current activity in the progress file. Raises NoRoom on a full disk."""
+        with naming_a_full_disk():
+            self.run.progress(activity)
 
     def declared(self) -> pd.DataFrame:
         """The case as declared: what, where, who, and what should happen."""
@@ -74,11 +108,11 @@ class Workbook(OpenedRun):
 
     def reading(self, name: str) -> Markdown:
         """The sentence on what figure `name` shows."""
-        return _sentence(self._cells().reading(name, self.run, self._result()))
+        return sentence(self._cells().reading(name, self.run, self._result()))
 
     def _cells(self) -> CellContents:
         """Imported late, so that the first cell does not wait for judge and pandas."""
-        from luckyhit.workflow.cell_contents import CellContents
+        from luckyhit.workflow.notebook.cell_contents import CellContents
 
         self._shown = self._shown or CellContents()
         return self._shown
@@ -91,33 +125,85 @@ class Workbook(OpenedRun):
 
 
 class Baseline(Workbook):
-    """1-baseline: what the system does now. `begin` makes a new run for each measurement; None for a given run, which
-    is measured once."""
+    """1-baseline: what the system does now. Each measurement makes a new run; a given run is measured once."""
 
-    def __init__(
-        self, run: CaseRun | None, project: Project, case: Case, begin: Callable[[], CaseRun] | None = None
-    ) -> None:
-        super().__init__(run, project)
-        self._case = case
-        self._begin = begin
+    def __init__(self, parameters: Parameters) -> None:
+        given = parameters.given
+        super().__init__(None, Project.find(runs_dir=given["runs_dir"], reports_dir=given["reports_dir"]), parameters)
+        self._open(given)
+
+    def _open(self, parameters: dict[str, Any]) -> None:
+        self.project = Project.find(runs_dir=parameters["runs_dir"], reports_dir=parameters["reports_dir"])
+        self._case_file: Path | None = None
+        self._how = {name: parameters[name] for name in ("environment", "observe")}
+        if parameters["run"]:
+            run = CaseRun.find(self.project.runs, str(parameters["run"]))
+            self._case = run.case
+            self.reopen(run)
+            return
+        self._case_file = self.project.case_file(parameters["case"])
+        self._read_case(self._case_file)
+        self.reopen(None)
+
+    def _read_case(self, case_file: Path) -> None:
+        self._case_bytes = case_file.read_bytes()
+        self._case = run_case.accepted(self.project, case_file, **self._how)
+
+    def _declared(self) -> Case:
+        """The case by the parameters and the file as they are now."""
+        self._follow()
+        if self._case_file is not None:
+            case_file = self.project.case_file(str(self._case_file))  # which may be gone
+            if case_file.read_bytes() != self._case_bytes:
+                self._read_case(case_file)
+        return self._case
+
+    def links(self) -> Markdown | None:
+        """Where the files are: the case, the reports, the docs. None outside of JupyterLab, which opens them."""
+        self._follow()
+        if not in_jupyterlab():
+            return None
+        places = {
+            "the case file": self._case_file or self.run.path / "case.yml",
+            "all reports": self.project.reports / "index.html",
+            "the docs": self.project.root / "docs" / "README.md",
+        }
+        shown = [linked(path, text, self.project) for text, path in places.items() if path.exists()]
+        return sentence(" · ".join(shown))
+
+    def form(self) -> Any:
+        """A form for the main numbers of the case, which writes the case file. None outside of JupyterLab; a sentence
+        for a given run, which is measured with the case that it has."""
+        if not in_jupyterlab():
+            return None
+        self._declared()
+        if self._case_file is None:
+            return sentence(f"Run `{self.run.id}` has its case already: leave the parameter `run` empty to change it.")
+        return case_form(self._case_file, self._changed_by_form)
+
+    def _changed_by_form(self) -> None:
+        """The cells below show the case as it is written now, and not the run that was measured before."""
+        self.reopen(None)
 
     def declared(self) -> pd.DataFrame:
         """The case as declared: what, where, who, and what should happen."""
-        return self._cells().declared(self._case)
+        return self._cells().declared(self._declared())
 
     def power(self) -> pd.DataFrame:
         """What the plan can decide for each goal, and what to change if that is too little: from the case alone, and
         after the baseline from its noise."""
-        return self._cells().power(self._case, self._run)
+        return self._cells().power(self._declared(), self._run)
 
     def measure(self) -> Markdown:
         """Start the service, clear the declared keys, warm up, measure. Returns what was done."""
-        if self._begin is not None:
-            self.reopen(self._begin())
+        self._declared()
+        if self._case_file is not None:
+            with naming_a_full_disk():
+                self.reopen(run_case.new_run(self.project, self._case_file, **self._how))
         plan = self.run.case.plan
-        again = "Run this cell again to start a new run." if self._begin is not None else "Start a new run."
+        again = "Run this cell again to start a new run." if self._case_file is not None else "Start a new run."
         self._measure(steps.measure_baseline, again, plan.warmup + plan.baseline)
-        return _sentence(self._counted())
+        return sentence(self._counted())
 
     def _counted(self) -> str:
         counted = self.run.manifest.blocks[-1].accounting.get("before", Accounting())
@@ -139,16 +225,16 @@ class Baseline(Workbook):
         The record is kept in the run, and its report shows it. `wanted`: else nothing is done. `outage`: whether the
         cache of that stack may be cut off during a write."""
         if not wanted:
-            return _sentence("Not asked for: the parameter `diagnose` makes one, and so does `book.diagnose()`.")
-        return _sentence(self._cells().diagnosis(self.run, self.project, budget, outage=outage))
+            return sentence("Not asked for: the parameter `diagnose` makes one, and so does `book.diagnose()`.")
+        return sentence(self._cells().diagnosis(self.run, self.project, budget, outage=outage))
 
     def not_seen(self) -> Markdown:
         """What could not be seen."""
-        return _sentence(self._cells().not_seen(self.run, self._result()))
+        return sentence(self._cells().not_seen(self.run, self._result()))
 
     def next_step(self) -> Markdown:
         notebook = "3-report" if observes(self.run) else "2-change"
-        return _sentence(f"Baseline measured. Continue with `{notebook}` (run `{self.run.id}`).")
+        return sentence(f"Baseline measured. Continue with `{notebook}` (run `{self.run.id}`).")
 
 
 class Changed(Workbook):
@@ -166,7 +252,7 @@ class Changed(Workbook):
         )
         rows = self.run.length("requests")
         blocks = len(self.run.blocks("change"))
-        return _sentence(f"{blocks} blocks measured; {rows:,} requests recorded in the run so far.")
+        return sentence(f"{blocks} blocks measured; {rows:,} requests recorded in the run so far.")
 
     def cleared(self) -> pd.DataFrame:
         """Keys scanned, in scope, and cleared before each block."""
@@ -182,7 +268,7 @@ class Changed(Workbook):
 
     def rolled_back(self) -> Markdown:
         """Whether the change is rolled back."""
-        return _sentence(_rolled_back(self.run, unconfirmed="**not confirmed**"))
+        return sentence(rolled_back(self.run, unconfirmed="**not confirmed**"))
 
 
 class Reported(Workbook):
@@ -194,13 +280,13 @@ class Reported(Workbook):
         self._cells().judge(self.run)
         result = self._judged()
         if self._observed():
-            return _sentence(self._cells().observed_sentence(result))
-        return _sentence(f"**{result.verdict}.** {result.reason}")
+            return sentence(self._cells().observed_sentence(result))
+        return sentence(f"**{result.verdict}.** {result.reason}")
 
     def findings(self) -> Markdown:
         """What the run shows beside its metrics: old, wrong or impossible answers, an untrustworthy cache status."""
         lines = self._cells().finding_lines(self._judged())
-        return _sentence("\n".join(f"- {line}" for line in lines) or "Nothing beside the metrics.")
+        return sentence("\n".join(f"- {line}" for line in lines) or "Nothing beside the metrics.")
 
     def _observed(self) -> bool:
         """Whether only the baseline was measured, so that there is nothing to compare."""
@@ -221,8 +307,8 @@ class Reported(Workbook):
     def naive(self) -> Markdown:
         """What a plain before/after comparison would say."""
         if self._observed():
-            return _sentence("Nothing: only the baseline was measured.")
-        return _sentence(self._judged().naive.sentence)
+            return sentence("Nothing: only the baseline was measured.")
+        return sentence(self._judged().naive.sentence)
 
     def metrics(self) -> pd.DataFrame:
         """Every metric in both arms, with its interval, margin and verdict; or a baseline alone beside earlier ones."""
@@ -241,30 +327,13 @@ class Reported(Workbook):
         return self._cells().checklist(self.run, self._result())
 
     def export(self) -> Markdown:
-        """Write the HTML report and the index. Returns the report's path."""
+        """Write the HTML report and the index. Returns the report's path; in JupyterLab, links to both."""
         self.doing("writing the report")
         path = self._cells().export(self.run, self._judged(), self.project.reports)
-        return _sentence(f"Report: `{os.path.relpath(path)}`")
-
-
-def _refuse_unknown_parameters() -> None:
-    """Refuse a misspelt parameter under plain papermill, which only warns and then runs without it.
-
-    papermill injects parameters as a cell that begins with `# Parameters`; other cells are not checked.
-    """
-    from IPython import get_ipython
-
-    shell = get_ipython()
-    for source in shell.user_ns.get("In", []) if shell is not None else []:
-        if source.startswith("# Parameters"):
-            given = {
-                target.id
-                for node in ast.parse(source).body
-                if isinstance(node, ast.Assign)
-                for target in node.targets
-                if isinstance(target, ast.Name)
-            }
-            run_case.refuse_unknown(given, PARAMETERS)
+        report = linked(path, os.path.relpath(path), self.project)
+        if not in_jupyterlab():
+            return sentence(f"Report: {report}")
+        return sentence(f"Report: {report} · {linked(path.with_name('index.html'), 'all reports', self.project)}")
 
 
 def baseline(
@@ -282,56 +351,29 @@ def baseline(
     `environment` repeats the environment that may be changed, for a service that is already running. `observe`: the run
     measures only its baseline, and continues with the report.
     """
-    _refuse_unknown_parameters()
-    project = Project.find(runs_dir=runs_dir, reports_dir=reports_dir)
-    if run:
-        made = CaseRun.find(project.runs, str(run))
-        return Baseline(made, project, made.case)
-    case_file = project.case_file(case)
-    declared = run_case.accepted(project, case_file, environment=environment, observe=observe)
-
-    def begin() -> CaseRun:
-        return run_case.new_run(project, case_file, environment=environment, observe=observe)
-
-    return Baseline(None, project, declared, begin)
+    refuse_misspelt(PARAMETERS)
+    given = {"case": case, "run": run, "environment": environment, "observe": observe}
+    return Baseline(Parameters({**given, "runs_dir": runs_dir, "reports_dir": reports_dir}))
 
 
 def change(run: str = "", case: str = "", *, runs_dir: str = "", reports_dir: str = "") -> Changed:
     """Continue a run (default: the newest of `case`) with the change."""
-    return Changed(*_existing(run, case, runs_dir, reports_dir))
+    refuse_misspelt(PARAMETERS)
+    given = {"run": run, "case": case, "runs_dir": runs_dir, "reports_dir": reports_dir}
+    return Changed(*_existing(**given), Parameters(given))
 
 
 def report(run: str = "", case: str = "", *, runs_dir: str = "", reports_dir: str = "") -> Reported:
     """Judge and report a run (default: the newest of `case`)."""
-    return Reported(*_existing(run, case, runs_dir, reports_dir))
+    refuse_misspelt(PARAMETERS)
+    given = {"run": run, "case": case, "runs_dir": runs_dir, "reports_dir": reports_dir}
+    return Reported(*_existing(**given), Parameters(given))
 
 
 def _existing(run: str, case: str, runs_dir: str, reports_dir: str) -> tuple[CaseRun, Project]:
-    _refuse_unknown_parameters()
     project = Project.find(runs_dir=runs_dir, reports_dir=reports_dir)
     wanted = str(run) or (f"latest:{project.case_file(case).stem}" if case else "latest")
     return CaseRun.find(project.runs, wanted), project
-
-
-def _sentence(text: str) -> Markdown:
-    from IPython.display import Markdown
-
-    return Markdown(text)
-
-
-def _rolled_back(run: CaseRun, *, unconfirmed: str = "not confirmed") -> str:
-    rollback = run.manifest.rollback or Rollback(detail="nothing was recorded")
-    return f"Rollback {'confirmed' if rollback.confirmed else unconfirmed}: {rollback.detail}"
-
-
-def _interrupted(run: CaseRun, again: str) -> LuckyHitError:
-    """The error in place of KeyboardInterrupt, with the state of the rollback."""
-    manifest = run.manifest
-    if manifest.changed:
-        hint = manifest.failure.hint if manifest.failure else ""
-        hint = hint or f"Try `luckyhit revert {run.called}`."
-        return RollbackNotConfirmed(f"Interrupted. {_rolled_back(run)}", hint=hint)
-    return NotEnoughData(f"Interrupted. {_rolled_back(run)}", hint=again)
 
 
 __all__ = ["PARAMETERS", "Baseline", "Changed", "Reported", "Workbook", "baseline", "change", "report"]

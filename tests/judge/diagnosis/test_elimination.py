@@ -112,7 +112,7 @@ def test_a_severe_fault_does_not_exclude_a_masked_one() -> None:
 
 
 def test_what_no_class_explains_is_outside() -> None:
-    result = eliminate(decided(new_namespace="wrong-in-both"))
+    result = eliminate(decided(answers_when_loaded="wrong-when-loaded"))
     assert result.conclusion == "outside"
     assert result.standings[OUTSIDE].status == "shown"
     assert not result.shown
@@ -125,7 +125,7 @@ def test_the_baseline_alone_shows_nothing() -> None:
             vary_one_dimension="own-answer",
             error_then_heal="heals",
             create_after_absent="appears",
-            new_namespace="never-wrong",
+            read_stored_entries="as-expected",
         )
     )
     assert not result.shown

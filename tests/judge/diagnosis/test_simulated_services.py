@@ -17,10 +17,7 @@ SICK = [fault for fault in FAULTS.values() if fault.forms and fault.id != NONE]
 RARE_NEEDS = {
     "database-relay",
     "front-layer",
-    "known-instant",
-    "namespace-setting",
     "origin-fault",
-    "previous-build",
     "replica-setting",
 }
 USUAL = set(NEEDS) - RARE_NEEDS

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from luckyhit.case.findings import FieldPath, Finding, field_name, shown
 from luckyhit.case.values.placeholders import PlaceholderError, placeholder_names
 from luckyhit.case.values.texts import WORKLOAD_NAMES, wrong_placeholder
+from luckyhit.case.workload import MOST_SENDERS
 from luckyhit.text.json_values import leaves
 
 if TYPE_CHECKING:
@@ -146,6 +147,14 @@ def _versions_shown(case: Case) -> Iterator[Finding]:
         yield Finding(("workload", "routes", index, "version"), actual, expected)
 
 
+def _senders(case: Case) -> Iterator[Finding]:
+    """All hosts together have no more sending processes than can be told apart."""
+    workload = case.workload
+    if workload.senders > MOST_SENDERS:
+        actual = f"{workload.hosts} hosts with {workload.workers} workers each"
+        yield Finding(("workload", "hosts"), actual, f"at most {MOST_SENDERS} workers in all")
+
+
 CHECKS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     _keys_in_order,
     _which_keys,
@@ -153,4 +162,5 @@ CHECKS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     _route_names,
     _route_templates,
     _versions_shown,
+    _senders,
 )

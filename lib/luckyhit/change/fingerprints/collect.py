@@ -272,13 +272,14 @@ def _cache(cache: AnyCache, case: Case, *, stack: str, keyspace: bool) -> dict[s
 
 
 def _workload(case: Case) -> dict[str, str]:
-    requests = case.workload.model_dump_json(exclude={"seed"})
-    workers = case.workload.workers
+    requests = case.workload.model_dump_json(exclude={"seed", "hosts"})
+    workers, hosts = case.workload.workers, case.workload.hosts
     return {
         "workload": hashed(requests),
         "workload.seed": str(case.workload.seed),
         "engine": f"luckyhit {_own_version()} on Python {platform.python_version()}, "
-        + ("1 worker" if workers == 1 else f"{workers} workers"),
+        + ("1 worker" if workers == 1 else f"{workers} workers")
+        + (f" on each of {hosts} hosts" if hosts > 1 else ""),
     }
 
 

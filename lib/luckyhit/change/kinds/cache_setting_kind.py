@@ -35,7 +35,7 @@ class CacheSettingKind(ChangeKind[CacheSettingChange]):
         elif declared is None and self._settings.same(name, now, self._change.after):
             raise GuardError(
                 f"the cache's {name} is {shown(now)} already: the change would have no effect",
-                hint="Is the change in place already? Nothing was changed.",
+                hint="Nothing was changed. Set the old value first, or name another in change.after.",
             )
 
     def inverse(self) -> dict[str, Any]:

@@ -69,7 +69,7 @@ class HttpKind(StatedKind[HttpChange]):
                 context,
                 lambda: service.send(call),
                 lambda: service.read(verify),
-                done=_name(call),
+                done=f"{_name(call)} was accepted",
                 where=_where(verify),
             )
 

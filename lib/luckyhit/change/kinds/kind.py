@@ -202,7 +202,8 @@ class StatedKind(ChangeKind[Spec]):
             raise TargetError(
                 f"the change was {'put in place' if arm == 'after' else 'taken back'}, but {self.where} shows "
                 f"{shown(state)}, not {shown(wanted)}",
-                hint="Does the service need a restart to notice (change.restart), or more time (change.within)?",
+                hint="Let the change restart the service if it only notices then (change.restart), or allow more time "
+                "(change.within).",
             )
         return {"shows": state}
 

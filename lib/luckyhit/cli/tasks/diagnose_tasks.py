@@ -7,6 +7,7 @@ from typing import get_args
 
 import typer
 
+from luckyhit.case_run import CaseRun
 from luckyhit.cli.app import print_json
 from luckyhit.errors import ArgumentError
 from luckyhit.project import Project
@@ -16,8 +17,9 @@ from luckyhit.text.experiment_words import QUESTIONS
 from luckyhit.workflow.case_diagnosis import budget_of, diagnose_case
 
 
-def diagnose(case: str, *, budget: str, seed: int | None, outage: bool, fail_on: str, as_json: bool) -> None:
-    """Make a diagnosis and print it. Raises typer.Exit(1) on a conclusion that `fail_on` names."""
+def diagnose(case: str, *, budget: str, seed: int | None, outage: bool, run: str, fail_on: str, as_json: bool) -> None:
+    """Make a diagnosis and print it. `run`: an earlier run, whose records are looked at first. Raises typer.Exit(1)
+    on a conclusion that `fail_on` names."""
     chosen = _conclusions(fail_on)
     budget_s = budget_of(budget, "--budget")
     project = Project.find()
@@ -25,8 +27,9 @@ def diagnose(case: str, *, budget: str, seed: int | None, outage: bool, fail_on:
     def show(text: str) -> None:
         print(f"  {QUESTIONS.get(text, text)}", file=sys.stderr, flush=True)
 
+    earlier = CaseRun.find(project.runs, run) if run else None
     made, folder = diagnose_case(
-        project, project.case_file(case), budget_s=budget_s, seed=seed, outage=outage, progress=show
+        project, project.case_file(case), budget_s=budget_s, seed=seed, outage=outage, earlier=earlier, progress=show
     )
     path = folder / DIAGNOSIS_FILE
     if as_json:

@@ -50,8 +50,8 @@ class Sources:
         """Raises ArgumentError for what doesn't go together."""
         if self.start and self.url:
             raise ArgumentError(
-                "--start and --url exclude each other",
-                hint="--start starts a service of our own, which may be written to; --url only reads a running one.",
+                "--start and --url can't be combined",
+                hint="Leave one out: --start starts the service and may write to it; --url only reads a running one.",
             )
         if not self.named:
             options = [

@@ -8,7 +8,7 @@ from pathlib import Path
 from luckyhit.case.docs.case_reference import schema_text
 from luckyhit.case.docs.template import new_case
 from luckyhit.errors import ArgumentError
-from luckyhit.project import NOTEBOOKS, Project
+from luckyhit.project import EXPLORE, NOTEBOOKS, Project
 
 _PACKAGE = Path(__file__).resolve().parents[2]
 
@@ -55,7 +55,7 @@ def _made(root: Path) -> tuple[Project, list[Path]]:
     """Make a folder a project: write the notebooks, and the schema for editors. Existing files are kept. Returns the
     project and the files written."""
     project = Project.at(root)
-    texts = {project.notebook(name): _shipped(name) for name in NOTEBOOKS}
+    texts = {project.notebook(name): _shipped(name) for name in (*NOTEBOOKS, EXPLORE)}
     texts[project.cases / "case.schema.json"] = schema_text()
     made = [path for path in texts if not path.exists()]
     for path in made:

@@ -79,6 +79,10 @@ class CacheView:
                 time.sleep(afterwards_s)
             return touched_by(window.close())
 
+    def is_empty(self) -> bool:
+        with self.cache.keys() as space:
+            return not any(space.batches())
+
     def lifetimes_s(self, keys: tuple[str, ...]) -> dict[str, float | None]:
         """Time to live of each key that is there: None without an end."""
         with self.cache.keys() as space:

@@ -13,13 +13,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
-from typing import Any
+from typing import Any, Literal
 
 from luckyhit.case import Case
 from luckyhit.case_run import CaseRun
 from luckyhit.errors import LuckyHitError
 from luckyhit.judge.decision import RunHeader, decide
-from luckyhit.records import METRICS, Beside, Earlier, GoalName, Result
+from luckyhit.records import METRICS, Beside, Earlier, GoalName, Result, kind_of
 from luckyhit.records.manifest import Manifest
 from luckyhit.run import runs
 from luckyhit.text.numbers import listed, number, percent, plural, sentence
@@ -34,6 +34,8 @@ OTHER_STATE = "begun from another cache state"
 OTHER_HOST = "measured on another kind of host"
 NOT_FINISHED = "not finished, not judged, or INVALID"
 NOT_READABLE = "not readable"
+NOTHING_CHANGED = "Only the baseline was measured: nothing was changed, so there is no verdict."
+SIDES: tuple[Literal["worse", "better"], ...] = ("worse", "better")
 
 
 def with_earlier(run: CaseRun, result: Result) -> Result:
@@ -45,8 +47,10 @@ def with_earlier(run: CaseRun, result: Result) -> Result:
         return result
     left_out: Counter[str] = Counter()
     values = {name: metric.before for name, metric in result.metrics.items() if metric.before is not None}
-    earlier = compare_with_earlier(values, list(_baselines(run, left_out)), left_out)
-    return result.model_copy(update={"earlier": earlier, "reason": f"{result.reason} {earlier.sentence}"})
+    earlier = compare_with_earlier(values, list(comparable_baselines(run, left_out)), left_out)
+    undecided = {name: metric.model_copy(update={"verdict": None}) for name, metric in result.metrics.items()}
+    reason = f"{NOTHING_CHANGED} {earlier.sentence}"
+    return result.model_copy(update={"verdict": "OBSERVED", "reason": reason, "metrics": undecided, "earlier": earlier})
 
 
 def compare_with_earlier(
@@ -63,7 +67,8 @@ def compare_with_earlier(
             beside = Beside(value=value, runs=len(known), median=median(known), low=min(known), high=max(known))
         if len(known) >= FEWEST:
             outside = not min(known) <= value <= max(known)
-            beside = beside.model_copy(update={"outside": outside, "chance": 2 / (len(known) + 1)})
+            side = _side(name, value, min(known)) if outside else None
+            beside = beside.model_copy(update={"outside": outside, "chance": 2 / (len(known) + 1), "side": side})
         metrics[name] = beside
     return Earlier(
         runs=len(earlier), left_out=dict(left_out), metrics=metrics, sentence=_sentence(len(earlier), metrics)
@@ -77,13 +82,22 @@ def _sentence(count: int, metrics: Mapping[GoalName, Beside]) -> str:
         return sentence(
             f"{baselines} can be compared; with fewer than {FEWEST}, none can be said to lie outside of them"
         )
-    outside = [_one_text(name, beside) for name, beside in compared.items() if beside.outside]
-    if not outside:
+    outside = {
+        side: [_one_text(name, beside) for name, beside in compared.items() if beside.outside and beside.side == side]
+        for side in SIDES
+    }
+    if not any(outside.values()):
         which = "its one metric lies" if len(compared) == 1 else f"all {len(compared)} metrics lie"
         return sentence(f"{which} inside what {count} earlier baselines showed")
     by_chance = sum(beside.chance or 0.0 for beside in compared.values())
-    text = sentence(f"outside of what {count} earlier baselines showed: {listed(outside)}")
+    parts = [f"{side}: {listed(texts)}" for side, texts in outside.items() if texts]
+    text = sentence(f"outside of what {count} earlier baselines showed, {'; '.join(parts)}")
     return f"{text} By chance alone {number(by_chance)} of {len(compared)} metrics would, on average."
+
+
+def _side(name: GoalName, value: float, lowest: float) -> Literal["better", "worse"]:
+    """On which side of the earlier ones a value beyond them lies."""
+    return "better" if (value < lowest) != kind_of(name).higher_is_better else "worse"
 
 
 def _one_text(name: GoalName, beside: Beside) -> str:
@@ -102,7 +116,7 @@ def chance_text(beside: Beside) -> str:
     return "" if beside.chance is None else percent(beside.chance)
 
 
-def _baselines(run: CaseRun, left_out: Counter[str]) -> Iterator[dict[GoalName, float]]:
+def comparable_baselines(run: CaseRun, left_out: Counter[str]) -> Iterator[dict[GoalName, float]]:
     """The baselines of the newest earlier runs that can be compared with this one; reasons why others can't are
     counted."""
     of_case = [CaseRun(other.path) for other in runs(run.path.parents[1]) if other.path.parent == run.path.parent]

@@ -75,6 +75,14 @@ _ROWS = (
         ranked=False,
         look=True,
     ),
+    # Before anything else is read: what others stored is there only now.
+    Experiment(
+        "read-stored-entries",
+        ("cache-trace", "cache-writes"),
+        1.0,
+        (_healthy("none-stored"), _healthy("as-expected"), _exact("right-once-deleted")),
+        look=True,
+    ),
     # No class of caches explains a wrong answer that was just loaded.
     Experiment(
         "answers-when-loaded",
@@ -170,9 +178,10 @@ _ROWS = (
     ),
     Experiment(
         "wait-for-the-instant",
-        ("cache-writes", "known-instant"),
+        ("cache-trace", "cache-writes"),
         20.0,
-        (_healthy("alike"), Outcome("old-after-the-instant")),
+        (_healthy("alike"), _exact("old-after-the-instant")),
+        within="quiet-wait",
     ),
     # A write, then reads.
     Experiment(
@@ -322,13 +331,6 @@ _ROWS = (
             Outcome("stale-after-outage"),
             Outcome("write-fails"),
         ),
-    ),
-    Experiment(
-        "new-namespace",
-        ("namespace-setting", "own-stack", "previous-build"),
-        8.0,
-        (_healthy("never-wrong"), Outcome("right-in-new-namespace"), Outcome("wrong-in-both")),
-        ranked=False,
     ),
     Experiment(
         "read-from-primary",

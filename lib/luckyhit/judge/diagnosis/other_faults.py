@@ -149,7 +149,7 @@ OTHER_FAULTS = (
             FaultForm(
                 "old-payload",
                 cells(
-                    new_namespace="right-in-new-namespace",
+                    read_stored_entries="right-once-deleted",
                     baseline_answers="as-expected wrong-answers server-errors",
                 ),
             ),
@@ -184,7 +184,11 @@ OTHER_FAULTS = (
         (
             FaultForm(
                 "changes-by-time",
-                cells(wait_for_the_instant="old-after-the-instant", baseline_answers="as-expected wrong-answers"),
+                cells(
+                    # Between two instants nothing is old.
+                    wait_for_the_instant="alike old-after-the-instant",
+                    baseline_answers="as-expected wrong-answers",
+                ),
             ),
         ),
     ),

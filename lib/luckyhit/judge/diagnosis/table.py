@@ -26,11 +26,14 @@ NOT_SEPARABLE: dict[frozenset[str], str] = {
         {NONE, "stale-set-race"}
     ): "any cache that is filled unconditionally has the race; it is a fault only where "
     "reads are stale because of it, and a sample without one can't exclude a rare race",
+    frozenset({NONE, "clock-content"}): "between two instants at which the content changes nothing is old, and an "
+    "experiment waits for seconds, not until midnight",
+    frozenset({"stale-set-race", "clock-content"}): "each of them may show nothing in a sample",
 }
 """Pairs of classes that no experiment separates, with the reason."""
 
 
-OUTSIDE_ONLY = frozenset({("new-namespace", "wrong-in-both"), ("answers-when-loaded", "wrong-when-loaded")})
+OUTSIDE_ONLY = frozenset({("answers-when-loaded", "wrong-when-loaded")})
 """Outcomes (experiment, outcome) that no class predicts: it is something else."""
 
 

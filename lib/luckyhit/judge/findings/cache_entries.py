@@ -175,7 +175,8 @@ def _hits(evidence: Evidence, arm: Arm, renewed: dict[Group, int]) -> pd.DataFra
     parts = [probe[["outcome", "since_ack_ns"]]]
     if grouped:
         rows = request_frame(evidence.requests(*_COLUMNS).to_pandas(), REQUESTS)
-        reads = background_reads(rows, evidence.case)
+        apart_ns = {block.block: block.clocks_apart_ns for block in evidence.blocks if block.shards}
+        reads = background_reads(rows, evidence.case, apart_ns)
         hit = (rows["cache"].reindex(reads.index) == "hit") & (reads["arm"] == arm)
         parts.append(reads.loc[hit, ["outcome", "since_ack_ns"]])
     hits = pd.concat(parts, ignore_index=True)

@@ -38,6 +38,7 @@ from luckyhit.judge.guards.record_guards import (
     warmed_up_guard,
 )
 from luckyhit.judge.guards.run_guards import blocks_guard, case_guard, difference_guard, records_guard, rollback_guard
+from luckyhit.judge.guards.shard_guards import hosts_clocks_guard
 from luckyhit.judge.stats.boundary import Boundary
 from luckyhit.judge.table.record import Record
 from luckyhit.judge.table.samples import ARMS, Comparison, RequestTable, rows_together
@@ -169,6 +170,12 @@ ON_RECORDS: tuple[GuardRow[RunRecords], ...] = (
         "record",
         lambda at: clock_guard(at.record.rows, at.block_arms),
         remedy="Times come from more than one clock, or records are damaged: measure again.",
+    ),
+    GuardRow(
+        "clocks-of-the-hosts-agree",
+        "record",
+        lambda at: hosts_clocks_guard(at.blocks),
+        remedy="Use hosts that are nearer or less busy, and look at what sets their clocks. Then measure again.",
     ),
     GuardRow(
         "arms-warmed-up-alike",

@@ -147,7 +147,7 @@ def _too_short(case: Case, probe: ProbeUnits) -> ArgumentError:
     seconds = ceil(load_seconds(case, probe))
     return ArgumentError(
         f"plan.at_most: {format_duration(case.plan.ceiling)} is too short for {case.plan.blocks} blocks of "
-        f"{format_duration(case.plan.block)} with what is measured around them",
+        f"{format_duration(case.plan.block)}, their warm-ups, the baseline and the block after the rollback",
         hint=f"Set plan.at_most: {format_duration(seconds)}, or more. Nothing was done.",
     )
 

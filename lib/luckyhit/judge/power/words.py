@@ -17,10 +17,10 @@ from luckyhit.text.quantities import name_of
 _REASONS: dict[Reason, str] = {
     "noise-unknown": "the noise is not known before the baseline",
     "blocks-are-units": "the difference between blocks is not known before they are measured",
-    "pace-unknown": "a log sets the pace",
-    "margin-relative": "the relative margin has no value before the baseline",
+    "pace-unknown": "the access log sets the rate",
+    "margin-relative": "the margin is a percentage of the baseline, which is not measured yet",
     "not-visible": "no response shows it",
-    "limit-zero": "no number of them shows a proportion of 0",
+    "limit-zero": "no sample, however large, shows that a proportion is exactly 0",
 }
 
 
@@ -31,7 +31,7 @@ def line(goal: GoalPower, case: Case) -> str:
     if goal.reason == "not-visible":
         text = f"{name_of(goal.name)}: {_REASONS[goal.reason]}"
     elif goal.needs is None:
-        text = f"{name_of(goal.name)}: {_given(goal)}, needs {_number(goal.at_least)} at least at {asked}"
+        text = f"{name_of(goal.name)}: {_given(goal)}, needs at least {_number(goal.at_least)} at {asked}"
         text += f" ({_REASONS[goal.reason]})" if goal.reason else ""
     elif goal.needs == INF:
         text = f"{name_of(goal.name)}: {_given(goal)}, never decided at {asked}"
@@ -92,7 +92,7 @@ def _needed(goal: GoalPower) -> str:
     if goal.reason == "not-visible":
         return ""
     if goal.needs is None:
-        return f"{_number(goal.at_least)} at least"
+        return f"at least {_number(goal.at_least)}"
     return "more than there can be" if goal.needs == INF else f"about {_number(goal.needs)}"
 
 

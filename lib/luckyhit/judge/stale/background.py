@@ -19,6 +19,7 @@ The write before a read goes by the plan: slots count up inside a block, and are
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -46,7 +47,7 @@ COLUMNS = [
 ]
 
 
-def background_reads(requests: pd.DataFrame, case: Case) -> pd.DataFrame:
+def background_reads(requests: pd.DataFrame, case: Case, apart_ns: Mapping[int, int] = {}) -> pd.DataFrame:
     """The workload's reads of the measured phase that were sent and can show a value, in the order of `requests`, with
     its index: `arm, block, slot, route, key, sent_ns, seen_version` (null where the response shows none), `outcome`
     (fresh, stale, unknown), `behind` (of a stale read: how many acknowledged writes were surely newer; else null),
@@ -55,12 +56,13 @@ def background_reads(requests: pd.DataFrame, case: Case) -> pd.DataFrame:
 
     `requests`: rows with the columns of `records.REQUESTS`, of any arms and blocks, warm-up included. Paths say which
     reads and writes belong to one resource (see `background_routes`). All reads of a route are unknown if its responses
-    mostly show values that nobody wrote (another currency, a price with tax).
+    mostly show values that nobody wrote (another currency, a price with tax). `apart_ns`: by block, how far the clocks
+    of the hosts that sent it may be apart; a write may have been sent so much earlier, and acknowledged so much later.
     """
     frame = requests.reindex(columns=[*requests.columns, *sorted({"cache", "slot", "version"} - set(requests.columns))])
     frame = frame[frame["arm"].notna() & frame["block"].notna() & frame["key"].notna()]
     shared = not design_of(case).isolated  # both arms are one service, and a write may land in the other's block
-    parts = [_judged(frame, family, shared) for family in families(case.workload.routes)]
+    parts = [_judged(frame, family, shared, apart_ns) for family in families(case.workload.routes)]
     if not parts:
         return frame.iloc[:0].rename(columns={"version": "seen_version"}).reindex(columns=COLUMNS)
     reads = pd.concat(parts).sort_values("_place", kind="stable")
@@ -85,12 +87,15 @@ def share_beyond(reads: pd.DataFrame, within_s: float) -> StaleShare:
     return replace(counts, agreed=share_of(reads).stale - counts.stale)
 
 
-def _judged(frame: pd.DataFrame, family: Family, shared: bool) -> pd.DataFrame:
+def _judged(frame: pd.DataFrame, family: Family, shared: bool, apart_ns: Mapping[int, int]) -> pd.DataFrame:
     """The reads of one family of routes."""
     route = frame["route"].astype(object)
     reading, writing = route.isin(family.reads).to_numpy(), route.isin(family.every_write).to_numpy()
     place = np.flatnonzero(reading | writing)
     rows = frame.iloc[place]
+    if apart_ns:
+        doubt_ns = rows["block"].map(apart_ns).fillna(0).astype("int64").where(writing[place], 0)
+        rows = rows.assign(sent_ns=rows["sent_ns"] - doubt_ns, done_ns=rows["done_ns"] + doubt_ns)
     history = _History.of(rows, family, shared)
     outcome, behind, since_ack = history.outcomes()
     write_slot, since_write = _writes_before(history, reading[place])

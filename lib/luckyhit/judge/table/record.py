@@ -77,7 +77,8 @@ class Record:
         if answers is None or "version" not in answers.columns or not answers["version"].notna().any():
             return None
         if not self._background:
-            self._background.append(background_reads(request_frame(answers, ANSWER_SCHEMA), case))
+            apart_ns = {block.block: block.clocks_apart_ns for block in self.blocks if block.shards}
+            self._background.append(background_reads(request_frame(answers, ANSWER_SCHEMA), case, apart_ns))
         reads = self._background[0]
         return reads[reads["block"].isin(self.numbers(stage))]
 

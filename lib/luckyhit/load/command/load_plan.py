@@ -14,11 +14,12 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from luckyhit.case.values.units import format_duration, format_rate
-from luckyhit.case.workload import Response, Workload
+from luckyhit.case.workload import MOST_SENDERS, Response, Workload
 from luckyhit.errors import ArgumentError
 from luckyhit.load.command.options import LoadOptions, is_json, key_facts, stage_facts, template, text_or_file
 from luckyhit.load.engine_config import EngineConfig, Http
 from luckyhit.load.http1.request_head import Origin, checked_target, head_lines
+from luckyhit.load.sharding.shard_hosts import LOCAL, named_address
 from luckyhit.load.signals import DeclaredSignals, signals_of
 
 USUAL_SECONDS, USUAL_RATE = 10.0, 100.0
@@ -29,7 +30,7 @@ EVERY_LINE = [{"name": "log", "path": "/"}, {"name": "log-head", "method": "HEAD
 @dataclass(frozen=True)
 class LoadPlan:
     """What will be sent. `rate`: None if stages, a log or the responses set the pace; `root`: the folder that the
-    workload's file names are relative to."""
+    workload's file names are relative to; `hosts_at`: the address of the hosts that send; empty: this one alone."""
 
     base: str
     workload: Workload
@@ -44,6 +45,7 @@ class LoadPlan:
     ca_file: Path | None
     root: Path
     pace: str
+    hosts_at: str = ""
 
     @property
     def names_files(self) -> bool:
@@ -68,6 +70,7 @@ class LoadPlan:
             ca_file=str(self.ca_file) if self.ca_file else None,
             expected=self.expected,
             signals=self.signals,
+            live=True,
         )
 
 
@@ -77,6 +80,7 @@ def plan_load(url: str, options: LoadOptions) -> LoadPlan:
     workload, base = _case_workload(url, options) if options.case else _url_workload(url, options)
     target = options.case.target if options.case else None
     head_lines(Origin.parse(base), options.headers)
+    _refuse_idle_senders(workload, options)
     root = options.root or Path.cwd()
     ca_file = options.ca_file.resolve() if options.ca_file else None
     if ca_file is None and (declared := (target.ca_file if target else None)):
@@ -97,7 +101,29 @@ def plan_load(url: str, options: LoadOptions) -> LoadPlan:
         ca_file=ca_file,
         root=root,
         pace=_pace(workload, options),
+        hosts_at=_hosts_at(workload, options),
     )
+
+
+def _refuse_idle_senders(workload: Workload, options: LoadOptions) -> None:
+    """Raises ArgumentError for more sending processes than can be told apart, or than have a connection to send on."""
+    processes = f"{workload.senders} sending processes (hosts x workers)"
+    if workload.senders > MOST_SENDERS:
+        raise ArgumentError(f"{processes} are more than {MOST_SENDERS}", hint="Lower --shards or --workers.")
+    if options.closed and workload.senders > options.closed:
+        raise ArgumentError(
+            f"{processes} can't share {options.closed} connections",
+            hint="Raise --closed, or lower --shards or --workers.",
+        )
+
+
+def _hosts_at(workload: Workload, options: LoadOptions) -> str:
+    """Where the hosts are. A case that asks for some has to be told."""
+    if options.dask is not None:
+        return options.dask
+    if workload.hosts == 1:
+        return ""
+    return LOCAL if options.shards is not None else named_address(workload.hosts)
 
 
 def _seconds(workload: Workload, options: LoadOptions) -> float:
@@ -214,6 +240,8 @@ def _common(options: LoadOptions, *, usual: bool = True) -> dict[str, Any]:
         facts["connections"] = "fresh"
     if options.workers is not None:
         facts["workers"] = options.workers
+    if options.shards is not None:
+        facts["hosts"] = options.shards
     return facts
 
 

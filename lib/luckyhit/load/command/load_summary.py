@@ -6,7 +6,7 @@ It is computed from the records alone, one part file after the other, so that 10
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from luckyhit.errors import NotEnoughData
 from luckyhit.load.engine_config import EngineCheck
 from luckyhit.records import Accounting, nearest_rank
+from luckyhit.records.manifest import LARGEST_CLOCK_ERROR_MS, ShardNotes
 from luckyhit.records.parquet import read_parts
 
 QUANTILES = {"p50": 0.5, "p75": 0.75, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99.9": 0.999, "p99.99": 0.9999}
@@ -180,8 +181,9 @@ _NOT_FACTS = ("curves", "last_ns")
 class LoadSummary(RecordedLoad):
     """What one load showed. Latencies in ms, of the completed requests, from the instant they were due.
 
-    `warnings`: why the numbers need care, the gravest first. `closed`: connections of a closed loop, 0 in an open one;
-    `rate`: None if something else sets the pace. The warm-up is left out of all numbers.
+    `failure`: why the load shows nothing of the service, empty if it does; `interrupted`: it ended early, and `seconds`
+    are those that were measured. `warnings`: why the numbers need care, the gravest first. `closed`: connections of a
+    closed loop, 0 in an open one; `rate`: None if something else sets the pace. The warm-up is left out of all numbers.
     """
 
     url: str
@@ -198,15 +200,25 @@ class LoadSummary(RecordedLoad):
     completed_per_s: float
     engine: EngineCheck
     digest: str
+    shards: list[ShardNotes]
     retried: int
     notes: list[str]
     out: str | None
+    failure: str = ""
+    interrupted: bool = False
 
     def as_facts(self) -> dict[str, Any]:
         """For `--json`."""
         facts = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in _NOT_FACTS}
         groups = {name: {key: asdict(group) for key, group in facts[name].items()} for name in ("cache", "routes")}
-        return {**facts, **groups, "accounting": self.accounting.model_dump(), "engine": asdict(self.engine)}
+        shards = [shard.model_dump() for shard in self.shards]
+        return {
+            **facts,
+            **groups,
+            "shards": shards,
+            "accounting": self.accounting.model_dump(),
+            "engine": asdict(self.engine),
+        }
 
     def table(self) -> str:
         """For people: many lines, warnings first."""
@@ -216,7 +228,7 @@ class LoadSummary(RecordedLoad):
         """Of a plot: the URL without its query, the pace, and whether the numbers can be trusted."""
         url = self.url.partition("?")[0]
         flags = (" · CLOSED LOOP" if self.closed else "") + ("" if self.trustworthy else " · timings NOT trustworthy")
-        return f"{url[:70]} · {self.pace[:70]}, {self.seconds:g} s{flags}"
+        return f"{url[:70]} · {self.pace[:70]}, {self.seconds:.4g} s{flags}"
 
 
 def _table_of(summary: LoadSummary) -> str:
@@ -225,7 +237,7 @@ def _table_of(summary: LoadSummary) -> str:
     lines = [f"CAUTION    {warning}" for warning in summary.warnings]
     lines += [
         summary.url,
-        f"  {summary.pace}, {summary.seconds:g} s{warmed}",
+        f"  {summary.pace}, {summary.seconds:.4g} s{warmed}",
         f"  requests   scheduled {account.scheduled:,} = completed {account.completed:,} + failed {account.failed:,} "
         f"+ timed out {account.timed_out:,} + dropped {account.dropped:,}"
         + (f" ({summary.warmup:,} more in the warm-up)" if summary.warmup else ""),
@@ -244,11 +256,32 @@ def _table_of(summary: LoadSummary) -> str:
         lines.append(f"  database   {summary.db_calls:.3f} calls/request")
     if summary.retried:
         lines.append(f"  retried    {summary.retried:,} (their kept-alive connection was closed)")
+    lines += [f"  shard {shard.shard:<5}{_shard_line(shard)}" for shard in summary.shards]
     lines += [f"  note       {note}" for note in summary.notes]
     lines.append(f"  engine     {summary.engine.detail if summary.trustworthy else 'see the first line'}")
     if summary.out:
         lines.append(f"  records    {summary.out}")
     return "\n".join(lines)
+
+
+def shard_problems(shard: ShardNotes) -> Iterator[str]:
+    """Why the numbers of a load need care because of one of its hosts, the gravest first."""
+    where = f"Shard {shard.shard} on {shard.host or 'an unknown host'}"
+    if shard.lost is not None:
+        slots = (
+            f"slots {shard.first_never_sent} to {shard.last_never_sent}" if shard.never_sent else "none of its slots"
+        )
+        yield f"{where} was lost ({shard.lost}): {shard.never_sent:,} never sent ({slots}, counted as dropped)."
+    elif shard.clock_error_ns is not None and shard.clock_error_ns / 1e6 > LARGEST_CLOCK_ERROR_MS:
+        error_ms = shard.clock_error_ns / 1e6
+        yield f"{where}: its clock may be off by {error_ms:.3g} ms, more than {LARGEST_CLOCK_ERROR_MS:g} ms."
+
+
+def _shard_line(shard: ShardNotes) -> str:
+    clock_ms, late_ms = shard.clock_error_ns, shard.schedule_error_p99_ms
+    clock = "clock not compared at the end" if clock_ms is None else f"clock within {clock_ms / 1e6:.3g} ms"
+    late = "" if late_ms is None else f", sent {late_ms:.2f} ms late (p99)"
+    return f"{shard.host}: {shard.rows:,} recorded, {clock}{late}"
 
 
 LONE_LAYERS = {

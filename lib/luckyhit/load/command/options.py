@@ -35,7 +35,8 @@ class LoadOptions:
     `stages` such as `50/s for 10s` and `50/s to 200/s for 20s`; `keys` such as `1-1000` or `@FILE` (for `{key}` in the
     URL); `headers` may hold secrets: they reach the engine through a pipe and are never written. `case`: use its
     workload, expected response and signals; the URL is then the base of its paths, and `root` the folder that its file
-    names are relative to.
+    names are relative to. `shards`: how many hosts send, on the workers of the Dask scheduler `dask`, or without one as
+    processes of this machine.
     """
 
     rate: float | None = None
@@ -62,6 +63,8 @@ class LoadOptions:
     fresh: bool = False
     http: str | None = None
     workers: int | None = None
+    shards: int | None = None
+    dask: str | None = None
     expect_status: int | None = None
     expect_sha256: str | None = None
     ca_file: Path | None = None
@@ -157,7 +160,7 @@ def key_facts(text: str) -> dict[str, Any]:
         first, last = int(match[1]), int(match[2])
         if first <= last:
             return {"first": first, "last": last}
-    hint = "Give a range such as 1-1000, or @FILE with one key a line."
+    hint = "Give a range such as 1-1000, or @FILE with one key per line."
     raise ArgumentError(f"invalid --keys: {text[:60]!r}", hint=hint)
 
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import ssl
 import time
 from collections.abc import Callable, Mapping
@@ -73,6 +74,7 @@ class Client:
         self._resolver = Resolver(self.origin.host, self.origin.port)
         self._last_number = first_connection
         self.retries = 0
+        self.first_failure = ""  # to connect, in words
         self._closed = False
 
     @property
@@ -193,8 +195,10 @@ class Client:
         except asyncio.CancelledError:
             error = "dropped"
         except OSError as failure:  # ssl.SSLError is an OSError
+            self.first_failure = self.first_failure or _in_words(failure)
             error = "reset" if pending.retried else "dropped" if failure.errno in _OUR_LIMITS else "connect"
-        except ValueError:  # a host name that can't be encoded, a certificate that can't be read
+        except ValueError as failure:  # a host name that can't be encoded, a certificate that can't be read
+            self.first_failure = self.first_failure or str(failure)
             error = "reset" if pending.retried else "connect"
         else:
             pending.connecting = None
@@ -378,3 +382,9 @@ class _Deadlines:
         if self._timer is not None:
             self._timer.cancel()
             self.armed = False
+
+
+def _in_words(failure: OSError) -> str:
+    """`Connection refused`, without the address that every attempt has."""
+    number = failure.errno or 0
+    return os.strerror(number) if number in errno.errorcode else failure.strerror or str(failure)

@@ -21,7 +21,7 @@ FATE_WORDS = {
     "set-anew": "set anew, to an unknown value",
     "expired": "expired or evicted",
     "kept": "still there, as it was",
-    "no-entry": "never seen: no event for it under the watched keys",
+    "no-entry": "not known: the cache reported no event for its watched keys",
     "not-visible": "not visible: the watch had a gap",
 }
 """What became of the entry, by the ids of `luckyhit.judge.cache_events.write_events.FATES`."""
@@ -93,7 +93,9 @@ def events_sentence(around: pd.DataFrame) -> str:
     if count("not-visible") == len(around):
         return f"what the cache did around {writes} was not visible."
     if count("no-entry", "not-visible") == len(around):
-        return f"no event concerned an entry of {writes} under the watched keys, so nothing is known of them."
+        return (
+            f"the cache reported no event for the watched keys of {writes}, so what became of the entries is not known."
+        )
     deleted = count("deleted", "set-old")
     parts = [f"of {writes} the cache's entry was deleted for {deleted}"]
     if deleted and (when := _when(around["after_ack_ms"].dropna())):

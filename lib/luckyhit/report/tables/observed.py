@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from luckyhit.judge.facade import chance_text, range_text
+from luckyhit.judge.facade import NOTHING_CHANGED, chance_text, range_text
 from luckyhit.records import Beside, GoalName, Note, NoteId, Result
 from luckyhit.records.manifest import Manifest
 from luckyhit.report.evidence.checklist import Check
@@ -16,7 +16,6 @@ from luckyhit.text.numbers import listed, number, plural, sentence_case
 from luckyhit.text.quantities import difference_text, name_of, value_text
 
 OBSERVED = "OBSERVED"
-NOTHING_CHANGED = "Only the baseline was measured: nothing was changed, so there is no verdict."
 _OF_A_CHANGE: frozenset[NoteId] = frozenset(
     {"change-not-measured", "intervals-of-a-fixed-sample", "intervals-at-any-moment", "intervals-at-all-looks"}
 )
@@ -99,7 +98,12 @@ def _beside(name: GoalName, beside: Beside) -> str:
     where = f"{range_text(name, beside)}" + (f", median {value_text(name, beside.median)}" if beside.runs > 1 else "")
     if beside.outside is None:
         return f"{many}: {where}. Too few to call it usual or unusual."
-    return f"{'Outside' if beside.outside else 'Inside'} of {many}: {where}."
+    return f"{sentence_case(_outside(beside)) if beside.outside else 'Inside'} of {many}: {where}."
+
+
+def _outside(beside: Beside) -> str:
+    """`outside (worse)`; earlier versions did not note the side."""
+    return f"outside ({beside.side})" if beside.side is not None else "outside"
 
 
 def _measured(recorded: Recorded) -> str:
@@ -140,7 +144,7 @@ def earlier_rows(result: Result) -> list[tuple[str, ...]]:
 
 
 def _beside_row(name: GoalName, beside: Beside) -> tuple[str, ...]:
-    where = DASH if beside.outside is None else "outside" if beside.outside else "inside"
+    where = DASH if beside.outside is None else _outside(beside) if beside.outside else "inside"
     return (
         sentence_case(name_of(name)),
         value_text(name, beside.value),
@@ -167,5 +171,5 @@ def as_lines(result: Result) -> list[str]:
     lines = []
     for name, value, count, middle, between, where, _ in earlier_rows(result):
         earlier = f"{count} earlier: {between}, median {middle}" if middle != DASH else "no earlier one"
-        lines.append(f"  {name}: {value} ({earlier}{'; OUTSIDE' if where == 'outside' else ''})")
+        lines.append(f"  {name}: {value} ({earlier}{f'; {where.upper()}' if where.startswith('outside') else ''})")
     return lines + [f"  {text}" for text in left_out(result)]

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from luckyhit.run import Run
+from luckyhit.workflow.time_left import TimeLeft
 
 _POLL_S = 0.2
 _EVERY_S = 10.0  # at least one line in this time while measuring
@@ -68,16 +69,19 @@ class _Lines:
     def __init__(self) -> None:
         self._text = ""
         self._shown_at = 0.0
+        self._left = TimeLeft()
 
     def line(self, text: str) -> None:
         plain(text)
 
     def event(self, event: dict[str, Any]) -> None:
+        left = self._left.text(event["done"], event["total"]) if event["total"] is not None else ""
         if event["text"] == self._text and event["at"] - self._shown_at < _EVERY_S:
             return
         self._text, self._shown_at = event["text"], event["at"]
-        so_far = "" if event["total"] is None else f" ({event['done']:.0f} of {event['total']:.0f} s measured)"
-        plain(f"{event['text']}{so_far}")
+        measured = "" if event["total"] is None else f"{event['done']:.0f} of {event['total']:.0f} s measured"
+        so_far = ", ".join(filter(None, (measured, left)))
+        plain(f"{event['text']} ({so_far})" if so_far else event["text"])
 
     def close(self) -> None:
         pass
@@ -88,6 +92,7 @@ class _Bar:
 
     def __init__(self) -> None:
         self._bar: Any = None
+        self._left = TimeLeft()
 
     def line(self, text: str) -> None:
         from tqdm import tqdm
@@ -100,6 +105,9 @@ class _Bar:
         if event["done"] is not None:  # judging and drawing don't move the bar
             # tqdm shows no end for a bar that is past it.
             self._bar.n = min(event["done"], event["total"] or 1.0)
+            left = self._left.text(self._bar.n, event["total"] or 1.0)
+            self._bar.set_description_str(f"{event['text']}, {left}" if left else event["text"])
+            return
         self._bar.set_description_str(event["text"])
 
     @staticmethod

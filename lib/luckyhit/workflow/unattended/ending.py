@@ -15,7 +15,7 @@ from luckyhit.case_run import CaseRun
 from luckyhit.change import revert_run
 from luckyhit.change.journal import Journal
 from luckyhit.change.lock import steps_left_open
-from luckyhit.errors import GuardError, LuckyHitError
+from luckyhit.errors import GuardError, LuckyHitError, NoRoom
 from luckyhit.project import Project
 from luckyhit.records import Result, Rollback
 from luckyhit.records.manifest import RunFailure
@@ -45,8 +45,11 @@ class RunEnding:
     seconds: float = 0.0
 
 
-def finish(project: Project, run: CaseRun, interruptions: Interruptions) -> RunEnding:
-    """Read how the notebooks ended; without a report, render the records so far as INCOMPLETE."""
+def finish(
+    project: Project, run: CaseRun, interruptions: Interruptions, error: BaseException | None = None
+) -> RunEnding:
+    """Read how the notebooks ended; without a report, render the records so far as INCOMPLETE. `error`: what stopped
+    the notebook."""
     manifest = run.manifest
     report = manifest.report
     if manifest.state == "finished" and report:  # an interruption after that changes nothing
@@ -55,18 +58,11 @@ def finish(project: Project, run: CaseRun, interruptions: Interruptions) -> RunE
 
     failure = manifest.failure
     if manifest.ended and failure is None and not _open(run):
-        return _reported_late(run, interruptions, *export.judged_and_exported(run, project.reports))
+        return _reported_late(run, interruptions, error, *export.judged_and_exported(run, project.reports))
     died = failure is None  # otherwise the step has recorded why, and rolled back
     interrupted = interruptions.count > 0
     if failure is None:
-        message = "interrupted" if interrupted else "a notebook failed; its executed copy has the traceback"
-        failure = RunFailure(
-            error=INTERRUPTED_ERROR if interrupted else "NotebookFailed",
-            message=message,
-            hint=f"See the executed notebooks in {run.path / 'notebooks'}.",
-            exit_code=INTERRUPTED if interrupted else 1,
-            refusal=None,
-        )
+        failure = _failed_notebook(run, error, interrupted=interrupted)
         _note(run, state="failed", failure=failure)
     if died or manifest.changed:
         failure = _rolled_back(project, run, failure)
@@ -79,16 +75,47 @@ def finish(project: Project, run: CaseRun, interruptions: Interruptions) -> RunE
     result = export.judged_so_far(run) if too_late or guarded else None
     with suppress(OSError):
         scrub(run, closed=True)
-    path, error = export.incomplete_report(run, result, project.reports, failure.message)
+    path, unreported = export.incomplete_report(run, result, project.reports, failure.message)
     code = failure.exit_code
     if interrupted and not interruptions.too_late and code != 5:
         code = INTERRUPTED
     failure = run.manifest.failure or failure  # as it may be shown
-    return RunEnding(run, path, code, reason=failure.message, result=result, error=error, failure=failure)
+    return RunEnding(run, path, code, reason=failure.message, result=result, error=unreported, failure=failure)
+
+
+def _failed_notebook(run: CaseRun, error: BaseException | None, *, interrupted: bool) -> RunFailure:
+    """Why a notebook ended, where its step recorded nothing. A full disk is named: the notebook, the kernel's files or
+    the progress could not be written."""
+    full = _full_disk(error)
+    if full is not None and not interrupted:
+        return RunFailure(
+            error=type(full).__name__, message=full.message, hint=full.hint, exit_code=full.exit_code, refusal=None
+        )
+    return RunFailure(
+        error=INTERRUPTED_ERROR if interrupted else "NotebookFailed",
+        message="interrupted" if interrupted else "a notebook failed; its executed copy has the traceback",
+        hint=f"See the executed notebooks in {run.path / 'notebooks'}.",
+        exit_code=INTERRUPTED if interrupted else 1,
+        refusal=None,
+    )
+
+
+def _full_disk(error: BaseException | None) -> NoRoom | None:
+    """The full disk that stopped a notebook: in this process, or in its kernel, by the text of its last error."""
+    if isinstance(error, OSError):
+        return NoRoom.of(error)
+    if getattr(error, "ename", "") == NoRoom.__name__:
+        return NoRoom(str(getattr(error, "evalue", "")), hint="Free disk space, then start again.")
+    return NoRoom.of_text(str(getattr(error, "evalue", "")))
 
 
 def _reported_late(
-    run: CaseRun, interruptions: Interruptions, result: Result | None, path: Path | None, error: LuckyHitError | None
+    run: CaseRun,
+    interruptions: Interruptions,
+    stopped: BaseException | None,
+    result: Result | None,
+    path: Path | None,
+    error: LuckyHitError | None,
 ) -> RunEnding:
     """Everything was measured and rolled back, and the notebooks ended before the report, which was made here. If it
     can't be written, the exit code says so, and the run stays measured."""
@@ -99,10 +126,9 @@ def _reported_late(
     if interruptions.count:
         note = "interrupted while the report was made; all measurements were done, and the report is complete"
         return RunEnding(run, path, INTERRUPTED, result=result, note=note)
-    note = (
-        "a notebook failed after all measurements were done; see its executed copy in "
-        f"{run.path / 'notebooks'}. The report is complete"
-    )
+    full = _full_disk(stopped)
+    why = f": {full.message}" if full is not None else f"; see its executed copy in {run.path / 'notebooks'}"
+    note = f"a notebook failed after all measurements were done{why}. The report is complete"
     return RunEnding(run, path, 1, result=result, note=note)
 
 

@@ -1,8 +1,9 @@
 """Prune old runs by the rules given, and never one that is still needed.
 
 A run is kept while it is in progress, holds a lock, or has not rolled back its change; also where its journal or
-manifest can't be read. Only directories that look like a run, lie where runs lie, and are not links are touched; what
-links inside a run point to is kept.
+manifest can't be read. A pinned run is kept, and so is one that judged a change, unless these are asked for too. Runs
+that ended early are counted on their own, so that they never push out a whole one. Only directories that look like a
+run, lie where runs lie, and are not links are touched; what links inside a run point to is kept.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -35,21 +36,24 @@ _REMOVED = ".removed"
 
 @dataclass(frozen=True)
 class PrunableRun:
-    """A run to remove: its directory, its report if it has one, and the bytes of both."""
+    """A run to remove: its directory, its report if it has one, and the bytes of both. `incomplete`: it ended early."""
 
     run: Run
     case: str
     started: datetime
     size: int
     report: Path | None
+    incomplete: bool = False
 
 
 @dataclass(frozen=True)
 class PrunePlan:
-    """The runs to remove, and those old enough that are kept all the same: (run, reason)."""
+    """The runs to remove, and those old enough that are kept all the same: (run, reason); `judged`: those kept for
+    their verdict."""
 
     removable: list[PrunableRun]
     kept: list[tuple[Run, str]]
+    judged: list[Run] = field(default_factory=list)
 
     @property
     def size(self) -> int:
@@ -65,10 +69,17 @@ def parse_age(text: str) -> float:
 
 
 def plan(
-    runs_dir: Path, reports_dir: Path, *, keep: int | None, older_than_s: float | None, now: datetime
+    runs_dir: Path,
+    reports_dir: Path,
+    *,
+    keep: int | None,
+    older_than_s: float | None,
+    now: datetime,
+    verdicts: bool = False,
 ) -> PrunePlan:
-    """Which runs to remove. The newest `keep` of each case are kept, and all younger than `older_than_s`; a rule that
-    is not given keeps nothing. Raises ArgumentError without any rule, and for a negative `keep`."""
+    """Which runs to remove. The newest `keep` of each case are kept, as many that ended early, and all younger than
+    `older_than_s`; a rule that is not given keeps nothing. `verdicts`: also runs that judged a change, which are kept
+    otherwise. Raises ArgumentError without any rule, and for a negative `keep`."""
     if keep is None and older_than_s is None:
         raise ArgumentError("--prune needs --keep or --older-than", hint="For example: --keep 20 --older-than 90d.")
     if keep is not None and keep < 0:
@@ -80,9 +91,12 @@ def plan(
             by_case.setdefault(run.path.parent, []).append(run)
     removable: list[PrunableRun] = []
     kept: list[tuple[Run, str]] = []
+    judged: list[Run] = []
     for of_case in by_case.values():
         newest_first = sorted(of_case, key=lambda run: run.id, reverse=True)
-        for run in newest_first[keep or 0 :]:
+        early = {run for run in newest_first if ended_early(run, now=now)}
+        whole = [run for run in newest_first if run not in early]
+        for run in [*whole[keep or 0 :], *[run for run in newest_first if run in early][keep or 0 :]]:
             started = _started(run, now)
             if older_than_s is not None and (now - started).total_seconds() < older_than_s:
                 continue
@@ -92,10 +106,13 @@ def plan(
             if reason:
                 kept.append((run, reason))
                 continue
+            if not verdicts and run not in early and judged_a_change(run):
+                judged.append(run)
+                continue
             report = _report(run, reports_dir)
             size = _size(run.path) + (report.stat().st_size if report is not None else 0)
-            removable.append(PrunableRun(run, run.path.parent.name, started, size, report))
-    return PrunePlan(sorted(removable, key=lambda removable: removable.run.id), kept)
+            removable.append(PrunableRun(run, run.path.parent.name, started, size, report, run in early))
+    return PrunePlan(sorted(removable, key=lambda removable: removable.run.id), kept, judged)
 
 
 def remove(removable: PrunableRun, runs_dir: Path, *, now: datetime) -> None:
@@ -135,12 +152,32 @@ def why_needed(run: Run, *, now: datetime, held: set[str]) -> str:
             return f"its change is not rolled back; roll it back with `luckyhit revert {run.called}`"
     except (LuckyHitError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return f"its journal or manifest can't be read ({type(error).__name__})"
+    if manifest.pinned:
+        return f"it is pinned; `luckyhit runs --unpin {run.called}` ends that"
     rollback = manifest.rollback
     if manifest.changed or (rollback is not None and not rollback.confirmed):
         return f"its rollback is not confirmed; check the target, then `luckyhit revert {run.called}`"
     if manifest.state not in ("finished", "failed") and now.timestamp() - _last_sign_s(run) < SILENT_S:
         return "it is in progress"
     return ""
+
+
+def ended_early(run: Run, *, now: datetime) -> bool:
+    """Whether a run failed, was interrupted, or fell silent while measuring; False for one that can't be read."""
+    try:
+        manifest = run.manifest
+    except LuckyHitError:
+        return False
+    silent = manifest.state == "measuring" and now.timestamp() - _last_sign_s(run) >= SILENT_S
+    return bool(manifest.incomplete) or silent
+
+
+def judged_a_change(run: Run) -> bool:
+    """Whether a run has a verdict on a change; also where its result can't be read: it may be the only trace of one."""
+    try:
+        return run.result is not None and bool(run.manifest.stage("change"))
+    except LuckyHitError:
+        return True
 
 
 def _is_ours(path: Path, runs_dir: Path, *, really: Path | None = None) -> bool:

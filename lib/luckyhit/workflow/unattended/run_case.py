@@ -26,9 +26,10 @@ from typing import Any
 from luckyhit.case import Case, load_case
 from luckyhit.case.values.variables import named_variables, noted_variables, refuse_quoted, refuse_unset
 from luckyhit.case_run import CaseRun
-from luckyhit.errors import ArgumentError, GuardError
+from luckyhit.errors import ArgumentError, GuardError, naming_a_full_disk
 from luckyhit.load.block import INPUTS
 from luckyhit.load.inputs import Inputs, gather
+from luckyhit.load.sharding.shard_hosts import ADDRESS_VARIABLE, check_hosts
 from luckyhit.project import NOTEBOOKS, Project
 from luckyhit.records import Repeat
 from luckyhit.system.control import authorities
@@ -59,7 +60,9 @@ def new_run(project: Project, case_file: Path, *, environment: str = "", observe
     with tempfile.TemporaryDirectory(prefix="luckyhit-inputs-") as folder:
         inputs = Path(folder) / INPUTS
         declared = load_case(case_file)
-        repeat = repeat_of(project, case_file, (name for name, _ in named_variables(declared)))
+        names = [name for name, _ in named_variables(declared)]
+        names += [ADDRESS_VARIABLE] if case.workload.hosts > 1 else []
+        repeat = repeat_of(project, case_file, names)
         notes = gather(case.workload, project.root, inputs)
         if inputs.is_dir():
             refuse_fast_log(case, Inputs.load(inputs, len(case.workload.routes)))
@@ -105,6 +108,7 @@ def accepted(project: Project, case_file: Path, *, environment: str = "", observ
     refuse_quoted(case_file, case, os.environ)
     case = load_case(case_file, variables=noted_variables(case, os.environ))
     authorities(case.target, project.root)
+    check_hosts(case.workload.hosts)
     return case
 
 
@@ -161,7 +165,9 @@ def run_case(
     # From here on signals are only counted: the notebook is stopped, and the report is still written. That includes the
     # making of the run directory: every run has a report.
     with one_at_a_time(project.runs, case_file.stem), interruptions_of(timeout_s) as interruptions:
-        run = new_run(project, case_file, environment=environment, observe=observe)
+        with naming_a_full_disk():
+            run = new_run(project, case_file, environment=environment, observe=observe)
+        error: BaseException | None = None
         handed = {
             "case": str(case_file),
             "run": str(run.path),
@@ -178,10 +184,11 @@ def run_case(
                     break
                 worker = Notebook(project.notebook(name), run, kernel, handed, timeout_s=_timeout_s(run))
                 worker.execute(interruptions)
-                if interruptions.count or worker.error is not None:
+                error = worker.error
+                if interruptions.count or error is not None:
                     break
         # Opened again: the numbers in its case may have changed.
-        outcome = finish(project, CaseRun.open(run.path), interruptions)
+        outcome = finish(project, CaseRun.open(run.path), interruptions, error)
     outcome.seconds = time.monotonic() - started
     return outcome
 

@@ -27,7 +27,7 @@ from luckyhit.report.html_files import chart_text
 from luckyhit.report.recorded import Recorded, recorded
 from luckyhit.report.tables import finding_sentences, observed
 from luckyhit.workflow.case_diagnosis import diagnose_run
-from luckyhit.workflow.cell_output import Picture
+from luckyhit.workflow.notebook.cell_output import Picture
 from luckyhit.workflow.planning import planning_after, planning_of
 from luckyhit.workflow.unattended.export import export, keep_result
 

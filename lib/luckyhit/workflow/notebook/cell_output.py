@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import html
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +11,8 @@ from typing import Any
 from luckyhit.case_run import CaseRun
 from luckyhit.report.charts.chart import Chart
 from luckyhit.report.charts.svg import drawn
+from luckyhit.workflow.notebook.notebook_links import in_jupyterlab
+from luckyhit.workflow.time_left import TimeLeft
 
 _SCALE = 1.3
 """A chart's units in CSS pixels: its texts are then as large as those of a cell."""
@@ -51,6 +52,7 @@ class Progress:
         self._run = run
         self._until_s = until_s
         self._from_s = 0.0
+        self._left = TimeLeft()
         self._bar: Any = None
 
     def __enter__(self) -> Callable[[str, float, float], None]:
@@ -58,7 +60,7 @@ class Progress:
 
     def _show(self, text: str, done: float, total: float) -> None:
         self._run.progress(text, done=done, total=total)
-        if "JPY_SESSION_NAME" not in os.environ:  # set by JupyterLab, not by papermill
+        if not in_jupyterlab():
             return
         if self._bar is None:
             from tqdm.auto import tqdm
@@ -67,7 +69,8 @@ class Progress:
             of_step = max((self._until_s or total) - done, 1.0)
             self._bar = tqdm(total=of_step, bar_format="{percentage:3.0f}% {bar} {desc}", leave=False)
         self._bar.n = min(done - self._from_s, self._bar.total)
-        self._bar.set_description_str(text)
+        left = self._left.text(self._bar.n, self._bar.total)
+        self._bar.set_description_str(f"{text}, {left}" if left else text)
 
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         if self._bar is None:

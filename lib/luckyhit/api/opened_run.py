@@ -1,9 +1,4 @@
-"""Open a run for your own analysis: its frames, its case, its result.
-
-import luckyhit
-
-run = luckyhit.open_run("stale-price")                 # the newest run of a case measured = run.requests.query("phase
-== 'measure'") measured.groupby(["stage", "arm", "cache"], observed=True).latency_ms.quantile([0.5, 0.99])
+"""One run, opened for your own analysis: its frames, its case, its result.
 
 A long run may have too many rows for a frame with all columns: `run.frame("requests", [...], arms="after")` reads only
 a part. Texts are categories, and integers stay integers if some are missing.
@@ -12,10 +7,12 @@ a part. Texts are categories, and integers stay integers if some are missing.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from datetime import datetime
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,12 +21,12 @@ from luckyhit.case_run import CaseRun
 from luckyhit.errors import ArgumentError, LuckyHitError, RunUnreadable
 from luckyhit.project import Project
 from luckyhit.records import Arm, Stage, schemas
-from luckyhit.records.column_docs import ColumnDocs
-from luckyhit.records.journal import JOURNAL, load_journal
+from luckyhit.records.column_docs import FRAME_ROWS, JOURNAL_COLUMNS, ColumnDocs, computed
+from luckyhit.records.journal import JOURNAL, JournalFile, load_journal
 from luckyhit.records.manifest import Manifest
 from luckyhit.records.parquet import damaged_parts, nullable_integers, part_files
 from luckyhit.records.schemas import Table
-from luckyhit.run import Run, runs
+from luckyhit.run import runs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,41 +37,44 @@ if TYPE_CHECKING:
 TABLES: tuple[Table, ...] = get_args(Table)
 LATENCY, STAGE = schemas.LATENCY.name, schemas.STAGE.name
 FROM_DUE = ("due_ns", "done_ns", "error")
+COUNTERS: Table = "counters"
+MOST_S = 2**33
+"""Seconds since 1970 that a clock may show (the year 2242): more is no time."""
+_EXPLAINED: tuple[Literal["journal", "blocks"], ...] = ("journal", "blocks")
 _WHAT: dict[str, str] = {
     "requests": "every scheduled request, sent or not",
     "writes": "what the freshness probe wrote",
     "reads": "what it read back",
-    "counters": "what the cache counted, over time",
+    "counters": "what the cache counted, over time and by block",
     "events": "the cache's events of the probed keys",
     "blocks": "every finished block",
     "journal": "intended and confirmed actions on the target",
 }
-_SHOWN = 4
 
 
-def open_run(run: str | Path | None = None, *, case: str = "", runs_dir: str | Path = "") -> OpenedRun:
+def open_run(run: str | Path | None = None, nth: int = -1, *, case: str = "", runs_dir: str | Path = "") -> OpenedRun:
     """Open a run for reading.
 
     `run`: its directory, its id, the end of its id, or the name of a case, for that case's newest run; by default the
-    newest of all (or of `case`). `runs_dir`: the folder of the runs, if it is not `data/runs` of the project around the
-    working directory. Nothing is measured, judged or written.
+    newest of all (or of `case`). `nth`: which run of the case, as Python counts: -1 the newest, -2 the one before, 0
+    the oldest. `runs_dir`: the folder of the runs, if it is not `data/runs` of the project around the working
+    directory. Nothing is measured, judged or written.
 
     Raises ArgumentError if there is no such run, and RunUnreadable if it is not a run.
     """
     wanted = str(run or "").strip()
     as_path = Path(wanted).expanduser()
     if len(as_path.parts) > 1 and as_path.is_dir():  # needs no project around it
-        return OpenedRun(CaseRun.open(as_path.resolve()))
+        return OpenedRun(CaseRun.find(as_path, wanted, nth))
     project = Project.find(runs_dir=str(runs_dir))
-    known = list(runs(project.runs))
-    if wanted in {run.path.parent.name for run in known}:  # there may be a folder of that name, too
-        wanted, case = "", wanted
-    elif wanted and as_path.is_dir():
-        return OpenedRun(CaseRun.open(as_path.resolve()))
     try:
-        return OpenedRun(CaseRun.find(project.runs, wanted or (f"latest:{case}" if case else "latest")))
+        return OpenedRun(CaseRun.find(project.runs, wanted or (f"latest:{case}" if case else "latest"), nth))
     except ArgumentError as error:
-        raise ArgumentError(error.message, hint=_which_there_are(wanted or case, known, project)) from None
+        of_case = wanted or case
+        declared = of_case in {path.stem for path in project.case_files()}
+        if declared and not any(known.path.parent.name == of_case for known in runs(project.runs)):
+            raise error.with_hint(f"That case has no runs here yet: `luckyhit run {of_case}`.") from None
+        raise
 
 
 class OpenedRun:
@@ -146,8 +146,8 @@ class OpenedRun:
             raise ArgumentError("nothing is measured yet", hint="Run the cell with `measure()` first.")
         return self._run
 
-    def reopen(self, run: CaseRun) -> None:
-        """Continue with another run."""
+    def reopen(self, run: CaseRun | None) -> None:
+        """Continue with another run; None: with none so far."""
         self._run = run
         self.measured()
 
@@ -187,7 +187,7 @@ class OpenedRun:
 
     @property
     def counters(self) -> pd.DataFrame:
-        """The cache's own counters over time."""
+        """The cache's own counters over time, each with its block."""
         return self._frame("counters")
 
     @property
@@ -209,19 +209,40 @@ class OpenedRun:
         import pandas as pd
 
         path = self.path / JOURNAL
-        return pd.DataFrame(list(load_journal(path.read_bytes()).lines) if path.exists() else [])
+        noted = load_journal(path.read_bytes()) if path.exists() else JournalFile()
+        steps = {step.id: step.step for step in noted.steps}
+        origin_s = self._origin_s()
+        rows = [
+            {
+                "at_ns": _since(line.get("at"), origin_s),
+                "id": line.get("id"),
+                "step": steps.get(number) if isinstance(number := line.get("id"), int) else None,
+                **{name: line.get(name) for name in ("event", "detail", "inverse")},
+            }
+            for line in noted.lines
+        ]
+        return pd.DataFrame(rows, columns=[column.name for column in JOURNAL_COLUMNS]).astype({"at_ns": "Int64"})
+
+    def _origin_s(self) -> float | None:
+        """The run's start in seconds since 1970; of older versions to the second."""
+        manifest = self.manifest
+        if manifest.origin_s is not None:
+            return manifest.origin_s
+        with suppress(ValueError):
+            return datetime.fromisoformat(manifest.started).timestamp()
+        return None
 
     def frame(
         self, table: Table, columns: Sequence[str] | None = None, arms: str | Sequence[str] | None = None
     ) -> pd.DataFrame:
         """Only these columns of a table, in this order, and only the rows of these arms (None: all), for long runs.
-        `stage` and, of requests, `latency_ms` are columns as well. Read again each time.
+        `stage`, `block` of the counters, and `latency_ms` of requests are columns as well. Read again each time.
 
         Raises ArgumentError for an unknown table, column or arm, RunUnreadable for damaged files.
         """
         _refuse_unknown("unknown table", [table], TABLES)
         schema = self.run.schema(table)
-        known = [*schema.names, *([STAGE] if "block" in schema.names else []), *([LATENCY] * (table == "requests"))]
+        known = [*schema.names, *(column.name for column in computed(table))]
         wanted = known if columns is None else [columns] if isinstance(columns, str) else list(columns)
         only = [] if arms is None else [arms] if isinstance(arms, str) else list(arms)
         _refuse_unknown(f"unknown column of {table}:", wanted, known)
@@ -229,15 +250,24 @@ class OpenedRun:
         self._refuse_damaged(table)
         needed = {*wanted, *(["arm"] if only else []), *(["block"] if STAGE in wanted else [])}
         needed |= set(FROM_DUE) if LATENCY in wanted else set()
-        stored = [name for name in schema.names if name in needed]
+        # A part without a column would have no rows either.
+        stored = [name for name in schema.names if name in needed] or schema.names[:1]
         stages = self._stages() if STAGE in wanted else {}
-        parts = [_part(part, wanted, only, stages) for part in self.run.parts(table, stored)]
+        parts = [_part(part, wanted, only, stages) for part in self._parts(table, stored)]
         if not parts:
-            parts = [_part(_no_rows(schema, stored), wanted, only, stages)]
+            nothing = _with_block(_no_rows(schema, stored), None) if table == COUNTERS else _no_rows(schema, stored)
+            parts = [_part(nothing, wanted, only, stages)]
         whole = pa.concat_tables(parts).unify_dictionaries()
         del parts
         # Each column of the table is freed once the frame has it.
         return whole.to_pandas(types_mapper=nullable_integers, split_blocks=True, self_destruct=True)
+
+    def _parts(self, table: Table, stored: Sequence[str]) -> Iterator[pa.Table]:
+        if table != COUNTERS:
+            yield from self.run.parts(table, stored)
+            return
+        for block, part in self.run.parts_by_block(table, stored):
+            yield _with_block(part, block)
 
     def measured(self) -> None:
         """Discard the frames, since the run has more rows now."""
@@ -258,18 +288,6 @@ class OpenedRun:
                 f"be read: {', '.join(bad)}",
                 hint="Move the damaged files out of the run directory to read the others.",
             )
-
-
-def _which_there_are(wanted: str, known: Sequence[Run], project: Project) -> str:
-    if not known:
-        return "There are no runs yet: `luckyhit run CASE`."
-    if wanted in {path.stem for path in project.case_files()}:
-        return f"That case has no runs here yet: `luckyhit run {wanted}`."
-    cases = sorted({run.path.parent.name for run in known})
-    near = difflib.get_close_matches(wanted, [*cases, *(run.id for run in known)], n=1)
-    newest = ", ".join(f"{run.id} ({run.path.parent.name})" for run in known[: -_SHOWN - 1 : -1])
-    meant = f"Did you mean {near[0]!r}? " if near else ""
-    return f"{meant}Cases with runs: {', '.join(cases)}. Newest runs: {newest}."
 
 
 def _refuse_unknown(kind: str, asked: Iterable[str], known: Sequence[str]) -> None:
@@ -298,6 +316,17 @@ def _part(part: pa.Table, wanted: list[str], arms: list[str], stages: dict[int, 
     return pa.table({name: made[name] if name in made else part[name] for name in wanted})
 
 
+def _with_block(part: pa.Table, block: int | None) -> pa.Table:
+    """A part of the counters with the number of its block."""
+    return part.append_column("block", pa.array([block] * len(part), pa.int32()))
+
+
+def _since(at: Any, origin_s: float | None) -> int | None:
+    """Nanoseconds from the run's start of a time in seconds since 1970; None if either is not known."""
+    known = isinstance(at, (int, float)) and not isinstance(at, bool) and origin_s is not None
+    return round((at - origin_s) * 1e9) if known and abs(at) < MOST_S else None
+
+
 def _no_rows(schema: pa.Schema, columns: list[str]) -> pa.Table:
     texts = pa.dictionary(pa.int32(), pa.string())
     fields = [schema.field(name) for name in columns]
@@ -309,5 +338,6 @@ def _no_rows(schema: pa.Schema, columns: list[str]) -> pa.Table:
 for _table in TABLES:  # so that `run.requests?` explains its columns
     _frame = OpenedRun.__dict__[_table]
     _frame.__doc__ = f"{_frame.__doc__}\n\n{ColumnDocs(_table)}"
-
-__all__ = ["OpenedRun", "open_run"]
+for _name in _EXPLAINED:
+    _frame = OpenedRun.__dict__[_name]
+    _frame.__doc__ = f"{_frame.__doc__} {FRAME_ROWS[_name]}\n\n{ColumnDocs(_name)}"
