@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from luckyhit.report.charts.chart import message_chart
+
 PLAINLY = f"""
 import sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
@@ -20,9 +22,8 @@ draw_plainly(pytest.MonkeyPatch())
 
 def draw_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures keep their sentences, but are one picture for all."""
-    picture = "data:image/svg+xml;base64,PHN2Zy8+"
-    monkeypatch.setattr("luckyhit.report.figures.figure_rows._drawn_once", lambda *_: None)
-    monkeypatch.setattr("luckyhit.report.style.to_data_uri", lambda figure: picture)
+    plain = message_chart("A figure.")
+    monkeypatch.setattr("luckyhit.report.figures.figure_rows._drawn_once", lambda *_: plain)
 
 
 def run_at_once(code: str, *arguments: list[str]) -> None:

@@ -59,7 +59,7 @@ def test_compared_blocks_add_up_from_first_to_last_sample(recorded_run) -> None:
 
 def test_only_hit_ratios_far_apart_are_said_to_differ(recorded_run) -> None:
     block, codes = recorded_run.numbers("change")[0], {"before": 0, "after": 1}
-    rows, hit = recorded_run.rows, recorded_run.hit
+    rows, hit = recorded_run.rows, recorded_run.rows.hit
     shares = {arm: float(np.nanmean(hit[(rows.block == block) & (rows.arm == code)])) for arm, code in codes.items()}
     alike = [
         sampled(block, arm, keyspace_hits=[0, 1000 * share], keyspace_misses=[0, 1000 * (1 - share)])

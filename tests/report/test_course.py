@@ -6,16 +6,16 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-import matplotlib.text
 import numpy as np
 import pytest
+from charted import marks_of, svg_of, texts
 from in_turns import MEASURED_S, WARMUP_S, WASHED_S, arms_in_turn
 from page_reader import Page
 
 from luckyhit.case import load_case
 from luckyhit.records.manifest import LimitNotes
-from luckyhit.report import style
-from luckyhit.report.figures.course import course, staged
+from luckyhit.report.charts.chart import Bars, Line
+from luckyhit.report.figures.facts.course import course, staged
 from luckyhit.report.figures.figure_rows import figure_for
 from luckyhit.report.figures.timeline import HEADINGS, course_rows
 from luckyhit.report.page import render
@@ -36,10 +36,6 @@ def replayed(text: str) -> str:
     return text.replace("  rate: 110/s\n", "  replay: {file: data/access.log}\n")
 
 
-def texts(figure) -> list[str]:
-    return [text.get_text() for text in figure.findobj(matplotlib.text.Text)]
-
-
 @pytest.fixture(scope="module")
 def turns(tmp_path_factory):
     return arms_in_turn(tmp_path_factory.mktemp("turns"))
@@ -54,9 +50,9 @@ def in_turn(turns) -> Recorded:
 def test_wash_outs_are_hatched_and_named(name: str, in_turn) -> None:
     figure, sentence = figure_for(name, in_turn)
     assert "wash-out" in texts(figure)
-    assert "////" in {part.get_hatch() for axes in figure.axes for part in axes.collections}
+    assert {bars.look for bars in marks_of(figure, Bars, "wash-out")} == {"hatch"}
     assert "4 wash-outs of 17 s" in sentence
-    style.to_svg(figure)
+    assert "url(#hatch-figure)" in svg_of(figure)
 
 
 def test_wash_outs_count_for_nothing(in_turn) -> None:
@@ -82,18 +78,18 @@ def test_the_change_is_in_place_in_the_blocks_of_its_arm_alone(in_turn, tmp_path
 def test_steps_and_ramps_are_drawn_under_the_lanes(new_run) -> None:
     run = recorded(new_run(edit_case=with_ramp, probes=0))
     figure, sentence = figure_for("timeline", run)
-    lanes, pace = figure.axes
+    lanes, pace = figure.panels
     assert "50 for 2 s, then from 50 to 500 within 4 s" in sentence
-    lines = pace.get_lines()
+    lines = [mark for mark in pace.marks if isinstance(mark, Line)]
     assert len(lines) == len(run.blocks)
-    x, y = lines[0].get_data()
+    x, y = lines[0].x, lines[0].y
     assert list(y) == [50, 50, 50, 500, 500, 500] and list(np.diff(x)) == pytest.approx([2, 0, 4, 0, 2])
-    assert lanes.get_xlim() == pace.get_xlim()
+    assert (lanes.x.low, lanes.x.high) == (pace.x.low, pace.x.high)
 
 
 def test_one_rate_needs_no_second_panel(recorded_run) -> None:
     assert course(recorded_run).pace is None
-    assert len(figure_for("timeline", recorded_run)[0].axes) == 1
+    assert len(figure_for("timeline", recorded_run)[0].panels) == 1
 
 
 def test_the_pace_drawn_is_the_pace_declared(new_run) -> None:

@@ -70,7 +70,7 @@ def test_figures_leave_the_arm_out(lied_recorded) -> None:
     series, parts = hit_ratio.data(lied_recorded), latency_split.data(lied_recorded).parts
     assert set(series.bins["arm"]) == {"after"} and {arm for _, arm in series.measured} == {"after"}
     assert {status for status, label in parts if label == "before"} == {latency_split.NOT_VISIBLE}
-    assert np.isnan(lied_recorded.hit[lied_recorded.mask("change", "before")]).all()
+    assert np.isnan(lied_recorded.rows.hit[lied_recorded.mask("change", "before")]).all()
 
 
 def test_other_outputs_have_no_hit_ratio_of_it_either(lied) -> None:

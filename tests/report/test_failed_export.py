@@ -17,6 +17,7 @@ from luckyhit.case_run import CaseRun
 from luckyhit.cli import app
 from luckyhit.errors import ReportNotWritten
 from luckyhit.project import Project
+from luckyhit.report.run_folders import FOLDERS_FILE
 from luckyhit.workflow.unattended import run_case
 from luckyhit.workflow.unattended.ending import INTERRUPTED, finish
 from luckyhit.workflow.unattended.export import export
@@ -51,7 +52,8 @@ def folders(project: Project) -> list[str]:
 
 
 def hidden(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob(".*") if path.is_file()]
+    """Temporary files that were left."""
+    return [path for path in folder.rglob(".*") if path.is_file() and path.name != FOLDERS_FILE]
 
 
 def is_whole(path: Path) -> bool:
@@ -121,6 +123,7 @@ import resource, signal, sys
 from pathlib import Path
 from luckyhit.errors import ReportNotWritten
 from luckyhit.case_run import CaseRun
+from luckyhit.report.run_folders import FOLDERS_FILE
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 sys.dont_write_bytecode = True  # a compiled module would be cut as well, and spoil the next import of it
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))

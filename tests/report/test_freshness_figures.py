@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 
 import pytest
+from charted import marks_of, svg_of, texts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from probed_run import OLD, an_event, probed, writes_of
 from synthetic_run import a_read, a_write
 
 from luckyhit.records import Metric, Result
-from luckyhit.report import style
+from luckyhit.report.charts.chart import Label, Points
 from luckyhit.report.figures import freshness_strip, staleness_windows
-from luckyhit.report.figures.failed_probe import REASONS, Chosen
+from luckyhit.report.figures.facts.failed_probe import REASONS, Chosen
 from luckyhit.report.figures.figure_rows import figure_for, picture_of
 from luckyhit.report.figures.late_reads import bounds_of, late
 from luckyhit.text.numbers import percent
@@ -29,7 +30,7 @@ def sentence(name: str, run, result: Result | None = None) -> str:
 
 
 def legend(figure) -> set[str]:
-    return {text.get_text() for legend in figure.legends for text in legend.get_texts()}
+    return set(figure.names)
 
 
 def once(arm: str, delays_s, *, stale: int = 0, first: int = 1):
@@ -69,7 +70,7 @@ def chosen(run) -> Chosen:
 @pytest.mark.parametrize(("within_s", "drawn"), [(0.02, True), (0.0, False), (1e-6, False)])
 def test_the_declared_bound_is_a_line_unless_it_is_0_or_far_away(within_s: float, drawn: bool) -> None:
     figure, _ = figure_for("freshness", both_arms(2, 0, within_s=within_s))
-    low, high = figure.axes[0].get_xlim()
+    low, high = figure.panels[0].x.low, figure.panels[0].x.high
     assert ("declared bound" in legend(figure)) == drawn and low > 5 and high < 1000
 
 
@@ -82,8 +83,7 @@ def test_only_reads_later_than_the_bound_are_counted(within_s: float, stale: tup
 
 def test_equal_points_of_both_arms_do_not_hide_each_other() -> None:
     figure, _ = figure_for("freshness", both_arms(0, 0))
-    lines = {line.get_marker(): line.get_xdata() for line in figure.axes[0].get_lines()}
-    before, after = (lines[style.MARKERS[arm]] for arm in ("before", "after"))
+    before, after = (marks_of(figure, Points, arm)[0].x for arm in ("before", "after"))
     assert len(before) == len(after) and all(before < after)
 
 
@@ -91,7 +91,7 @@ def test_reads_of_one_arm_alone_are_not_compared() -> None:
     figure, words = figure_for("freshness", probed(*once("after", (0.01, 0.1, 0.4))))
     assert "after" in legend(figure) and "before" not in legend(figure)
     assert "nothing can be compared" in words
-    style.to_svg(figure)
+    svg_of(figure)
 
 
 def test_no_stale_read_leaves_some_possible() -> None:
@@ -142,14 +142,14 @@ def test_windows_are_intervals_with_the_stuck_ones_apart() -> None:
 
 def test_stuck_writes_are_marked_at_the_right_edge() -> None:
     figure, _ = figure_for("staleness-windows", polled(0.15, 9.0, 9.0))
-    assert any("2 stuck" in text.get_text() for text in figure.axes[0].texts)
+    assert "2 stuck" in texts(figure)
     clean, _ = figure_for("staleness-windows", polled(0.15, 0.15))
-    assert not clean.axes[0].texts
+    assert not marks_of(clean, Label)
 
 
 def test_many_windows_make_no_larger_figure() -> None:
     many = polled(*(0.001 * number for number in range(1, 400)))
-    assert len(picture_of("staleness-windows", many)[0] or "") < 60_000
+    assert len(svg_of(figure_for("staleness-windows", many)[0])) < 60_000
 
 
 def test_without_polls_there_are_no_windows() -> None:
@@ -246,7 +246,7 @@ def test_a_long_poll_is_drawn_in_part_and_says_so() -> None:
     write, reads = burst(1, 3.0, polls_s=[0.01 * number for number in range(1, 400)])
     picture, words = picture_of("freshness-strip", probed([write], reads))
     assert all(fact in words for fact in ("of 399 reads", "299 showed", "199 of the reads"))
-    assert picture is not None and len(picture) < 150_000
+    assert picture is not None and len(svg_of(picture)) < 150_000
 
 
 def test_of_many_lanes_the_stale_ones_are_drawn() -> None:
@@ -274,7 +274,7 @@ def test_names_from_the_records_are_only_text_and_cut(text: str) -> None:
     for name in ("freshness", "staleness-windows", "freshness-strip"):
         figure, words = figure_for(name, run)
         assert len(words) < 1500 and not re.search("[\x00-\x08\x1b\u202a-\u202e]", words)
-        assert b"<script" not in style.to_svg(figure)
+        assert "<script" not in svg_of(figure)
 
 
 CELLS = st.fixed_dictionaries(

@@ -92,7 +92,7 @@ def test_without_a_result_or_facts_there_is_no_table(run) -> None:
 @pytest.mark.usefixtures("plain_figures")
 def test_the_page_has_the_table_under_its_figures(judged_run, run, tmp_path) -> None:
     page = Page(page_of(judged_run[0], run, tmp_path))
-    assert page.figures[:4] == ["forest", "freshness", "staleness-windows", "freshness-strip"]
+    assert page.figures[:5] == ["over-time", "forest", "freshness", "staleness-windows", "freshness-strip"]
     order = [id for id in page.ids if id in ("figure-freshness-strip", "readers", "figure-hit-ratio")]
     assert order == ["figure-freshness-strip", "readers", "figure-hit-ratio"] and "120 of 4,000" in page.text
 

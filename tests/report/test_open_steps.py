@@ -60,7 +60,7 @@ def test_a_judged_run_that_ended_early_is_incomplete(state: str, copied, tmp_pat
     assert page.headline == "INCOMPLETE" and page.metadata["verdict"] == ""
     reason = {"failed": "the service stopped", "measuring": "not measured", "finished": "2 of the 8"}[state]
     assert reason in page.metadata["state"]
-    index = Page.read(tmp_path / "index.html").all("article")
+    index = [row for row in Page.read(tmp_path / "index.html").all("tr") if "data-run" in row]
     assert (index[0]["data-verdict"] == result.verdict) == (state != "failed")
 
 

@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 import pytest
+from charted import marks_of
 from hypothesis import example, given
 from hypothesis import strategies as st
 from page_reader import Page
@@ -15,6 +16,7 @@ from synthetic_run import judged
 from luckyhit.designs import design_of
 from luckyhit.judge.context.run_events import event_notes
 from luckyhit.records import METRICS, PREFLIGHT_MET_FAULT, Metric, MetricName, Moved, Result, RunEvent
+from luckyhit.report.charts.chart import Rule
 from luckyhit.report.figures import hit_ratio
 from luckyhit.report.page import render
 from luckyhit.report.tables.contents import event_rows, other_notes
@@ -120,9 +122,9 @@ def test_shifts_are_marked_in_the_hit_ratio_over_time(recorded_run) -> None:
     result = recorded_run.result
     for events, shifts in (([], ()), ([*EVENTS, *EVENTS], (17.5,))):  # a drift has no moment
         series = hit_ratio.data(recorded_run.with_result(result.model_copy(update={"events": events})))
-        lines = hit_ratio.draw(series).axes[0].lines
+        rules = marks_of(hit_ratio.draw(series), Rule, "shift inside an arm")
         assert series.shifts_s == shifts
-        assert [line.get_xdata()[0] for line in lines if line.get_label() == "shift inside an arm"] == [*shifts]
+        assert [rule.x for rule in rules] == [*shifts]
         assert ("17.5 s" in hit_ratio.say(series, result)) == bool(shifts)
 
 

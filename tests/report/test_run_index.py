@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from synthetic_run import START, judged, make_run
 from luckyhit.case_run import CaseRun
 from luckyhit.records import Metric
 from luckyhit.report.page import render
+from luckyhit.report.run_folders import FOLDERS_FILE
 from luckyhit.report.run_index import write_index
 from luckyhit.report.trends import HEIGHT, WIDTH, BaselinePoint, trends_of
 
@@ -26,7 +29,7 @@ class Index(Page):
 
     @property
     def runs(self) -> dict[str, dict[str, str]]:
-        return {article["data-run"]: article for article in self.all("article")}
+        return {row["data-run"]: row for row in self.all("tr") if "data-run" in row}
 
     @property
     def reports(self) -> list[str]:
@@ -95,15 +98,42 @@ def test_without_runs_it_says_how_to_make_one(tmp_path: Path) -> None:
 # From reports whose runs lie elsewhere
 
 
+def test_runs_of_all_folders_that_reported_are_listed(copied, other, new_run, tmp_path: Path) -> None:
+    reports = tmp_path / "reports"
+    render(other, other.result, reports)
+    unreported = make_run(tmp_path / "other", now=START + timedelta(hours=1), stages=())
+    render(*copied, reports)
+    page = index_of(reports)
+    assert list(page.runs) == [unreported.id, copied[0].id, other.id], "newest first, wherever they lie"
+    assert not any("data-elsewhere" in run for run in page.runs.values())
+    assert "other/runs" in page.text and str(tmp_path) not in page.text
+    links = [link["href"] for link in page.all("a") if link["href"].endswith("/")]
+    assert len(links) == 3 and all((reports / link).is_dir() for link in links)
+
+
+@pytest.mark.parametrize("noted", ["{", '{"folders": 7}', '{"folders": [1, "\\u0000", "../gone", "../file"]}'])
+def test_a_damaged_note_of_folders_stops_nothing(noted: str, new_run, tmp_path: Path) -> None:
+    reports = tmp_path / "reports"
+    reports.mkdir()
+    (tmp_path / "file").write_text("no folder")
+    (reports / FOLDERS_FILE).write_text(noted)
+    run = new_run(stages=())
+    write_index(tmp_path / "runs", reports)
+    assert list(index_of(reports).runs) == [run.id]
+    assert json.loads((reports / FOLDERS_FILE).read_text())["folders"][0] == "../runs"
+
+
 def test_a_report_stays_listed_without_its_run(copied, other, tmp_path: Path) -> None:
     reports = tmp_path / "reports"
     path = render(other, other.result, reports)
     before = index_of(reports)
+    result = other.result
+    shutil.rmtree(tmp_path / "other")
     render(*copied, reports)
     page = index_of(reports)
     assert list(page.runs) == [copied[0].id, other.id], "newest first, wherever they lie"
     assert [id for id, run in page.runs.items() if "data-elsewhere" in run] == [other.id]
-    for fact in (other.result.verdict, other.result.reason, "% → 0 %", "2026-11-23 01:15"):
+    for fact in (result.verdict, result.reason, "% → 0 %", "2026-11-23 01:15"):
         assert fact in before.text and fact in page.text
     assert path.name in page.reports and all((reports / link).exists() for link in page.reports)
 
@@ -116,6 +146,7 @@ def test_metadata_says_no_more_than_the_page_shows(judged_run, page_once) -> Non
 
 def test_a_report_without_a_verdict_has_none_in_the_index(copied, tmp_path: Path) -> None:
     render(copied[0], None, tmp_path, incomplete="gone")
+    shutil.rmtree(copied[0].path)
     write_index(tmp_path / "nothing", tmp_path)
     page = index_of(tmp_path)
     assert page.runs[copied[0].id]["data-verdict"] == "" and "not complete: gone" in page.text
@@ -185,8 +216,8 @@ for _ in range(2):
     reports = tmp_path / "reports"
     run_at_once(PLAINLY + code, *([str(run.path), str(reports)] for run in (copied[0], other)))
     page = index_of(reports)
-    assert len(page.reports) == 2 and sum("data-elsewhere" in run for run in page.runs.values()) == 1
-    assert not [path for path in reports.iterdir() if path.name.startswith(".")]
+    assert len(page.reports) == len(page.runs) == 2 and not any("data-elsewhere" in run for run in page.runs.values())
+    assert [path.name for path in reports.iterdir() if path.name.startswith(".")] == [FOLDERS_FILE]
 
 
 # How baselines changed from run to run

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pyarrow as pa
+from charted import texts
 
 from luckyhit import records
 from luckyhit.case.values.cache_key_templates import key_template
@@ -48,8 +49,8 @@ def test_a_faulty_write_is_never_grouped_away() -> None:
     edges = [Edge(node.id, "key:a", "deletes", "recorded", 1, 1) for node in writes]
     faulty = ServiceMap([*writes, Node("key", "a")], edges, (), [("deletes-nothing", writes[-1].id)])
     module = FIGURES["service-map"].module
-    texts = {text.get_text() for text in module.draw(faulty).axes[0].texts}
-    assert "PUT /19" in texts and "PUT /18" not in texts
+    shown = texts(module.draw(faulty))
+    assert "PUT /19" in shown and "PUT /18" not in shown
 
 
 def test_only_events_before_the_change_are_mapped(recorded_run: Recorded) -> None:

@@ -8,7 +8,7 @@ be taken for something else.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -236,6 +236,16 @@ def read_what_can_be(
         except (OSError, KeyError, ValueError, pa.ArrowException) as error:
             damaged[path.name] = type(error).__name__
     return pa.concat_tables(parts[1:] or parts), damaged
+
+
+def rows_of_slots(folder: Path, block: int, slots: Collection[int], columns: Sequence[str]) -> list[dict[str, Any]]:
+    """The rows of some slots of one block, with these columns. Row groups without such a slot are not read; what can't
+    be read is left out."""
+    rows: list[dict[str, Any]] = []
+    for path in part_files(folder, block):
+        with suppress(OSError, pa.ArrowException):
+            rows += pq.read_table(path, columns=list(columns), filters=[("slot", "in", list(slots))]).to_pylist()
+    return rows
 
 
 def row_count(folder: Path) -> int:

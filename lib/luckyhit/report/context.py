@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from markupsafe import Markup
 
@@ -12,6 +14,8 @@ from luckyhit import __version__
 from luckyhit.designs import DESIGNS
 from luckyhit.judge.facade import RULES, old_data_text
 from luckyhit.records.manifest import Manifest
+from luckyhit.report.charts.chart_csv import csv_of
+from luckyhit.report.charts.svg import drawn
 from luckyhit.report.diagnosis_view import (
     EXPERIMENT_HEADINGS,
     STRIP_HEADINGS,
@@ -24,7 +28,7 @@ from luckyhit.report.evidence import actions, blocks, checklist, cleared_keys, c
 from luckyhit.report.evidence.journal_view import JournalEvidence, journal_lost, open_steps
 from luckyhit.report.evidence.repeat_run import commands, data_files
 from luckyhit.report.figures import timeline
-from luckyhit.report.figures.figure_rows import FIGURES, picture_of, shown_on_page
+from luckyhit.report.figures.figure_rows import FIGURES, FigureRow, numbers_of, picture_of, shown_on_page
 from luckyhit.report.html_files import LONGEST_CASE_FILE, Long
 from luckyhit.report.recorded import Recorded
 from luckyhit.report.tables import (
@@ -32,11 +36,14 @@ from luckyhit.report.tables import (
     cache_counters,
     cache_event_table,
     contents,
+    earlier_runs,
     freshness_tables,
+    glance,
     metric_rows,
     observed,
     route_rows,
     service_map_rows,
+    slowest_requests,
 )
 from luckyhit.report.tables.finding_sentences import (
     LAYER_HEADINGS,
@@ -67,17 +74,20 @@ class _Attempts:
             return None
 
 
-def context(run: Run, recorded: Recorded, journal: JournalEvidence, incomplete: str | None) -> dict[str, Any]:
-    """All values of the template, except links."""
+def context(
+    run: Run, recorded: Recorded, journal: JournalEvidence, incomplete: str | None, clean: Callable[[str], str]
+) -> dict[str, Any]:
+    """All values of the template, except links. `clean` is applied to the texts in figures."""
     attempt = _Attempts()
     values = {
         **_head(run, recorded, incomplete),
-        **_measured(run, recorded, attempt),
+        **_measured(run, recorded, attempt, clean),
         **_the_change(run, recorded, attempt),
     }
     values |= _evidence(recorded, journal, attempt)
     values |= _repeating(run, recorded.manifest)
     values |= _of_an_observation(recorded, incomplete, values)
+    values |= _first_page(recorded, values, attempt)
     problems = [*recorded.problems, *([journal.problem] if journal.problem else []), *attempt.problems]
     return {**values, "problems": problems[:MOST_NOTES], "index": "index.html"}
 
@@ -105,7 +115,7 @@ def _head(run: Run, recorded: Recorded, incomplete: str | None) -> dict[str, Any
     }
 
 
-def _measured(run: Run, recorded: Recorded, attempt: _Attempts) -> dict[str, Any]:
+def _measured(run: Run, recorded: Recorded, attempt: _Attempts, clean: Callable[[str], str]) -> dict[str, Any]:
     case, result = recorded.case, recorded.result
     return {
         "declared": contents.declared(case)[2:] if case else [],
@@ -129,12 +139,15 @@ def _measured(run: Run, recorded: Recorded, attempt: _Attempts) -> dict[str, Any
         "pairs_headings": metric_rows.PAIRS_HEADINGS,
         "routes": attempt("The routes", route_rows.route_table, result),
         "confidence": _confidence(recorded),
-        "figures": _figures(recorded),
+        "figures": _figures(recorded, clean),
         "diagnosis": attempt("The diagnosis", _diagnosis, run),
         "strip_headings": STRIP_HEADINGS,
         "experiment_headings": EXPERIMENT_HEADINGS,
         "service_map": _service_map(recorded),
         "service_map_headings": service_map_rows.HEADINGS,
+        "slowest": attempt("The slowest requests", slowest_requests.slowest_requests, run, recorded),
+        "slowest_headings": slowest_requests.HEADINGS,
+        "history": attempt("Earlier runs", _history, recorded),
         "course": attempt("The course of the run", timeline.course_rows, recorded),
         "course_headings": timeline.HEADINGS,
         "last_of_freshness": "freshness-strip" if recorded.probed else "freshness",
@@ -207,6 +220,36 @@ def _of_an_observation(recorded: Recorded, incomplete: str | None, values: Mappi
     }
 
 
+FIRST_FIGURE = "over-time"
+"""Of the figures, the one on the first page."""
+FIRST_FINDINGS = 3
+
+
+def _first_page(recorded: Recorded, values: Mapping[str, Any], attempt: _Attempts) -> dict[str, Any]:
+    """What is shown before anything is unfolded."""
+    glances = attempt(
+        "The run at a glance",
+        partial(glance.glances, open_steps=len(values["open_steps"])),
+        recorded,
+        values["checklist"],
+        values["not_seen"],
+    )
+    figures = {shown.name: shown for shown in values["figures"]}
+    result, observation, incomplete = values["result"], values["observation"], values["incomplete"]
+    verdict = "INCOMPLETE" if incomplete else observation.headline if observation else result.verdict
+    reason = incomplete or (observation.reason if observation else result.reason)
+    return {
+        "summary": glance.message(values["title"], verdict, reason, values["key_numbers"], glances or []),
+        "glances": glances or [],
+        "first_findings": FIRST_FINDINGS,
+        "first_figure": figures.pop(FIRST_FIGURE, None),
+        "history_figure": figures.pop("history", None),
+        "figures": list(figures.values()),
+        "passed": sum(check.passed for check in values["checklist"]),
+        "held": sum(guard.ok for guard in values["guards"]),
+    }
+
+
 @dataclass(frozen=True)
 class Live:
     """A service that was running already: its environment's name (empty where the case names none), its address, and
@@ -232,17 +275,23 @@ def _confidence(recorded: Recorded) -> str:
 
 @dataclass(frozen=True)
 class PageFigure:
-    """One figure on the page; `picture` is a data URI, or None where there is nothing to see."""
+    """One figure on the page: `picture` as SVG, and its `numbers` as CSV in a data URI; None where there is nothing to
+    see."""
 
     name: str
     title: str
     sentence: str
-    picture: Markup | None
+    picture: Markup | None = None
+    numbers: Markup | None = None
 
 
 def _diagnosis(run: Run) -> DiagnosisView | None:
     made = diagnosis_in(run.path)
     return None if made is None else view_of(made, diagnosis_rows(run.path))
+
+
+def _history(recorded: Recorded) -> earlier_runs.EarlierRuns | None:
+    return earlier_runs.earlier_runs(recorded, numbers_of(FIGURES["history"], recorded))
 
 
 def _service_map(recorded: Recorded) -> list[tuple[str, str, str, str, str]]:
@@ -251,15 +300,24 @@ def _service_map(recorded: Recorded) -> list[tuple[str, str, str, str, str]]:
     return [] if numbers is None else service_map_rows.service_map_rows(numbers)
 
 
-def _figures(recorded: Recorded) -> list[PageFigure]:
+def _figures(recorded: Recorded, clean: Callable[[str], str]) -> list[PageFigure]:
     figures = []
     for row in shown_on_page(recorded):
         try:
-            picture, sentence = picture_of(row.id, recorded)
+            figures.append(_figure(row, recorded, clean))
         except Exception as error:  # whatever is wrong with the records, the rest of the report has to be there
-            picture, sentence = None, f"This figure could not be drawn from the records ({type(error).__name__})."
-        figures.append(PageFigure(row.id, row.title, sentence, None if picture is None else Markup(picture)))
+            sentence = f"This figure could not be drawn from the records ({type(error).__name__})."
+            figures.append(PageFigure(row.id, row.title, sentence))
     return figures
+
+
+def _figure(row: FigureRow, recorded: Recorded, clean: Callable[[str], str]) -> PageFigure:
+    chart, sentence = picture_of(row.id, recorded)
+    if chart is None:
+        return PageFigure(row.id, row.title, sentence)
+    picture = drawn(chart, row.id, clean=clean, labelled_by=f"h-{row.id} s-{row.id}")
+    numbers = quote(csv_of(chart, clean), safe=",.:;/()-_=+*~!?")
+    return PageFigure(row.id, row.title, sentence, Markup(picture), Markup(f"data:text/csv;charset=utf-8,{numbers}"))
 
 
 def _case_file(run: Run) -> Long | None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,14 @@ TEMPLATES = Path(__file__).parent / "templates"
 LONGEST = 5000
 """Characters of one text; the rest is cut off, and counted."""
 LONGEST_CASE_FILE = 60_000
+LONGEST_IN_CHART = 200
+SCRIPT = (TEMPLATES / "page.js").read_text(encoding="utf-8")
+"""The pages are whole without it; it adds values under the pointer, zoom, sorting, copying and filters."""
+POLICY = (
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; script-src "
+    f"'sha256-{base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()}'"
+)
+"""Nothing is asked of any network, and no other script runs, whatever a text of a case holds."""
 _UNIT = re.compile(r"(?<=\d) (?=(?:%|ms|s|points?|seconds?)(?![\w]))")
 """The space between a number and its unit: a line must not end there."""
 
@@ -77,9 +88,15 @@ def environment(redactor: Redactor) -> Environment:
         lstrip_blocks=True,
     )
     made.filters["clip"] = lambda text, longest: visible(redactor.text(str(text)[: 4 * longest]), longest=longest)
+    made.globals.update(script=Markup(SCRIPT), policy=Markup(POLICY))
     made.filters["guard_title"] = guard_title
     made.filters["whole"] = lambda text: _UNIT.sub("\u00a0", redactor.text(str(text)))
     return made
+
+
+def chart_text(redactor: Redactor) -> Callable[[str], str]:
+    """What a text in a chart, or among its numbers, is shown as."""
+    return lambda text: visible(redactor.text(text[: 4 * LONGEST_IN_CHART]), longest=LONGEST_IN_CHART)
 
 
 def redactor_for(run: CaseRun, reports_dir: Path) -> Redactor:

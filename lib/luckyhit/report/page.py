@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from luckyhit.case_run import CaseRun
 from luckyhit.report.context import context
 from luckyhit.report.evidence.journal_view import journal_of, why_incomplete
-from luckyhit.report.html_files import environment, link_to, redactor_for, report_name, write_page
+from luckyhit.report.html_files import chart_text, environment, link_to, redactor_for, report_name, write_page
 from luckyhit.report.page_metadata import meta_elements
 from luckyhit.report.recorded import Recorded, recorded
 from luckyhit.report.run_index import write_index
@@ -43,8 +43,13 @@ def render(
 def page_of(run: CaseRun, recorded: Recorded, reports_dir: Path, *, incomplete: str | None = None) -> str:
     """The report's HTML."""
     redactor = redactor_for(run, reports_dir)
-    values = context(run, recorded, journal_of(run), incomplete)
+    values = context(run, recorded, journal_of(run), incomplete, chart_text(redactor))
     values["metadata"] = meta_elements(values)
+    history = values["history"]
+    # A link to a page that is not there would only lead nowhere.
+    linked = {row.report for row in history.rows if (reports_dir / row.report).is_file()} if history else set()
     return (
-        environment(redactor).get_template("report.html.j2").render(**values, data_link=link_to(run.path, reports_dir))
+        environment(redactor)
+        .get_template("report.html.j2")
+        .render(**values, data_link=link_to(run.path, reports_dir), linked=linked)
     )

@@ -7,6 +7,7 @@ counts as a hit, a latency or a database call is defined in `luckyhit.judge.tabl
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -23,17 +24,19 @@ from luckyhit.records.manifest import Manifest, NotedBlock
 from luckyhit.records.parquet import block_of, read_what_can_be
 from luckyhit.records.schemas import SCHEMAS, Table
 from luckyhit.records.trace import TRACE, Trace
+from luckyhit.run import Run
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from luckyhit.case import Case
     from luckyhit.case_run import CaseRun
     from luckyhit.records import Result
-    from luckyhit.run import Run
+    from luckyhit.report.charts.chart import Chart
 
+_OF_THE_PROBE = ("probe", "probe_events", "classified")
 ARMS: tuple[Arm, Arm] = ("before", "after")
 STAGES: tuple[Stage, ...] = ("baseline", "change", "after-rollback")
+MOST_EARLIER = 24
+"""Runs in the history of a case: what a page can show in one line each."""
 _COLUMNS = ["arm", "block", "phase", "route", "due_ns", "done_ns", "error", "cache", *records.NUMBER_COLUMNS]
 """Of the requests, what is drawn."""
 
@@ -56,6 +59,10 @@ class Recorded:
     manifest: Manifest = field(default_factory=Manifest)
     trace: Trace | None = None
     problems: Sequence[str] = ()
+    runs_before: Sequence[Run] = ()
+    """Earlier runs of the case in the same folder, the newest first."""
+    kept: dict[Any, Any] = field(default_factory=dict, compare=False)
+    """What was made of the rows, by what it depends on: another result of the same rows needs no second look."""
 
     @cached_property
     def rows(self) -> RequestTable:
@@ -66,14 +73,6 @@ class Recorded:
         unread: dict[str, Any] = {name: 0 for name in ("slot", "key", "route") if name not in self.requests.columns}
         unread |= {name: np.nan for name in ("sent_ns", "first_byte_ns") if name not in self.requests.columns}
         return believed_rows(self.requests.assign(**unread), self.result)
-
-    @cached_property
-    def latency_ms(self) -> np.ndarray:
-        return self.rows.latency_ms
-
-    @cached_property
-    def hit(self) -> np.ndarray:
-        return self.rows.hit
 
     @property
     def within_s(self) -> float | None:
@@ -150,12 +149,25 @@ class Recorded:
         return {}
 
     @cached_property
-    def figures(self) -> dict[str, Figure]:
+    def earlier(self) -> Sequence[Result]:
+        """The results of MOST_EARLIER earlier runs of the case that can be read, the oldest first."""
+        results: list[Result] = []
+        for run in self.runs_before:
+            with suppress(LuckyHitError, OSError):
+                if len(results) < MOST_EARLIER and run.result is not None:
+                    results.append(run.result)
+        return results[::-1]
+
+    @cached_property
+    def charts(self) -> dict[str, Chart]:
         """The figures drawn so far, by name."""
         return {}
 
     def with_result(self, result: Result | None) -> Recorded:
-        return replace(self, result=result)
+        other = replace(self, result=result)
+        # A result says nothing about the probe's records.
+        other.__dict__.update({name: made for name, made in self.__dict__.items() if name in _OF_THE_PROBE})
+        return other
 
 
 def recorded(run: CaseRun, result: Result | None = None) -> Recorded:
@@ -172,6 +184,7 @@ def recorded(run: CaseRun, result: Result | None = None) -> Recorded:
         problems.append("The first block was not finished; its numbers are those until then.")
     return Recorded(
         requests=requests,
+        kept={} if isinstance(requests, pd.DataFrame) else _made_of_kept,
         reads=frames["reads"],
         writes=frames["writes"],
         events=frames["events"],
@@ -182,7 +195,15 @@ def recorded(run: CaseRun, result: Result | None = None) -> Recorded:
         manifest=manifest,
         trace=_trace(run, problems),
         problems=problems,
+        runs_before=_runs_before(run),
     )
+
+
+def _runs_before(run: CaseRun) -> list[Run]:
+    if not run.path.parent.is_dir():
+        return []
+    before = [Run(path) for path in run.path.parent.iterdir() if path.is_dir() and path.name < run.id]
+    return sorted(before, key=lambda other: other.id, reverse=True)
 
 
 _PROBE_TABLES: tuple[Table, ...] = ("reads", "writes", "events")
@@ -248,6 +269,8 @@ def _requests(run: Run, problems: list[str]) -> RequestTable | pd.DataFrame:
 
 
 _kept: dict[tuple[Any, ...], RequestTable] = {}
+_made_of_kept: dict[Any, Any] = {}
+"""What was made of them (Recorded.kept)."""
 
 
 def _rows(run: Run) -> RequestTable:
@@ -256,6 +279,7 @@ def _rows(run: Run) -> RequestTable:
     files = [(path.name, path.stat()) for path in sorted((run.path / "requests").glob("*.parquet"))]
     key = (run.path, *((name, status.st_size, status.st_mtime_ns) for name, status in files))
     if key not in _kept:
+        _made_of_kept.clear()
         _kept.clear()  # first, since memory may hold only one of them
         _kept[key] = read_rows(run)
     return _kept[key]

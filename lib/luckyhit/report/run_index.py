@@ -1,5 +1,5 @@
-"""The index of all runs: `index.html` beside the reports, rebuilt each time from the run directories, and from the
-metadata of reports whose runs lie elsewhere."""
+"""The index of all runs: `index.html` beside the reports, rebuilt each time from all folders of runs that reported
+here, and from the metadata of reports whose runs are gone, or on another machine."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from luckyhit.records.manifest import Manifest
 from luckyhit.report.html_files import environment, link_to, report_name, write_page
 from luckyhit.report.page_metadata import GoalNumbers, PageMetadata, metadata_of_reports, of_metrics, of_observation
 from luckyhit.report.recorded import Recorded, manifest_of
+from luckyhit.report.run_folders import note_folder, run_folders
 from luckyhit.report.tables import observed
 from luckyhit.report.tables.metric_rows import key_numbers
 from luckyhit.report.trends import BaselinePoint, trends_of
@@ -33,34 +34,40 @@ MOST_RUNS = 1000
 
 @dataclass(frozen=True)
 class IndexEntry:
-    """One run in the list, with links to its report and its data. `elsewhere`: its report is here, its data are not in
-    this folder of runs."""
+    """One run in the list, with links to its report and its data. `elsewhere`: its report is here, its data are in none
+    of the known folders of runs. `folder`: the name of its folder of runs, where several report here."""
 
     metadata: PageMetadata
     report: str | None = None
     data: str | None = None
     baseline: BaselinePoint | None = None
     elsewhere: bool = False
+    folder: str = ""
 
 
 def write_index(runs_dir: Path, reports_dir: Path, *, now_s: float | None = None) -> Path:
-    """Rebuild `reports_dir/index.html`. Reports of runs in other folders stay listed. Safe when several runs end at
-    once: each waits for its turn, and reads the run directories after that. `now_s`: seconds since 1970 (default: the
-    clock). Raises ReportNotWritten."""
+    """Rebuild `reports_dir/index.html`. Runs of other folders that reported here stay listed, and so do reports without
+    their run. Safe when several runs end at once: each waits for its turn, and reads the run directories after that.
+    `now_s`: seconds since 1970 (default: the clock). Raises ReportNotWritten."""
     now_s = time.time() if now_s is None else now_s
     path = reports_dir / "index.html"
     with _turn(reports_dir):
-        newest_first = list(runs(runs_dir))[::-1]
-        elsewhere = metadata_of_reports(reports_dir, {run.id for run in newest_first})
-        entries = [_entry(run, reports_dir, now_s) for run in newest_first[:MOST_RUNS]]
+        folders = run_folders(reports_dir, runs_dir)
+        by_id = {run.id: run for folder in reversed(folders) for run in runs(folder)}
+        newest_first = sorted(by_id.values(), key=lambda run: run.id, reverse=True)
+        elsewhere = metadata_of_reports(reports_dir, set(by_id))
+        several = len(folders) > 1
+        entries = [_entry(run, reports_dir, now_s, several=several) for run in newest_first[:MOST_RUNS]]
         entries += [IndexEntry(metadata, quote(name), elsewhere=True) for name, metadata in elsewhere.items()]
         entries = sorted(entries, key=lambda entry: entry.metadata.run, reverse=True)[:MOST_RUNS]
         secrets = set().union(*(mentioned_secrets(run.path / "case.yml") for run in newest_first[:MOST_RUNS]))
-        roots = {**project_roots(runs_dir / "x", reports_dir / "x"), runs_dir.absolute(): "data/runs"}
+        roots = project_roots(*(folder / "x" for folder in folders), reports_dir / "x")
+        roots |= {folder.absolute(): "data/runs" for folder in folders}
         template = environment(Redactor(secrets, roots=roots)).get_template("index.html.j2")
         baselines = [entry.baseline for entry in reversed(entries) if entry.baseline is not None]
         older = max(len(newest_first) + len(elsewhere) - MOST_RUNS, 0)
         write_page(path, template.render(entries=entries, older=older, trends=trends_of(baselines)))
+        note_folder(reports_dir, runs_dir)
     return path
 
 
@@ -91,7 +98,7 @@ class _State(NamedTuple):
 _FINISHED = _State("finished", "finished")
 
 
-def _entry(run: Run, reports_dir: Path, now_s: float) -> IndexEntry:
+def _entry(run: Run, reports_dir: Path, now_s: float, *, several: bool) -> IndexEntry:
     problems: list[str] = []
     manifest = manifest_of(run, problems)
     result = _result(run, problems)
@@ -114,7 +121,13 @@ def _entry(run: Run, reports_dir: Path, now_s: float) -> IndexEntry:
         report=quote(name) if reported else None,
         data=link_to(run.path, reports_dir),
         baseline=_baseline(manifest, judged),
+        folder=_name_of(run.path.parents[1]) if several else "",
     )
+
+
+def _name_of(folder: Path) -> str:
+    """`data/runs`: the last two names tell folders of runs apart, and no more of the machine."""
+    return "/".join(folder.resolve().parts[-2:]).lstrip("/")
 
 
 def _baseline(manifest: Manifest, result: Result | None) -> BaselinePoint | None:

@@ -238,8 +238,6 @@ def _cache_version(stack: Stack) -> dict[str, Any]:
 
 _NEEDED = (
     "pandas",
-    "matplotlib.backends.backend_agg",
-    "matplotlib.backends.backend_svg",
     "luckyhit.workflow.planning",
     "luckyhit.workflow.notebook.cell_contents",
     "jinja2",

@@ -81,11 +81,14 @@ def layer_counts(chains: Chains) -> dict[Layer, Counter[str]]:
 
 def _chains(evidence: Evidence, arm: Arm) -> Chains:
     """Completed and measured requests of one arm, by what the caches on their way did."""
-    rows = evidence.requests("layers", "error")
-    which = pc.and_(pc.equal(_text(rows["arm"]), arm), pc.equal(_text(rows["phase"]), "measure"))
-    rows = rows.filter(pc.and_(which, pc.is_null(rows["error"])))
-    counted = pc.value_counts(_text(rows["layers"]))
-    return {str(entry["values"]): entry["counts"] for entry in counted.to_pylist() if entry["values"]}
+    chains: Counter[str] = Counter()
+    for rows in evidence.in_parts("layers", "error"):
+        which = pc.and_(pc.equal(_text(rows["arm"]), arm), pc.equal(_text(rows["phase"]), "measure"))
+        rows = rows.filter(pc.and_(which, pc.is_null(rows["error"])))
+        for entry in pc.value_counts(_text(rows["layers"])).to_pylist():
+            if entry["values"]:
+                chains[str(entry["values"])] += entry["counts"]
+    return chains
 
 
 def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -126,14 +126,12 @@ def disagreements(classified: pd.DataFrame) -> pd.DataFrame:
     by_probe = judged.groupby("probe")
     judged = judged[by_probe["fresh"].transform("any") & ~by_probe["fresh"].transform("all")]
     workers = judged["worker"].notna().groupby(judged["probe"]).transform("any")
-    pairs = pd.concat(
-        [
-            _pairs(judged, "routes", "route"),
-            _pairs(judged[workers], "workers", "worker"),
-            _pairs(judged[~workers], "connections", "connection").drop_duplicates(["probe", "second"]),
-        ],
-        ignore_index=True,
-    )
+    kinds = [
+        _pairs(judged, "routes", "route"),
+        _pairs(judged[workers], "workers", "worker"),
+        _pairs(judged[~workers], "connections", "connection").drop_duplicates(["probe", "second"]),
+    ]
+    pairs = pd.concat([kind for kind in kinds if len(kind)] or kinds[:1], ignore_index=True)
     names = judged.drop_duplicates("probe")[[*_KEY, "version", "probe"]]
     frame = names.merge(pairs, on="probe").sort_values(["probe", "between"], kind="stable", ignore_index=True)
     return _typed(frame[_DISAGREEMENTS])
@@ -153,6 +151,9 @@ def probes_compared(classified: pd.DataFrame) -> int:
     return len(compared)
 
 
+_PAIR = ["probe", "between", "first", "second", "lasted_ms"]
+
+
 def _typed(pairs: pd.DataFrame) -> pd.DataFrame:
     texts = dict.fromkeys(("arm", "key", "between", "first", "second"), str)
     return pairs.astype({**texts, "block": "int64", "version": "int64", "lasted_ms": float})
@@ -161,6 +162,8 @@ def _typed(pairs: pd.DataFrame) -> pd.DataFrame:
 def _pairs(reads: pd.DataFrame, between: str, column: str) -> pd.DataFrame:
     """(probe, between, first, second, lasted_ms): who was stale next to whom; the earliest `first` before others."""
     reads = reads[reads[column].notna()].sort_values("last_ns", kind="stable")
+    if not (reads["fresh"].any() and not reads["fresh"].all()):
+        return pd.DataFrame(dict.fromkeys(_PAIR, reads[column].iloc[:0]))
     by_reader = ["probe", column]
     # A stretch of fresh reads ends where its reader was stale.
     turn = (~reads["fresh"]).groupby([reads[name] for name in by_reader], sort=False, observed=True).cumsum()
@@ -179,4 +182,4 @@ def _pairs(reads: pd.DataFrame, between: str, column: str) -> pd.DataFrame:
     )
     pairs = pairs.reset_index().sort_values(["probe", "first_ns"], kind="stable")
     lasted_ms = (pairs["last_ns"] - pairs["first_ns"]) / 1e6
-    return pairs.assign(between=between, lasted_ms=lasted_ms)[["probe", "between", "first", "second", "lasted_ms"]]
+    return pairs.assign(between=between, lasted_ms=lasted_ms)[_PAIR]

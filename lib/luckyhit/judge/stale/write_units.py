@@ -121,6 +121,8 @@ def _turns(polls: pd.DataFrame, routes: list[str]) -> pd.DataFrame:
 
 def _first_past(polls: pd.DataFrame) -> pd.DataFrame:
     """Of each burst the first read past the bound; without one, the last of three that were all fresh."""
+    if polls.empty:
+        return polls
     first = polls[polls["past"]].drop_duplicates(_PROBE)
     early = polls.merge(first[_PROBE].assign(has=True), on=_PROBE, how="left")
     early = early[early["has"].isna().to_numpy(dtype=bool)]

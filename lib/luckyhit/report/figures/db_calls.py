@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import cast
 
 import numpy as np
 
 from luckyhit.records import Result
-from luckyhit.report import style
-from luckyhit.report.figures.verdict_words import labelled, with_verdict
+from luckyhit.report.charts.axis import Axis
+from luckyhit.report.charts.chart import Bars, Chart, Label, Mark, Panel, Tone
+from luckyhit.report.figures.facts.verdict_words import labelled, with_verdict
 from luckyhit.report.recorded import Recorded
-from luckyhit.report.style import COLOURS, INK, few_ticks, new_figure, styled
 from luckyhit.text.numbers import listed, number, percent
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 MOST_CALLS = 10
 
@@ -33,11 +30,11 @@ class Calls:
 
 def data(recorded: Recorded) -> dict[str, Calls]:
     by_label = {}
-    calls, latency = recorded.rows.number("db_calls"), recorded.latency_ms
     for label, mask in recorded.arms.items():
-        known_calls = calls[mask]
+        rows = recorded.rows.take(mask)
+        known_calls = rows.number("db_calls")
         known_calls = known_calls[np.isfinite(known_calls)]
-        completed = int(np.count_nonzero(np.isfinite(latency[mask])))
+        completed = int(np.count_nonzero(np.isfinite(rows.latency_ms)))
         if len(known_calls):
             counts = np.bincount(np.minimum(known_calls, MOST_CALLS).astype(int), minlength=MOST_CALLS + 1)
             by_label[label] = Calls(
@@ -46,31 +43,24 @@ def data(recorded: Recorded) -> dict[str, Calls]:
     return by_label
 
 
-def draw(calls: Mapping[str, Calls]) -> Figure:
+def draw(calls: Mapping[str, Calls]) -> Chart:
     """Bars for no call, one, two, ... in each arm; the mean is beside the arm's name."""
-    with styled():
-        figure = new_figure(height=2.6)
-        axes = figure.add_subplot()
-        most = max((int(np.flatnonzero(part.shares)[-1]) for part in calls.values()), default=0)
-        width = 0.8 / max(len(calls), 1)
-        for index, (label, part) in enumerate(calls.items()):
-            at = np.arange(most + 1) + (index - (len(calls) - 1) / 2) * width
-            bars = axes.bar(
-                at, part.shares[: most + 1], width=width * 0.92, color=COLOURS[label],
-                label=f"{label}: {number(part.mean)} on average",
-            )  # fmt: skip
-            if most <= 5:
-                texts = [percent(share) if share > 0 else "" for share in part.shares[: most + 1]]
-                axes.bar_label(bars, texts, fontsize=8, color=INK, padding=2)
-        labels = [f"{count} or more" if count == MOST_CALLS else str(count) for count in range(most + 1)]
-        axes.set_xticks(range(most + 1), labels)
-        axes.margins(y=0.14)
-        axes.set(xlabel="database calls of one request", ylabel="share of requests")
-        style.percent_axis(axes.yaxis)
-        axes.yaxis.set_major_locator(few_ticks())
-        axes.grid(visible=False, axis="x")
-        style.legend(figure, axes, columns=2)
-        return figure
+    most = max((int(np.flatnonzero(part.shares)[-1]) for part in calls.values()), default=0)
+    highest = max((float(part.shares.max()) for part in calls.values()), default=1.0)
+    width = 0.8 / max(len(calls), 1)
+    marks: list[Mark] = []
+    for index, (label, part) in enumerate(calls.items()):
+        at = np.arange(most + 1) + (index - (len(calls) - 1) / 2) * width
+        shares, half, tone = part.shares[: most + 1], width * 0.46, cast(Tone, label)
+        name = f"{label}: {number(part.mean)} on average"
+        marks.append(Bars(at - half, at + half, np.zeros(most + 1), shares, tone, name=name, quiet=False))
+        if most <= 5:
+            shown = [(x, share) for x, share in zip(at, shares, strict=True) if share > 0]
+            marks += [Label(x, share, percent(share), anchor="middle", size=10.5, dy=-4) for x, share in shown]
+    texts = [(n, f"{n} or more" if n == MOST_CALLS else str(n)) for n in range(most + 1)]
+    x = Axis(-0.6, most + 0.6, "database calls of one request", ticks=texts, grid=False)
+    y = Axis(0.0, highest * 1.14, "share of requests", form="percent", many=3)
+    return Chart([Panel(x, y, marks, height=150)])
 
 
 def say(calls: Mapping[str, Calls], result: Result | None) -> str:

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from luckyhit.errors import ArgumentError
-from luckyhit.report import style
+from luckyhit.report.charts.chart import Chart, message_chart
 from luckyhit.report.figures import (
+    case_history,
+    cold_phase,
     db_calls,
     forest,
     freshness_curve,
@@ -18,6 +20,7 @@ from luckyhit.report.figures import (
     hit_ratio,
     latency_spectrum,
     latency_split,
+    over_time,
     service_map,
     staleness_windows,
     timeline,
@@ -25,8 +28,6 @@ from luckyhit.report.figures import (
 from luckyhit.report.recorded import Recorded, recorded
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from luckyhit.case_run import CaseRun
     from luckyhit.records import Result
 
@@ -34,12 +35,12 @@ Need = Literal["", "result", "probe"]
 
 
 class FigureModule(Protocol):
-    """`data` makes the few numbers of a figure from what was recorded; the others take these. `draw` makes a figure;
+    """`data` makes the few numbers of a figure from what was recorded; the others take these. `draw` makes a chart;
     `say` is what a reader should see in it, with the words of the verdict; `is_empty`: there is nothing to draw."""
 
     def data(self, recorded: Recorded, /) -> Any: ...
 
-    def draw(self, numbers: Any, /) -> Figure: ...
+    def draw(self, numbers: Any, /) -> Chart: ...
 
     def say(self, numbers: Any, result: Result | None, /) -> str: ...
 
@@ -61,16 +62,19 @@ class FigureRow:
 FIGURES: dict[str, FigureRow] = {
     row.id: row
     for row in (
+        FigureRow("over-time", "Response time, rate and errors over time", over_time),
         FigureRow("forest", "Every goal against its margin", forest, needs="result", of_change=True),
         FigureRow("freshness", "Do readers see what was written?", freshness_curve),
         FigureRow("staleness-windows", "For how long is the old value seen?", staleness_windows, needs="probe"),
         FigureRow("freshness-strip", "One failure, read by read", freshness_strip, needs="probe"),
         FigureRow("hit-ratio", "Hit ratio over time", hit_ratio),
+        FigureRow("cold-phase", "The first seconds, before the cache is warm", cold_phase),
         FigureRow("latency-spectrum", "Latency by percentile", latency_spectrum),
         FigureRow("latency-split", "Latency of hits and of misses", latency_split),
         FigureRow("db-calls", "Database calls per request", db_calls),
         FigureRow("service-map", "What the service does with its cache", service_map),
         FigureRow("timeline", "The run", timeline),
+        FigureRow("history", "Earlier runs of this case", case_history, needs="result"),
     )
 }
 
@@ -81,20 +85,20 @@ def shown_on_page(recorded: Recorded) -> list[FigureRow]:
     return [row for row in FIGURES.values() if has[row.needs]]
 
 
-def picture_of(name: str, recorded: Recorded) -> tuple[str | None, str]:
-    """(data URI, sentence) of one figure for the page; no picture where there is nothing to see."""
+def picture_of(name: str, recorded: Recorded) -> tuple[Chart | None, str]:
+    """(chart, sentence) of one figure for the page; no chart where there is nothing to see."""
     row = FIGURES[name]
     numbers = numbers_of(row, recorded)
     sentence = row.module.say(numbers, recorded.result)
     if row.module.is_empty(numbers):
         return None, sentence
-    return style.to_data_uri(_drawn_once(row, numbers, recorded)), sentence
+    return _drawn_once(row, numbers, recorded), sentence
 
 
 def figure_for(
     name: str, run: CaseRun | Recorded, result: Result | None = None, *, draw: bool = True
-) -> tuple[Figure | None, str]:
-    """(figure, sentence) by name; the figure is None with `draw=False`. Where there is nothing to see, the figure says
+) -> tuple[Chart | None, str]:
+    """(chart, sentence) by name; the chart is None with `draw=False`. Where there is nothing to see, the chart says
     so. Raises ArgumentError for a name that no figure has."""
     if name not in FIGURES:
         raise ArgumentError(f"unknown figure {name!r}", hint=f"Figures: {', '.join(FIGURES)}.")
@@ -105,7 +109,7 @@ def figure_for(
     if not draw:
         return None, sentence
     if row.module.is_empty(numbers):
-        return style.message_figure(sentence), sentence
+        return message_chart(sentence), sentence
     return _drawn_once(row, numbers, source), sentence
 
 
@@ -116,8 +120,8 @@ def numbers_of(row: FigureRow, recorded: Recorded) -> Any:
     return recorded.aggregates[row.id]
 
 
-def _drawn_once(row: FigureRow, numbers: Any, recorded: Recorded) -> Figure:
-    """Drawn and laid out once, for a notebook and for the page."""
-    if row.id not in recorded.figures:
-        recorded.figures[row.id] = style.laid_out(row.module.draw(numbers))
-    return recorded.figures[row.id]
+def _drawn_once(row: FigureRow, numbers: Any, recorded: Recorded) -> Chart:
+    """Once for a notebook and for the page."""
+    if row.id not in recorded.charts:
+        recorded.charts[row.id] = row.module.draw(numbers)
+    return recorded.charts[row.id]

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 
 from luckyhit.records import Result, kind_of
-from luckyhit.report import style
-from luckyhit.report.figures.verdict_words import INVALID
+from luckyhit.report.charts.axis import Axis
+from luckyhit.report.charts.chart import Bars, Chart, Label, Line, Mark, Panel, Points, Rule, Shape, Tone
+from luckyhit.report.figures.facts.verdict_words import INVALID
 from luckyhit.report.recorded import Recorded
-from luckyhit.report.style import SOFT, new_figure, styled
 from luckyhit.text.numbers import listed, sentence_case
 from luckyhit.text.quantities import difference_text, interval_text, name_of
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -54,41 +51,39 @@ def data(recorded: Recorded) -> list[Row]:
     return rows
 
 
-def draw(rows: Sequence[Row]) -> Figure:
+def draw(rows: Sequence[Row]) -> Chart:
     """Each goal's interval in margins, better to the right; inside the band a difference does not matter."""
-    with styled():
-        figure = new_figure(height=1.0 + 0.55 * len(rows))
-        axes = figure.add_subplot()
-        farthest = max(
-            [1.0, *(abs(end) for row in rows for end in (row.low, row.high, row.middle) if np.isfinite(end))]
-        )
-        limit = max(2.0, 1.35 * farthest)
-        axes.axvspan(-1, 1, color="#e4ebf2", zorder=0.4)
-        axes.axvline(0, color=SOFT, linewidth=1)
-        for at, row in enumerate(rows):
-            colour = style.VERDICT_COLOURS[row.verdict]
-            low, high = max(row.low, -limit), min(row.high, limit)
-            axes.plot([low, high], [at, at], color=colour, linewidth=3, solid_capstyle="butt", zorder=3)
-            for end, marker, bounded in ((low, "<", np.isfinite(row.low)), (high, ">", np.isfinite(row.high))):
-                axes.plot(end, at, marker="|" if bounded else marker, markersize=10 if bounded else 6, color=colour,
-                          markeredgewidth=2 if bounded else 1, zorder=3)  # fmt: skip
-            axes.plot(row.middle, at, marker="o", markersize=6.5, color=colour, markeredgecolor="white", zorder=4)
-            across = axes.get_yaxis_transform()
-            axes.text(0.0, at - 0.36, f"{sentence_case(row.name)}: {row.verdict}", transform=across, fontsize=8.5,
-                      va="center")  # fmt: skip
-            axes.text(1.0, at - 0.36, row.text, transform=across, fontsize=8, va="center", ha="right", color=SOFT)
-        if limit > 4:
-            axes.set_xscale("symlog", linthresh=1, linscale=0.9)
-            ticks = [tick for tick in (-1000, -100, -10, -1, 0, 1, 10, 100, 1000) if abs(tick) <= limit]
-            axes.set_xticks(ticks)
-        axes.set_xticks([], minor=True)
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:+,.3g}".replace("-", "−") if value else "0")
-        axes.set(xlim=(-limit, limit), ylim=(len(rows) - 0.6, -0.75))
-        axes.set_yticks([])
-        axes.grid(visible=False, axis="y")
-        axes.spines["left"].set_visible(False)
-        axes.set_xlabel("← worse      in margins      better →")
-        return figure
+    farthest = max([1.0, *(abs(end) for row in rows for end in (row.low, row.high, row.middle) if np.isfinite(end))])
+    limit = max(2.0, 1.35 * farthest)
+    x = Axis(-limit, limit, "← worse \u00a0 \u00a0 in margins \u00a0 \u00a0 better →", form="signed", grid=False)
+    if limit > 4:
+        x = replace(x, scale="symlog").with_ticks(*(tick for tick in _FAR_TICKS if abs(tick) <= limit))
+    marks: list[Mark] = [Bars([-1.0], [1.0], tone="band"), Rule(x=0.0)]
+    for at, row in enumerate(rows):
+        marks += _interval(row, float(at), limit)
+        name, verdict = sentence_case(row.name), row.verdict
+        marks.append(Label(0.0, at - 0.36, f"{name}: {verdict}", size=10.5, dy=3, across_x=True))
+        marks.append(Label(1.0, at - 0.36, row.text, "soft", "end", size=10.5, dy=3, across_x=True))
+    y = Axis(len(rows) - 0.6, -0.75, ticks=[], grid=False)
+    return Chart([Panel(x, y, marks, height=24 + 55.0 * len(rows))], keys=False)
+
+
+_FAR_TICKS = (-1000, -100, -10, -1, 0, 1, 10, 100, 1000)
+
+
+def _interval(row: Row, at: float, limit: float) -> list[Mark]:
+    """The interval; an arrow where it has no bound on that side."""
+    tone = cast(Tone, row.verdict)
+    low, high = max(row.low, -limit), min(row.high, limit)
+    marks: list[Mark] = [Line([low, high], [at, at], tone, width=3.0, quiet=True)]
+    for end, bound, arrow in ((low, row.low, "left"), (high, row.high, "right")):
+        shape = cast(Shape, "bar" if np.isfinite(bound) else arrow)
+        marks.append(Points([end], [at], tone, shape=shape, size=4.5, quiet=True))
+    title = f"{sentence_case(row.name)}: {row.verdict}, {row.text}"
+    middle = Points(
+        [row.middle], [at], tone, row.name, size=3.8, left=[row.low], right=[row.high], title=title, whiskers=False
+    )  # fmt: skip
+    return [*marks, middle]
 
 
 def say(rows: Sequence[Row], result: Result | None) -> str:

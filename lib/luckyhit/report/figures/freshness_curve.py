@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 import pandas as pd
 
 from luckyhit.judge.facade import freshness_curve
 from luckyhit.records import STALE_READS, Result
-from luckyhit.report import style
+from luckyhit.report.charts.axis import Axis
+from luckyhit.report.charts.chart import ARM_DASHES, ARM_SHAPES, Bars, Chart, Line, Mark, Panel, Points, Rule, Tone
+from luckyhit.report.figures.facts.verdict_words import with_verdict
 from luckyhit.report.figures.late_reads import (
     NOT_VISIBLE,
     Late,
@@ -21,15 +23,9 @@ from luckyhit.report.figures.late_reads import (
     milliseconds,
     where,
 )
-from luckyhit.report.figures.verdict_words import with_verdict
 from luckyhit.report.recorded import Recorded
-from luckyhit.report.style import COLOURS, DASHES, INK, MARKERS, SHADE, new_figure, styled
 from luckyhit.text.numbers import listed, percent
 from luckyhit.text.wording import has
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 _APART = 0.008
 """How far the arms' points are moved apart, as a share of the axis: equal ones both show."""
@@ -54,47 +50,36 @@ def data(recorded: Recorded) -> FreshnessCurve:
     return FreshnessCurve(curve, late(recorded), recorded.within_s, recorded.probed)
 
 
-def draw(numbers: FreshnessCurve) -> Figure:
+def draw(numbers: FreshnessCurve) -> Chart:
     """P(fresh) against the time since the acknowledged write, with intervals, and the declared bound."""
-    with styled():
-        figure = new_figure()
-        axes = figure.add_subplot()
-        delays = numbers.curve["delay_ms"].to_numpy(dtype=float)
-        decades = max(float(np.log10(delays.max() / delays.min())), 0.5)
-        for arm, part in numbers.curve.groupby("arm", sort=False):
-            side = {"before": -1, "after": 1}.get(str(arm), 0)
-            share = part["share"].to_numpy(dtype=float)
-            errors = [
-                np.maximum(share - part["low"].to_numpy(dtype=float), 0),
-                np.maximum(part["high"].to_numpy(dtype=float) - share, 0),
-            ]
-            axes.errorbar(
-                part["delay_ms"].to_numpy(dtype=float) * 10 ** (side * _APART * decades), share, yerr=errors,
-                color=COLOURS[arm], linestyle=DASHES[arm], marker=MARKERS[arm], markersize=5, linewidth=1.5,
-                elinewidth=1.2, capsize=2.5, label=str(arm), clip_on=False, zorder=3,
-            )  # fmt: skip
-        axes.set_xscale("log")
-        axes.set_xlim(delays.min() / 10 ** (0.04 * decades), delays.max() * 10 ** (0.04 * decades))
-        draw_bound(axes, numbers.within_s, float(delays.min()), float(delays.max()))
-        style.plain_log_axis(axes.xaxis)
-        axes.set_ylim(-0.02, 1.02)
-        style.percent_axis(axes.yaxis)
-        axes.set(xlabel="ms since the write was acknowledged (log scale)", ylabel="reads that were fresh")
-        style.legend(figure, axes, columns=3)
-        return figure
+    delays = numbers.curve["delay_ms"].to_numpy(dtype=float)
+    decades = max(float(np.log10(delays.max() / delays.min())), 0.5)
+    marks: list[Mark] = []
+    for arm, part in numbers.curve.groupby("arm", sort=False):
+        label, tone = str(arm), cast(Tone, str(arm))
+        side = {"before": -1, "after": 1}.get(label, 0)
+        share, low, high = (part[name].to_numpy(dtype=float) for name in ("share", "low", "high"))
+        at = part["delay_ms"].to_numpy(dtype=float) * 10 ** (side * _APART * decades)
+        low, high = np.minimum(low, share), np.maximum(high, share)
+        marks.append(Line(at, share, tone, label, ARM_DASHES[label], 1.5, quiet=True))
+        marks.append(Points(at, share, tone, label, ARM_SHAPES[label], 3.4, low=low, high=high))
+    edges = delays.min() / 10 ** (0.04 * decades), delays.max() * 10 ** (0.04 * decades)
+    x = Axis(*edges, "ms since the write was acknowledged (log scale)", "log", grid=False)
+    x, bound = with_bound(x, numbers.within_s, float(delays.min()), float(delays.max()))
+    y = Axis(-0.02, 1.02, "reads that were fresh", form="percent").with_ticks(0, 0.25, 0.5, 0.75, 1)
+    return Chart([Panel(x, y, [*bound, *marks], height=205)])
 
 
-def draw_bound(axes: Axes, within_s: float | None, low_ms: float, high_ms: float, *, shade: bool = True) -> None:
-    """The declared bound as a line, with the accepted side shaded; no line for 0."""
+def with_bound(
+    x: Axis, within_s: float | None, low_ms: float, high_ms: float, *, shade: bool = True
+) -> tuple[Axis, list[Mark]]:
+    """An axis that holds the declared bound, the bound as a line, and the accepted side shaded; no line for 0."""
     bound_ms = (within_s or 0.0) * 1e3
     if not low_ms / _FAR <= bound_ms <= high_ms * _FAR:
-        return
-    left, right = axes.get_xlim()
-    left, right = min(left, bound_ms * 0.8), max(right, bound_ms * 1.25)
-    axes.axvline(bound_ms, color=INK, linewidth=1.2, linestyle=":", label="declared bound")
-    if shade:
-        axes.axvspan(left, bound_ms, color=SHADE, zorder=0.5)
-    axes.set_xlim(left, right)
+        return x, []
+    wider = replace(x, low=min(x.low, bound_ms * 0.8), high=max(x.high, bound_ms * 1.25))
+    accepted: list[Mark] = [Bars([wider.low], [bound_ms])] if shade else []
+    return wider, [*accepted, Rule(x=bound_ms, tone="ink", name="declared bound", dashes="dot", width=1.2)]
 
 
 NO_PROBE = "The case declares no freshness probe: nothing was written and read back, so old data would go unnoticed."

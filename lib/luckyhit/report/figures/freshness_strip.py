@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
 from luckyhit.records import Result
-from luckyhit.report import style
-from luckyhit.report.figures.failed_probe import IMPOSSIBLE, NEW, NOTHING, OLD, SILENT, Chosen, Strip, failed_probe
+from luckyhit.report.charts.axis import Axis
+from luckyhit.report.charts.chart import Bars, Chart, Line, Mark, Panel, Points, Rule, Shape, Tone
+from luckyhit.report.figures.facts.failed_probe import (
+    IMPOSSIBLE,
+    NEW,
+    NOTHING,
+    OLD,
+    SILENT,
+    Chosen,
+    Strip,
+    failed_probe,
+)
+from luckyhit.report.figures.facts.verdict_words import INVALID
 from luckyhit.report.figures.late_reads import (
     NOT_VISIBLE,
     bound_text,
@@ -17,24 +27,20 @@ from luckyhit.report.figures.late_reads import (
     short,
     where,
 )
-from luckyhit.report.figures.verdict_words import INVALID
 from luckyhit.report.recorded import Recorded
-from luckyhit.report.style import INK, SHADE, SOFT, new_figure, styled
 from luckyhit.text.numbers import listed, plural
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
 # What a read saw, by colour and by shape. No arm has these colours.
-_SAW = {
-    NEW: ("#00785a", "o"),
-    OLD: ("#b3261e", "X"),
-    NOTHING: ("#8a3f94", "s"),
-    IMPOSSIBLE: (INK, "D"),
-    SILENT: ("#8a929e", "."),
+_SAW: Mapping[str, tuple[Tone, Shape]] = {
+    NEW: ("new", "circle"),
+    OLD: ("old", "cross"),
+    NOTHING: ("absent", "square"),
+    IMPOSSIBLE: ("ink", "diamond"),
+    SILENT: ("soft", "dot"),
 }
-_EVENTS = {"deleted": ("v", INK), "set": ("^", "#8a5a00"), "expired": ("d", SOFT)}
+_EVENTS: Mapping[str, tuple[Shape, Tone]] = {
+    "deleted": ("down", "ink"), "set": ("up", "set"), "expired": ("diamond", "soft"),
+}  # fmt: skip
 _LONGEST_LANE = 34
 
 
@@ -42,66 +48,54 @@ def data(recorded: Recorded) -> Strip:
     return failed_probe(recorded)
 
 
-def draw(strip: Strip) -> Figure:
+def draw(strip: Strip) -> Chart:
     """One failed probe: a lane for the write, the cache and each reader; marks say what was read."""
     chosen = strip.chosen
     assert chosen is not None  # is_empty says so otherwise
     names = ["write", *(["cache"] if chosen.events else []), *chosen.lanes]
     first = len(names) - len(chosen.lanes)
-    with styled():
-        figure = new_figure(height=1.5 + 0.42 * len(names))
-        axes = figure.add_subplot()
-        if strip.within_s:
-            axes.axvspan(0, strip.within_s * 1e3, color=SHADE, zorder=0.5)
-            axes.axvline(strip.within_s * 1e3, color=INK, linewidth=1.2, linestyle=":", label="declared bound")
-        acknowledged = any(write.own and write.acked_ms is not None for write in chosen.writes)
-        axes.axvline(0, color=SOFT, linewidth=1, label="acknowledged" if acknowledged else "write sent")
-        for write in chosen.writes:
-            end = write.sent_ms if write.acked_ms is None else write.acked_ms
-            axes.plot(
-                [write.sent_ms, end], [0, 0], color=INK if write.own else SOFT, linewidth=8, solid_capstyle="butt",
-                zorder=2,
-            )  # fmt: skip
-            axes.plot(write.sent_ms, 0, marker="|", markersize=12, color=INK if write.own else SOFT, zorder=3)
-        for kind, (marker, colour) in _EVENTS.items():
-            at = [event.at_ms for event in chosen.events if event.kind == kind]
-            if at:
-                axes.plot(at, [1] * len(at), linestyle="none", marker=marker, markersize=6.5, color=colour,
-                          label=f"entry {kind}", zorder=3)  # fmt: skip
-        for saw, (colour, marker) in _SAW.items():
-            reads = [read for read in chosen.drawn if read.saw == saw]
-            if not reads:
-                continue
-            axes.hlines([first + read.lane for read in reads], [read.sent_ms for read in reads],
-                        [read.done_ms for read in reads], color=colour, linewidth=4, alpha=0.55, zorder=2)  # fmt: skip
-            axes.plot([read.done_ms for read in reads], [first + read.lane for read in reads], linestyle="none",
-                      marker=marker, markersize=6, color=colour, markeredgecolor="white", markeredgewidth=0.5,
-                      label=f"read: {saw}", zorder=3)  # fmt: skip
-        _time_axis(axes, chosen, strip.within_s or 0.0)
-        axes.set_yticks(range(len(names)), [_lane_name(name) for name in names], parse_math=False)
-        axes.set_ylim(len(names) - 0.4, -0.6)
-        axes.tick_params(axis="y", labelcolor=INK, labelsize=8)
-        style.legend(figure, axes, columns=2)
-        return figure
+    acknowledged = any(write.own and write.acked_ms is not None for write in chosen.writes)
+    marks: list[Mark] = []
+    if strip.within_s:
+        marks.append(Bars([0.0], [strip.within_s * 1e3]))
+        marks.append(Rule(x=strip.within_s * 1e3, tone="ink", name="declared bound", dashes="dot", width=1.2))
+    marks.append(Rule(x=0.0, name="acknowledged" if acknowledged else "write sent"))
+    for write in chosen.writes:
+        end = write.sent_ms if write.acked_ms is None else write.acked_ms
+        tone: Tone = "ink" if write.own else "soft"
+        marks.append(Line([write.sent_ms, end], [0, 0], tone, width=8, quiet=True))
+        marks.append(Points([write.sent_ms], [0], tone, shape="bar", size=5, quiet=True))
+    for kind, (event_shape, event_tone) in _EVENTS.items():
+        at = [event.at_ms for event in chosen.events if event.kind == kind]
+        if at:
+            marks.append(Points(at, [1] * len(at), event_tone, f"entry {kind}", event_shape, 4.2))
+    for saw, (saw_tone, saw_shape) in _SAW.items():
+        reads = [read for read in chosen.drawn if read.saw == saw]
+        if not reads:
+            continue
+        done_ms, lanes = [read.done_ms for read in reads], [first + read.lane for read in reads]
+        sent_ms = [read.sent_ms for read in reads]
+        name = f"read: {saw}"
+        marks.append(Points(done_ms, lanes, saw_tone, name, saw_shape, 3.6, left=sent_ms, right=done_ms))
+    lanes_y = [(place, _lane_name(name)) for place, name in enumerate(names)]
+    y = Axis(len(names) - 0.4, -0.6, ticks=lanes_y, grid=True)
+    return Chart([Panel(_time_axis(chosen, strip.within_s or 0.0), y, marks, height=30 + 36.0 * len(names))])
 
 
-def _time_axis(axes: Axes, chosen: Chosen, within_s: float) -> None:
+def _time_axis(chosen: Chosen, within_s: float) -> Axis:
     """Linear where that shows the write as well; else logarithmic beyond the time that the write took."""
     ends = [0.0, *(read.done_ms for read in chosen.drawn)]
     starts = [0.0, *(write.sent_ms for write in chosen.writes), *(read.sent_ms for read in chosen.drawn)]
     last = max(max(ends), min(within_s * 1e3, max(ends) * 2))
     near = max(-min(starts), 1.0)
     if last <= 25 * near:
-        axes.set_xlim(min(starts) - 0.03 * (last + near), last + 0.04 * (last + near))
-        axes.set_xlabel("ms since the write was acknowledged")
-        return
-    axes.set_xscale("symlog", linthresh=near, linscale=0.6)
-    axes.set_xlim(-near * 1.35, last * 1.3)
+        room = last + near
+        return Axis(min(starts) - 0.03 * room, last + 0.04 * room, "ms since the write was acknowledged", grid=False)
     rounded = _round_numbers(near, last * 1.3)
     ticks = [0.0, *rounded[:: max(1, -(-len(rounded) // 4))]]
-    axes.set_xticks([-near, *ticks], [f"−{near:.2g}", *(f"{tick:,.6g}" for tick in ticks)])
-    axes.set_xticks([], minor=True)
-    axes.set_xlabel(f"ms since acknowledged (log beyond {near:.2g} ms)")
+    texts = [(-near, f"−{near:.2g}"), *((tick, f"{tick:,.6g}") for tick in ticks)]
+    label = f"ms since acknowledged (log beyond {near:.2g} ms)"
+    return Axis(-near * 1.35, last * 1.3, label, "symlog", ticks=texts, near=near, grid=False)
 
 
 def _round_numbers(low: float, high: float) -> Sequence[float]:

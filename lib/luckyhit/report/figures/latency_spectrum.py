@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import cast
 
 import numpy as np
 
 from luckyhit.records import LATENCIES, METRICS, Result
-from luckyhit.report import style
-from luckyhit.report.figures.verdict_words import labelled, with_verdicts
+from luckyhit.report.charts.axis import Axis
+from luckyhit.report.charts.chart import ARM_DASHES, ARM_SHAPES, Chart, Line, Mark, Panel, Points, Tone
+from luckyhit.report.figures.facts.verdict_words import labelled, with_verdicts
 from luckyhit.report.recorded import Recorded
-from luckyhit.report.style import COLOURS, DASHES, MARKERS, new_figure, styled
 from luckyhit.text.numbers import listed, number
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 TAIL = 10
 """Quantiles with fewer requests than this beyond them are drawn as uncertain."""
@@ -41,7 +38,7 @@ def data(recorded: Recorded) -> dict[str, Spectrum]:
     """By label of the compared rows. Arms without a completed request are left out."""
     by_label = {}
     for label, mask in recorded.arms.items():
-        latency = recorded.latency_ms[mask]
+        latency = recorded.rows.take(mask).latency_ms
         failed = int(np.count_nonzero(~np.isfinite(latency)))
         latency = latency[np.isfinite(latency)]
         if not len(latency):
@@ -66,30 +63,23 @@ def _log_odds(share: float) -> float:
 _TICKS = (0.01, 0.1, 0.5, 0.9, 0.99, 0.999)
 
 
-def draw(spectra: Mapping[str, Spectrum]) -> Figure:
+def draw(spectra: Mapping[str, Spectrum]) -> Chart:
     """Latency by percentile, on a scale that opens both tails (log-odds); thin where few requests lie beyond."""
-    with styled():
-        figure = new_figure()
-        axes = figure.add_subplot()
-        for label, spectrum in spectra.items():
-            at = np.log10(spectrum.quantiles / (1 - spectrum.quantiles))
-            sure = spectrum.quantiles <= spectrum.certain
-            colour, dashes = COLOURS[label], DASHES[label]
-            axes.plot(at[sure], spectrum.values[sure], color=colour, linestyle=dashes, label=label)
-            rest = ~sure
-            rest[max(int(sure.sum()) - 1, 0)] = True
-            axes.plot(at[rest], spectrum.values[rest], color=colour, linestyle=dashes, linewidth=0.8, alpha=0.7)
-            for q, value in spectrum.named.items():
-                axes.plot(
-                    _log_odds(q), value, marker=MARKERS[label], markersize=4.5, color=colour,
-                    markeredgecolor="white", markeredgewidth=0.7,
-                )  # fmt: skip
-        axes.set_yscale("log")
-        style.plain_log_axis(axes.yaxis)
-        axes.set_xticks([_log_odds(q) for q in _TICKS], [f"p{q * 100:g}" for q in _TICKS])
-        axes.set(xlabel="percentile (log-odds scale)", ylabel="latency in ms (log scale)")
-        style.legend(figure, axes)
-        return figure
+    marks: list[Mark] = []
+    for label, spectrum in spectra.items():
+        at = np.log10(spectrum.quantiles / (1 - spectrum.quantiles))
+        sure, tone, dashes = spectrum.quantiles <= spectrum.certain, cast(Tone, label), ARM_DASHES[label]
+        rest = ~sure
+        rest[max(int(sure.sum()) - 1, 0)] = True
+        marks.append(Line(at[sure], spectrum.values[sure], tone, label, dashes))
+        marks.append(Line(at[rest], spectrum.values[rest], tone, label, dashes, width=0.8))
+        named = {_log_odds(q): value for q, value in spectrum.named.items()}
+        marks.append(Points(list(named), list(named.values()), tone, label, ARM_SHAPES[label], 3.0, quiet=True))
+    low, high = (_log_odds(q) for q in (0.008, 0.9992))
+    ticks = [(_log_odds(q), f"p{q * 100:g}") for q in _TICKS]
+    x = Axis(low, high, "percentile (log-odds scale)", ticks=ticks, grid=False)
+    values = [value for spectrum in spectra.values() for value in spectrum.values]
+    return Chart([Panel(x, Axis.around(values, "latency in ms (log scale)", scale="log"), marks, height=205)])
 
 
 def say(spectra: Mapping[str, Spectrum], result: Result | None) -> str:

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from luckyhit.judge.facade import CACHE
 from luckyhit.records import Result
-from luckyhit.report import style
-from luckyhit.report.figures.verdict_words import INVALID, labelled, unreliable_status
+from luckyhit.report.charts.axis import Axis
+from luckyhit.report.charts.chart import ARM_DASHES, Bars, Chart, Line, Mark, Panel, Tone
+from luckyhit.report.figures.facts.verdict_words import INVALID, labelled, unreliable_status
 from luckyhit.report.recorded import ARMS, Recorded
-from luckyhit.report.style import COLOURS, DASHES, PALE, SOFT, few_ticks, new_figure, styled
 from luckyhit.text.numbers import number, percent, sentence
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 STATUSES = {"hit": "hits", "miss": "misses", "stale": "stale responses", "bypass": "bypassed"}
 NOT_VISIBLE = "status not visible"
@@ -44,58 +40,58 @@ class Splits:
 
 
 def data(recorded: Recorded) -> Splits:
-    latency, cache = recorded.latency_ms, recorded.rows.cache
-    compared = [mask & np.isfinite(latency) for mask in recorded.arms.values()]
-    union = np.logical_or.reduce(compared) if compared else np.zeros(len(latency), dtype=bool)
-    latency_ms = np.maximum(latency[union], 1e-4)
-    if not len(latency_ms):
+    arms = {}
+    for label, mask in recorded.arms.items():
+        rows = recorded.rows.take(mask)
+        latency_ms = rows.latency_ms
+        completed = np.isfinite(latency_ms)
+        if completed.any():
+            arms[label] = np.maximum(latency_ms[completed], 1e-4), rows.cache[completed]
+    if not arms:
         return Splits(np.array([0.1, 1.0]), {})
-    low, high = float(latency_ms.min()), float(latency_ms.max())
+    low = min(float(latency_ms.min()) for latency_ms, _ in arms.values())
+    high = max(float(latency_ms.max()) for latency_ms, _ in arms.values())
     low, high = low / 1.05, max(high * 1.05, low * 1.5)
-    edges = np.geomspace(low, high, int(np.clip(np.sqrt(len(latency_ms)), 12, 56)) + 1)
+    count = sum(len(latency_ms) for latency_ms, _ in arms.values())
+    edges = np.geomspace(low, high, int(np.clip(np.sqrt(count), 12, 56)) + 1)
     parts = {}
-    for label, mask in zip(recorded.arms, compared, strict=True):
+    for label, (latency_ms, cache) in arms.items():
         for code in (*range(len(CACHE)), -1):
-            inside = mask & (cache == code)
-            requests = int(np.count_nonzero(inside))
-            if not requests:
+            values = latency_ms[cache == code]
+            if not len(values):
                 continue
             status = STATUSES.get(CACHE[code], NOT_VISIBLE) if code >= 0 else NOT_VISIBLE
-            values = np.maximum(latency[inside], 1e-4)
             counts = np.histogram(values, bins=edges)[0]
-            total = int(np.count_nonzero(mask))
-            parts[status, label] = Split(requests / total, float(np.median(values)), counts / total)
+            share, middle_ms = len(values) / len(latency_ms), float(np.median(values))
+            parts[status, label] = Split(share, middle_ms, counts / len(latency_ms))
     return Splits(edges, parts)
 
 
-def draw(splits: Splits) -> Figure:
+def draw(splits: Splits) -> Chart:
     """Latency of hits and of misses apart; the areas are shares of all the arm's requests, so the mix shows too."""
-    statuses = splits.statuses
-    with styled():
-        figure = new_figure(height=1.0 + 1.2 * max(len(statuses), 1))
-        panels = figure.subplots(len(statuses), 1, sharex=True, squeeze=False)[:, 0]
-        for axes, status in zip(panels, statuses, strict=True):
-            labels = []
-            for label in ("baseline", *ARMS):
-                part = splits.parts.get((status, label))
-                if part is None:
-                    continue
-                axes.stairs(part.density, splits.edges, fill=True, color=PALE[label], alpha=0.55)
-                axes.stairs(part.density, splits.edges, color=COLOURS[label], linestyle=DASHES[label], linewidth=1.5,
-                            label=label)  # fmt: skip
-                axes.axvline(part.median_ms, ymax=0.12, color=COLOURS[label], linewidth=2.5)
-                labels.append(f"{label} {percent(part.share)}")
-            axes.set_title(f"{status}: {' · '.join(labels)}", fontsize=8.5)
-            axes.set_ylim(bottom=0)
-            style.percent_axis(axes.yaxis)
-            axes.yaxis.set_major_locator(few_ticks())
-        last = panels[-1]
-        last.set_xscale("log")
-        style.plain_log_axis(last.xaxis)
-        last.set_xlabel("latency in ms (log scale)")
-        figure.supylabel("share of the arm's requests", fontsize=9, color=SOFT)
-        style.legend(figure, panels[0])
-        return figure
+    left, right = splits.edges[:-1], splits.edges[1:]
+    panels = []
+    for status in splits.statuses:
+        marks: list[Mark] = []
+        labels, highest = [], 0.0
+        for label in ("baseline", *ARMS):
+            part = splits.parts.get((status, label))
+            if part is None:
+                continue
+            tone: Tone = label
+            zero = np.zeros(len(left))
+            marks.append(Bars(left, right, zero, part.density, tone, "pale", label, quiet=False))
+            outline = np.append(part.density, part.density[-1])
+            marks.append(Line(splits.edges, outline, tone, label, ARM_DASHES[label], 1.5, steps=True, quiet=True))
+            middle = [part.median_ms] * 2
+            highest = max(highest, float(part.density.max()))
+            marks.append(Line(middle, [0.0, 0.12 * part.density.max()], tone, label, width=2.5, quiet=True))
+            labels.append(f"{label} {percent(part.share)}")
+        last = status == splits.statuses[-1]
+        x = Axis(splits.edges[0], splits.edges[-1], "latency in ms (log scale)" if last else "", "log", grid=False)
+        y = Axis(0.0, 1.08 * highest or 1.0, "share", form="percent", many=3)
+        panels.append(Panel(x, y, marks, height=92, title=f"{status}: {' · '.join(labels)}", x_ticks=last))
+    return Chart(panels)
 
 
 def say(splits: Splits, result: Result | None) -> str:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
 
 from luckyhit.judge.facade import Edge, Node, NodeKind, ServiceMap, service_map
 from luckyhit.records import Result
-from luckyhit.report.figures.verdict_words import INVALID
+from luckyhit.report.charts.axis import Axis
+from luckyhit.report.charts.chart import Arrow, Box, Chart, Dashes, Label, Mark, Panel, Tone
+from luckyhit.report.figures.facts.verdict_words import INVALID
 from luckyhit.report.recorded import Recorded
-from luckyhit.report.style import COLOURS, INK, SOFT, new_figure, styled
 from luckyhit.text.numbers import listed, number, plural
 from luckyhit.text.trace_words import unknown_sentence
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 MOST_ON_A_SIDE = 6
 """Routes, and keys: more are one node."""
-LONGEST = 30
+LONGEST = 26
 GAP_WORDS = {
     "events-off": "Keys not visible: no cache events were recorded",
     "no-probe": "Keys not visible: the case has no freshness probe",
@@ -28,12 +26,12 @@ PROBLEM_WORDS = {
     "deletes-nothing": "{} deletes no key that the reads use",
     "key-mismatch": "{} deletes another key than the reads use",
 }
-_EDGES: Mapping[str, tuple[str, Any, str]] = {
-    "reads": (SOFT, "-", "reads"),
-    "stores": (COLOURS["after"], "-", "stores"),
-    "rewrites": (COLOURS["after"], (0, (4, 1.5)), "sets anew"),
-    "deletes": (COLOURS["before"], "-", "deletes"),
-    "keeps": (COLOURS["before"], (0, (1, 1.6)), "✗ keeps"),
+_EDGES: Mapping[str, tuple[Tone, Dashes, str]] = {
+    "reads": ("soft", "", "reads"),
+    "stores": ("after", "", "stores"),
+    "rewrites": ("after", "dash", "sets anew"),
+    "deletes": ("before", "", "deletes"),
+    "keeps": ("before", "dot", "✗ keeps"),
 }
 """Colour, dashes and words: each kind of edge is told apart by its words alone."""
 
@@ -50,41 +48,40 @@ def data(recorded: Recorded) -> ServiceMap:
     return service_map(recorded.case, reads, writes, events, recorded.trace)
 
 
-def draw(shown: ServiceMap) -> Figure:
+def draw(shown: ServiceMap) -> Chart:
     """Routes on the left (reads above writes), keys on the right, an arrow for each thing that a route does."""
     routes = _grouped([*shown.of_kind("read"), *shown.of_kind("write")], shown, Node("read", "more routes"))
     keys = _grouped(shown.of_kind("key"), shown, Node("key", "more keys"))
-    unseen = [GAP_WORDS[gap] for gap in shown.gaps]
+    unseen = [line for gap in shown.gaps for line in textwrap.wrap(GAP_WORDS[gap], 30)]
     rows = max(len(routes), len(keys) + bool(unseen), 2)
-    with styled():
-        figure = new_figure(height=0.9 + 0.62 * rows)
-        axes = figure.add_subplot()
-        axes.set(xlim=(0, 10), ylim=(-rows + 0.35, 0.75))
-        axes.axis("off")
-        known = {edge.route for edge in shown.edges} | {edge.key for edge in shown.edges} | shown.traced.keys()
-        problems = {node for _, node in shown.problems}
-        at: dict[str, tuple[float, float]] = {}
-        for index, node in enumerate(routes):
-            at[node.id] = (3.6, -float(index))
-            bad = node.id in problems
-            _box(axes, 0.0, -index, 3.6, node, COLOURS["before"] if bad else INK, 1.8 if bad else 0.8, node.id in known)
-            if node.id in shown.traced:
-                calls = calls_words(shown.traced[node.id].database_calls)
-                axes.text(1.8, -index - 0.38, calls, ha="center", va="center", fontsize=7, color=SOFT)
-        for index, node in enumerate(keys):
-            at[node.id] = (6.4, -float(index))
-            _box(axes, 6.4, -index, 3.6, node, INK, 0.8, node.id in known)
-        lanes: dict[tuple[str, str], int] = {}
-        for edge in shown.edges:
-            start = at.get(edge.route, at.get(f"{edge.route.split(':')[0]}:more routes", at.get("read:more routes")))
-            end = at.get(edge.key, at.get("key:more keys"))
-            if start is not None and end is not None:
-                lane = lanes[edge.route, edge.key] = lanes.get((edge.route, edge.key), -1) + 1
-                _arrow(axes, start, end, edge, lane)
-        if unseen:
-            text = "\n".join(_wrapped(words) for words in unseen)
-            axes.text(8.2, -len(keys) - 0.05, text, ha="center", va="center", fontsize=7.5, color=SOFT, style="italic")
-    return figure
+    known = {edge.route for edge in shown.edges} | {edge.key for edge in shown.edges} | shown.traced.keys()
+    problems = {node for _, node in shown.problems}
+    boxes: list[Mark] = []
+    at: dict[str, tuple[float, float]] = {}
+    for index, node in enumerate(routes):
+        at[node.id] = (3.6, -float(index))
+        bad = node.id in problems
+        boxes += _box(0.0, -index, node, "before" if bad else "ink", strong=bad, known=node.id in known)
+        if node.id in shown.traced:
+            calls = calls_words(shown.traced[node.id].database_calls)
+            boxes.append(Label(1.8, -index - 0.38, calls, "soft", "middle", size=10.5, dy=5))
+    for index, node in enumerate(keys):
+        at[node.id] = (6.4, -float(index))
+        boxes += _box(6.4, -index, node, "ink", strong=False, known=node.id in known)
+    arrows: list[Mark] = []
+    lanes: dict[tuple[str, str], int] = {}
+    for edge in shown.edges:
+        start = at.get(edge.route, at.get(f"{edge.route.split(':')[0]}:more routes", at.get("read:more routes")))
+        end = at.get(edge.key, at.get("key:more keys"))
+        if start is not None and end is not None:
+            lane = lanes[edge.route, edge.key] = lanes.get((edge.route, edge.key), -1) + 1
+            arrows.append(_arrow(start, end, edge, lane))
+    gaps: list[Mark] = [
+        Label(8.2, -len(keys), line, "soft", "middle", size=10.5, dy=13.0 * place - 4, italic=True)
+        for place, line in enumerate(unseen)
+    ]
+    x, y = Axis(0.0, 10.0), Axis(-rows + 0.35, 0.45)
+    return Chart([Panel(x, y, [*arrows, *boxes, *gaps], height=58.0 * rows, framed=False)], keys=False)
 
 
 def _grouped(nodes: Sequence[Node], shown: ServiceMap, rest: Node) -> list[Node]:
@@ -100,33 +97,24 @@ def _grouped(nodes: Sequence[Node], shown: ServiceMap, rest: Node) -> list[Node]
     return [*kept, rest]
 
 
-def _box(axes: Any, x: float, y: float, width: float, node: Node, colour: str, line: float, known: bool) -> None:
-    from matplotlib.patches import FancyBboxPatch
-
-    box = FancyBboxPatch(
-        (x, y - 0.27), width, 0.54, boxstyle="round,pad=0,rounding_size=0.12", linewidth=line, edgecolor=colour,
-        facecolor="#eef1f5" if node.kind == "key" else "white",
-    )  # fmt: skip
-    if not known:  # dashed and in words: without an arrow it would look as if it touched nothing
-        box.set_linestyle((0, (3, 2)))
-        axes.text(x + width / 2, y - 0.38, "not visible", ha="center", va="center", fontsize=7, color=SOFT)
-    axes.add_patch(box)
-    axes.text(x + width / 2, y, _short(node.label), ha="center", va="center", fontsize=7.2, color=INK, parse_math=False)
+def _box(x: float, y: float, node: Node, tone: Tone, *, strong: bool, known: bool) -> list[Mark]:
+    """Dashed and in words where nothing is known: without an arrow it would look as if it touched nothing."""
+    dashes: Dashes = "" if known else "short"
+    ends = (x, x + _WIDE, y - 0.27, y + 0.27)
+    box = Box(*ends, _short(node.label), tone, filled=node.kind == "key", strong=strong, dashes=dashes)
+    if known:
+        return [box]
+    return [box, Label(x + _WIDE / 2, y - 0.38, "not visible", "soft", "middle", size=10.5, dy=5)]
 
 
-def _arrow(axes: Any, start: tuple[float, float], end: tuple[float, float], edge: Edge, lane: int) -> None:
-    colour, dashes, words = _EDGES[edge.kind]
-    y0, y1 = start[1] - 0.14 * lane, end[1] - 0.14 * lane
-    axes.annotate(
-        "", xy=(end[0], y1), xytext=(start[0], y0),
-        arrowprops={"arrowstyle": "->", "color": colour, "linestyle": dashes, "linewidth": 1.5, "shrinkA": 1},
-    )  # fmt: skip
-    share = 0.3 + 0.35 * (lane % 2)
+_WIDE = 3.6
+
+
+def _arrow(start: tuple[float, float], end: tuple[float, float], edge: Edge, lane: int) -> Arrow:
+    tone, dashes, words = _EDGES[edge.kind]
     words += f" {edge.count:,} of {edge.watched:,}" if edge.watched else "?" if edge.source == "inferred" else ""
-    axes.text(
-        start[0] + (end[0] - start[0]) * share, y0 + (y1 - y0) * share, words, ha="center", va="center",
-        fontsize=7, color=colour, bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},
-    )  # fmt: skip
+    places = (start[0], start[1] - 0.14 * lane), (end[0], end[1] - 0.14 * lane)
+    return Arrow(*places, words, tone, dashes, text_at=0.3 + 0.35 * (lane % 2))
 
 
 def calls_words(calls: float | None) -> str:
@@ -139,12 +127,6 @@ def calls_words(calls: float | None) -> str:
 def _short(text: str) -> str:
     plain = "".join(sign if sign.isprintable() and ord(sign) < 0x2500 else "?" for sign in text)
     return plain if len(plain) <= LONGEST else f"{plain[: LONGEST - 1]}…"
-
-
-def _wrapped(text: str) -> str:
-    import textwrap
-
-    return textwrap.fill(text, 30)
 
 
 def say(shown: ServiceMap, result: Result | None) -> str:

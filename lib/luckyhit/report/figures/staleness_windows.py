@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import cast
 
 import numpy as np
 import pandas as pd
 
 from luckyhit.judge.facade import kaplan_meier, staleness_windows, window_quantiles, worst_windows
 from luckyhit.records import Result
-from luckyhit.report import style
-from luckyhit.report.figures.freshness_curve import draw_bound
+from luckyhit.report.charts.axis import Axis
+from luckyhit.report.charts.chart import ARM_DASHES, Band, Chart, Label, Line, Mark, Panel, Points, Tone
+from luckyhit.report.figures.facts.verdict_words import with_verdict
+from luckyhit.report.figures.freshness_curve import with_bound
 from luckyhit.report.figures.late_reads import milliseconds, where
-from luckyhit.report.figures.verdict_words import with_verdict
 from luckyhit.report.recorded import Recorded
-from luckyhit.report.style import COLOURS, DASHES, new_figure, styled
 from luckyhit.text.numbers import listed, number, plural, sentence_case
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 QUANTILES = (0.5, 0.95, 0.99)
 MOST_STEPS = 200
@@ -98,48 +94,37 @@ def _share_left(ends: np.ndarray, survival: np.ndarray, times: np.ndarray) -> np
     return np.concatenate([[1.0], survival])[np.searchsorted(ends, times, side="right")]
 
 
-def draw(numbers: Windows) -> Figure:
+def draw(numbers: Windows) -> Chart:
     """The share of polled writes that were still stale after a time, as the band that the polling leaves open."""
-    with styled():
-        figure = new_figure()
-        axes = figure.add_subplot()
-        for label, part in numbers.arms.items():
-            colour = COLOURS[label]
-            axes.fill_between(part.times_ms, part.low, part.high, step="post", color=colour, alpha=0.22, linewidth=0)
-            for edge, name in ((part.high, f"{label} ({part.writes:,})"), (part.low, None)):
-                axes.plot(
-                    part.times_ms, edge, drawstyle="steps-post", color=colour, linestyle=DASHES[label],
-                    linewidth=1.5 if name else 0.9, label=name, clip_on=False, zorder=3,
-                )  # fmt: skip
-        axes.set_xscale("log")
-        axes.set_xlim(numbers.left_ms, numbers.right_ms)
-        draw_bound(axes, numbers.within_s, numbers.left_ms, numbers.right_ms, shade=False)
-        _stuck(axes, numbers)
-        style.plain_log_axis(axes.xaxis)
-        axes.set_ylim(-0.02, 1.02)
-        style.percent_axis(axes.yaxis)
-        axes.set(xlabel="ms since the write was acknowledged (log scale)", ylabel="polled writes still stale")
-        style.legend(figure, axes, columns=2)
-        return figure
+    marks: list[Mark] = []
+    for label, part in numbers.arms.items():
+        tone, name, dashes = cast(Tone, label), f"{label} ({part.writes:,})", ARM_DASHES[label]
+        marks.append(Band(part.times_ms, part.low, part.high, tone, name, steps=True))
+        for edge, width in ((part.high, 1.5), (part.low, 0.9)):
+            marks.append(Line(part.times_ms, edge, tone, name, dashes, width, steps=True, quiet=True))
+    label_x = "ms since the write was acknowledged (log scale)"
+    x = Axis(numbers.left_ms, numbers.right_ms, label_x, "log", grid=False)
+    x, bound = with_bound(x, numbers.within_s, numbers.left_ms, numbers.right_ms, shade=False)
+    marks += [*bound, *_stuck(numbers, x)]
+    y = Axis(-0.02, 1.02, "polled writes still stale", form="percent").with_ticks(0, 0.25, 0.5, 0.75, 1)
+    return Chart([Panel(x, y, marks, height=205)])
 
 
-def _stuck(axes: Axes, numbers: Windows) -> None:
+def _stuck(numbers: Windows, x: Axis) -> list[Mark]:
     """At the right edge: how many were never lastingly fresh, at the height where their curve ends."""
+    marks: list[Mark] = []
     taken: list[float] = []
     for label, part in numbers.arms.items():
         if not part.stuck:
             continue
-        height = float(part.high[-1])
-        edge = axes.get_xlim()[1]
-        axes.plot(edge, height, marker=">", markersize=8, color=COLOURS[label], clip_on=False, zorder=4)
+        height, tone = float(part.high[-1]), cast(Tone, label)
+        marks.append(Points([x.high], [height], tone, shape="right", size=4.5, quiet=True))
         at = height - 0.055 if height > 0.5 else height + 0.055
         while any(abs(at - other) < 0.075 for other in taken):
             at += -0.075 if height > 0.5 else 0.075
         taken.append(at)
-        axes.annotate(
-            f"{part.stuck:,} stuck", (edge, at), xytext=(-8, 0), textcoords="offset points", ha="right", va="center",
-            fontsize=8.5, color=COLOURS[label],
-        )  # fmt: skip
+        marks.append(Label(x.high, at, f"{part.stuck:,} stuck", tone, "end", size=10.5, dx=-8, dy=3))
+    return marks
 
 
 def say(numbers: Windows, result: Result | None) -> str:

@@ -3,102 +3,83 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import cast
 
 from luckyhit.records import Result
-from luckyhit.report import style
-from luckyhit.report.figures.course import WASH_OUT, Course, Span, joined
-from luckyhit.report.figures.course import course as course_of
-from luckyhit.report.figures.verdict_words import washouts_text
+from luckyhit.report.charts.axis import Axis
+from luckyhit.report.charts.chart import Bars, Chart, Label, Line, Look, Mark, Panel, Points, Shape, Tone
+from luckyhit.report.figures.facts.course import WASH_OUT, Course, Span, joined
+from luckyhit.report.figures.facts.course import course as course_of
+from luckyhit.report.figures.facts.stage_marks import TIME_LABEL, WARM_UP, WASHED_OUT
+from luckyhit.report.figures.facts.verdict_words import washouts_text
 from luckyhit.report.recorded import ARMS, Recorded
-from luckyhit.report.style import COLOURS, INK, PALE, few_ticks, new_figure, styled
 from luckyhit.text.numbers import DASH, listed, number, plural
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 
 def data(recorded: Recorded) -> Course:
     return course_of(recorded)
 
 
-HATCH = "////"
-_GREY = "#8a94a1"
-
-
-def draw(course: Course) -> Figure:
+def draw(course: Course) -> Chart:
     """A lane for each arm: warm-ups pale, wash-outs hatched, clears marked, the time with the change bracketed, looks
     and the stop on its line. Under the lanes the intended pace, if it changes."""
-    with styled():
-        paced = course.pace is not None and bool(course.pace.lines)
-        figure = new_figure(height=2.2 + (1.25 if paced else 0.0))
-        axes, *under = figure.subplots(
-            2 if paced else 1, 1, sharex=True, squeeze=False, height_ratios=(1.6, 1.0) if paced else None
-        )[:, 0]
-        lanes = [arm for arm in ARMS if any(arm in span.arms for span in course.spans)]
-        for lane, arm in enumerate(lanes):
-            _lane(axes, course, arm, lane)
-        _bracket(axes, course, len(lanes))
-        axes.set_yticks(range(len(lanes)), lanes)
-        room = 0.02 if course.looks_s else 0.12 if len(lanes) > 1 else 0.5
-        axes.set(ylim=(len(lanes) - room, -0.75))
-        axes.tick_params(axis="y", labelcolor=INK, labelsize=9.5)
-        axes.grid(visible=False, axis="y")
-        axes.plot([], [], linewidth=7, color="#cfd5dd", label="warm-up")
-        axes.plot([], [], linewidth=7, color="#6b7480", label="measured")
-        _name_washouts(axes, course)
-        for panel in under:
-            _pace(panel, course)
-        (under[0] if under else axes).set_xlabel("seconds since the first block")
-        style.legend(figure, axes, columns=3)
-        return figure
+    lanes = [arm for arm in ARMS if any(arm in span.arms for span in course.spans)]
+    marks = [mark for lane, arm in enumerate(lanes) for mark in _lane(course, arm, lane)]
+    marks += _bracket(course, len(lanes))
+    stretches = [*course.spans, *course.washouts]
+    ends = [time_s - course.origin_s for span in stretches for time_s in (span.start_s, span.end_s)]
+    paced = course.pace is not None and bool(course.pace.lines)
+    x = replace(Axis.around(ends, TIME_LABEL, many=8), grid=False)
+    y = Axis(len(lanes) + 0.12, -0.75, ticks=[(lane, arm) for lane, arm in enumerate(lanes)], grid=False)
+    height = 46 + 40.0 * len(lanes)
+    panels = [Panel(replace(x, label="") if paced else x, y, marks, height=height, x_ticks=not paced)]
+    return Chart([*panels, _pace(x, course)] if paced else panels)
 
 
-def _lane(axes: Axes, course: Course, arm: str, lane: int) -> None:
-    origin, own_spans = course.origin_s, [span for span in course.spans if arm in span.arms]
-    for colours, edges in (
-        (PALE, [(span.start_s - origin, max(span.measure_s - span.start_s, 0)) for span in own_spans]),
-        (COLOURS, [(span.measure_s - origin, max(span.end_s - span.measure_s, 0)) for span in own_spans]),
+def _lane(course: Course, arm: str, lane: int) -> list[Mark]:
+    origin_s, tone = course.origin_s, cast(Tone, arm)
+    own_spans = [span for span in course.spans if arm in span.arms]
+    warming = [(span.start_s, span.measure_s) for span in own_spans if span.measure_s > span.start_s]
+    measured = [(span.measure_s, span.end_s) for span in own_spans if span.end_s > span.measure_s]
+    washed = [(span.start_s, span.end_s) for span in joined([span for span in course.washouts if arm in span.arms])]
+    marks: list[Mark] = []
+    for stretches, look, name in (
+        (warming, "pale", WARM_UP),
+        (measured, "full", "measured"),
+        (washed, "hatch", WASHED_OUT),
     ):
-        axes.broken_barh(edges, (lane - 0.3, 0.6), facecolor=colours[arm], edgecolor="white", linewidth=0.5)
-    washed = joined([span for span in course.washouts if arm in span.arms])
-    bars = [(span.start_s - origin, max(span.end_s - span.start_s, 0)) for span in washed]
-    if bars:
-        axes.broken_barh(bars, (lane - 0.3, 0.6), facecolor="white", edgecolor=COLOURS[arm], hatch=HATCH, linewidth=0.5)
-    cleared = [span.start_s - origin for span in own_spans if span.cleared is not None]
-    axes.plot(
-        cleared, [lane - 0.42] * len(cleared), linestyle="none", marker=7, markersize=6, color=INK,
-        label="keys cleared" if lane == 0 and cleared else None,
-    )  # fmt: skip
+        if stretches:
+            left, right = ([stretch[side] - origin_s for stretch in stretches] for side in (0, 1))
+            low, high = ([lane + half] * len(stretches) for half in (-0.3, 0.3))
+            marks.append(Bars(left, right, low, high, tone, cast(Look, look), name))
+    cleared = [span.start_s - origin_s for span in own_spans if span.cleared is not None]
+    if cleared:
+        marks.append(Points(cleared, [lane - 0.44] * len(cleared), name="keys cleared", shape="down", quiet=True))
+    return marks
 
 
-def _name_washouts(axes: Axes, course: Course) -> None:
-    if course.washouts:
-        axes.fill_between([], [], facecolor="white", edgecolor=_GREY, hatch=HATCH, linewidth=0.5, label="wash-out")
-
-
-def _bracket(axes: Axes, course: Course, lanes: int) -> None:
+def _bracket(course: Course, lanes: int) -> list[Mark]:
     """The time with the change in place; on its line the looks, and what ended it early."""
     below = lanes - 0.52
     times = _changed(course)
-    for start, end in times:
-        axes.plot([start, start, end, end], [below - 0.08, below, below, below - 0.08], color=INK, linewidth=1.2)
+    marks: list[Mark] = []
+    for start_s, end_s in times:
+        up, down = below - 0.08, below
+        marks.append(Line([start_s, start_s, end_s, end_s], [up, down, down, up], width=1.2, quiet=True))
     if times:
-        text, middle = below + (0.16 if course.looks_s else 0.06), (times[0][0] + times[-1][1]) / 2
-        axes.text(middle, text, "the change is in place", ha="center", va="top", fontsize=8.5, color=INK)
+        middle_s, room = (times[0][0] + times[-1][1]) / 2, 19 if course.looks_s else 14
+        marks.append(Label(middle_s, below, "the change is in place", anchor="middle", size=10.5, dy=room))
     continued = [at_s - course.origin_s for at_s in course.looks_s if at_s != course.stopped_s]
     if continued:
-        axes.plot(
-            continued, [below] * len(continued), linestyle="none", marker="D", markersize=4.5, markerfacecolor="white",
-            markeredgecolor=INK, label="look, continued", zorder=4,
-        )  # fmt: skip
+        heights = [below] * len(continued)
+        marks.append(Points(continued, heights, name="look, continued", shape="open", size=3.6, quiet=True))
     if course.stopped_s is not None:
         look = course.stopped_by == "look"
-        axes.plot(
-            [course.stopped_s - course.origin_s], [below], linestyle="none", marker="D" if look else "X", color=INK,
-            markersize=5.5 if look else 7, label="look, stopped" if look else "stopped by a limit", zorder=4,
-        )  # fmt: skip
+        name, shape = ("look, stopped", "diamond") if look else ("stopped by a limit", "cross")
+        at_s = course.stopped_s - course.origin_s
+        marks.append(Points([at_s], [below], name=name, shape=cast(Shape, shape), size=4.0, quiet=True))
+    return marks
 
 
 def _changed(course: Course) -> list[tuple[float, float]]:
@@ -115,16 +96,16 @@ def _changed(course: Course) -> list[tuple[float, float]]:
     return times
 
 
-def _pace(axes: Axes, course: Course) -> None:
+def _pace(x: Axis, course: Course) -> Panel:
     assert course.pace is not None
+    marks: list[Mark] = []
+    rates: list[float] = []
     for points in course.pace.lines.values():
-        x, y = zip(*points, strict=True)
-        at = [at_s - course.origin_s for at_s in x]
-        axes.fill_between(at, y, color="#e3e7ed", linewidth=0)
-        axes.plot(at, y, color=INK, linewidth=1.2, solid_joinstyle="miter")
-    axes.set_ylim(bottom=0)
-    axes.set_ylabel("intended\nrequests/s")
-    axes.yaxis.set_major_locator(few_ticks(whole=True))
+        at_s, values = zip(*points, strict=True)
+        rates += values
+        marks.append(Line([time_s - course.origin_s for time_s in at_s], values, width=1.2, fill=True))
+    y = Axis.around(rates, "intended\nrequests/s", from_zero=True, many=3)
+    return Panel(x, y, marks, height=80)
 
 
 def say(course: Course, result: Result | None) -> str:

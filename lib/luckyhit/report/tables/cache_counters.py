@@ -81,7 +81,7 @@ def _of_arm(recorded: Recorded, arm: Arm, own_rows: pd.DataFrame) -> Counted:
         for name in _GROWING:
             if name in series:
                 grown[name] += float(series[name][-1] - series[name][0])
-    hit = recorded.hit[np.isin(recorded.rows.block, kept) & (recorded.rows.arm == ARMS.index(arm))]
+    hit = recorded.rows.take(np.isin(recorded.rows.block, kept) & (recorded.rows.arm == ARMS.index(arm))).hit
     hit = hit[np.isfinite(hit)]
     return Counted(
         grown={name: value for name, value in grown.items() if name in names},

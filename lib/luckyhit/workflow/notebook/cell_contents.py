@@ -24,6 +24,7 @@ from luckyhit.report import notebook_tables
 from luckyhit.report.diagnosis_view import diagnosis_rows, markdown_of, view_of
 from luckyhit.report.evidence.journal_view import journal_of
 from luckyhit.report.figures.figure_rows import FIGURES, figure_for
+from luckyhit.report.html_files import chart_text
 from luckyhit.report.recorded import Recorded, recorded
 from luckyhit.report.tables import finding_sentences, observed
 from luckyhit.whatif.answer_words import frame_of, summary_of
@@ -90,9 +91,9 @@ class CellContents:
 
     def figure(self, name: str, run: CaseRun, result: Result | None) -> Picture:
         """Raises ArgumentError for an unknown name."""
-        figure, sentence = figure_for(name, self.recorded(run, result))
-        assert figure is not None  # None only with draw=False
-        return Picture.of(figure, sentence)
+        chart, sentence = figure_for(name, self.recorded(run, result))
+        assert chart is not None  # None only with draw=False
+        return Picture.of(chart, name, sentence, chart_text(run.redactor))
 
     def reading(self, name: str, run: CaseRun, result: Result | None) -> str:
         """The sentence of figure `name`, without drawing it."""

@@ -6,37 +6,37 @@ import base64
 import html
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from luckyhit.case_run import CaseRun
-from luckyhit.report.style import to_png
+from luckyhit.report.charts.chart import Chart
+from luckyhit.report.charts.svg import drawn
 from luckyhit.workflow.notebook.notebook_links import in_jupyterlab
 from luckyhit.workflow.time_left import TimeLeft
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-_DPI = 110
+_SCALE = 1.3
+"""A chart's units in CSS pixels: its texts are then as large as those of a cell."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure with its alternative text. It is kept once, as HTML, since JupyterLab gives a bare PNG no alternative
-    text; its plain text is the alternative one."""
+    """A figure with its alternative text. It is kept once, as HTML, since JupyterLab gives a bare picture no
+    alternative text; its plain text is the alternative one."""
 
-    png: bytes = field(repr=False)
+    svg: str = field(repr=False)
     alt: str
     width: int
 
     @classmethod
-    def of(cls, figure: Figure, alt: str) -> Picture:
-        return cls(to_png(figure, _DPI), alt, round(figure.get_figwidth() * _DPI))
+    def of(cls, chart: Chart, name: str, alt: str, clean: Callable[[str], str] = str) -> Picture:
+        """`clean` is applied to the texts in the chart."""
+        return cls(drawn(chart, name, clean=clean, alone=True), alt, round(chart.width * _SCALE))
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        data = base64.b64encode(self.png).decode("ascii")
+        data = base64.b64encode(self.svg.encode()).decode("ascii")
         # White background in any theme, since the lines and letters of a figure are dark.
         style = "max-width: 100%; height: auto; background: white"
-        source = f'src="data:image/png;base64,{data}" width="{self.width}"'
+        source = f'src="data:image/svg+xml;base64,{data}" width="{self.width}"'
         shown = f'<img {source} alt="{html.escape(self.alt)}" style="{style}">'
         return {"text/html": shown, "text/plain": self.alt}
 

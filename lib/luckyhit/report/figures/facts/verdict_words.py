@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from luckyhit.records import GoalName, Metric, Result
-from luckyhit.report.figures.course import Span, joined
+from luckyhit.report.figures.facts.course import Span, joined
 from luckyhit.text.numbers import number, plural, sentence
 from luckyhit.text.quantities import difference_text, interval_text, name_of
 from luckyhit.text.wording import text_of

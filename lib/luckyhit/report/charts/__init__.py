@@ -1,0 +1,1 @@
+"""Figures as data (`chart`), drawn as SVG (`svg`) and listed as CSV (`chart_csv`)."""
