@@ -22,11 +22,11 @@ from pathlib import Path
 import libcachesim as peer
 import numpy as np
 
-from luckyhit.whatif.counting.cache_trace import CacheTrace, Rule, Segment
+from luckyhit.whatif.counting.cache_trace import CacheTrace, Segment, WriteRule
 from luckyhit.whatif.counting.exact_grid import Grid, exact_counts, ttl_in_ns
 from luckyhit.whatif.counting.replays import replayed_counts
 
-NO_RULE = Rule("none", False)
+NO_RULE = WriteRule("none", False)
 NO_LOAD = np.zeros(1, np.int64)
 PEERS = {"lru": peer.LRU, "fifo": peer.FIFO, "lfu": peer.LFU, "s3-fifo": peer.S3FIFO}
 

@@ -16,7 +16,7 @@ import time
 import numpy as np
 
 from luckyhit.whatif.answering import MOST_ROWS
-from luckyhit.whatif.counting.cache_trace import CacheTrace, Rule, Segment
+from luckyhit.whatif.counting.cache_trace import CacheTrace, Segment, WriteRule
 from luckyhit.whatif.counting.exact_grid import Grid, exact_counts
 from luckyhit.whatif.counting.sampling import rate_for, sample_of
 
@@ -44,7 +44,7 @@ def main() -> None:
     trace = CacheTrace((segment,), (), np.zeros(entries, np.int16), np.ones(entries, np.int64), ("all",), 20)
     sizes = tuple(sorted({int(size) for size in np.geomspace(entries / 2000 + 1, entries, 20)}))
     ttls = (*(float(ttl_s) for ttl_s in np.geomspace(rows / 2e5, rows / 1e3, 7)), float("inf"))
-    grid, rule = Grid(sizes, ttls), Rule("on-write", True)
+    grid, rule = Grid(sizes, ttls), WriteRule("on-write", True)
     began = time.perf_counter()
     sample = sample_of(trace, rate_for(trace, args.most_rows))
     drawn = sample.whole(exact_counts(sample.trace, grid, rule, np.tile(NO_LOAD, 2), checked=True))

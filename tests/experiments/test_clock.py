@@ -17,6 +17,7 @@ from luckyhit.experiments.means.calls import Reading
 from luckyhit.experiments.means.traced import TouchedKeys
 
 PASSED_S = 12.0
+OLD = "old-after-the-instant"
 
 
 class Service:
@@ -73,7 +74,7 @@ def outcome(answer: Callable[[float, int], Any]) -> str | None:
     ],
 )
 def test_content_that_went_on_is_old(answer: Callable[[float, int], Any]) -> None:
-    assert outcome(answer) == "old-after-the-instant"
+    assert outcome(answer) == OLD
 
 
 @pytest.mark.parametrize(

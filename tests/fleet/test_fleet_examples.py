@@ -14,10 +14,10 @@ import typer
 
 from luckyhit.cli import app
 from luckyhit.errors import ArgumentError
+from luckyhit.fleet.digest.nightly import ALARMS
 from luckyhit.fleet.fleet_file import load_fleet_file
 from luckyhit.fleet.job import jobs_of
 from luckyhit.project import Project
-from luckyhit.records.nightly import ALARMS
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "docs" / "examples" / "scheduled"

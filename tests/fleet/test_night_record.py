@@ -20,11 +20,11 @@ from luckyhit.fleet.digest import night_record
 from luckyhit.fleet.digest.departures import departures
 from luckyhit.fleet.digest.night_page import redactor_of, write_digest
 from luckyhit.fleet.digest.night_record import exit_code_of, night_of
+from luckyhit.fleet.digest.nightly import ALARMS, Departure, LevelShift, Night, NightCase
 from luckyhit.fleet.dispatch import JobEnd
 from luckyhit.fleet.job import Job
 from luckyhit.project import Project
 from luckyhit.records import Result
-from luckyhit.records.nightly import ALARMS, Departure, LevelShift, Night, NightCase
 from tier import examples
 
 STARTED = datetime(2026, 3, 1, 2, tzinfo=UTC)

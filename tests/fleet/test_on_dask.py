@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from luckyhit.errors import ArgumentError, NotEnoughData, TargetError
 from luckyhit.fleet.attempt import AttemptOutcome, Request, read_outcome
+from luckyhit.fleet.digest.nightly import Night
 from luckyhit.fleet.fleet_file import FleetCase, FleetFile
 from luckyhit.fleet.night import Fleet
 from luckyhit.fleet.on_dask import cluster as cluster_module
@@ -28,7 +29,6 @@ from luckyhit.fleet.on_dask.bringing import bring, keep, to_bring
 from luckyhit.fleet.on_dask.dask_places import DaskPlaces
 from luckyhit.fleet.on_dask.host_facts import differences, host_facts
 from luckyhit.project import Project
-from luckyhit.records.nightly import Night
 from tier import examples
 from waiting import eventually
 

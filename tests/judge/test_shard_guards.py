@@ -13,6 +13,9 @@ from luckyhit.judge.stale.background import background_reads
 from luckyhit.records.manifest import LARGEST_CLOCK_ERROR_MS, NotedBlock
 from world import case
 
+GUARD = "clocks-of-the-hosts-agree"
+
+
 MS = 1_000_000
 
 
@@ -33,7 +36,7 @@ def test_one_host_has_nothing_to_compare() -> None:
 
 def test_clocks_within_the_bound() -> None:
     guard = hosts_clocks_guard([block(0.5, 1.5), block(0.1, LARGEST_CLOCK_ERROR_MS, number=2)])
-    assert guard is not None and guard.ok and guard.id == "clocks-of-the-hosts-agree"
+    assert guard is not None and guard.ok and guard.id == GUARD
 
 
 @pytest.mark.parametrize("errors_ms", [(0.5, 20.1), (0.5, None), (1e6, 0.1)])

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from plain_replay import one_trace, plain_counts
 
 from luckyhit.errors import ArgumentError
-from luckyhit.whatif.counting.cache_trace import Rule
+from luckyhit.whatif.counting.cache_trace import WriteRule
 from luckyhit.whatif.counting.exact_grid import Grid, exact_counts
 from luckyhit.whatif.counting.replays import replayed_counts
 from tier import examples
 
 TTLS_S = (5e-9, 40e-9, 300e-9, float("inf"))
 LOADS = [np.array([0, 0]), np.array([0, 7])]
-RULES = [Rule("none", False), Rule("on-write", True), Rule("delayed", True, 60)]
+RULES = [WriteRule("none", False), WriteRule("on-write", True), WriteRule("delayed", True, 60)]
 
 
 def totals(counts, size: int = 0, ttl: int = 0) -> tuple[int, ...]:

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from plain_replay import one_trace
 
-from luckyhit.whatif.counting.cache_trace import CacheTrace, Rule, Segment
+from luckyhit.whatif.counting.cache_trace import CacheTrace, Segment, WriteRule
 from luckyhit.whatif.counting.exact_grid import Grid, exact_counts
 from luckyhit.whatif.counting.sampling import rate_for, sample_of
 
-RULE = Rule("on-write", True)
+RULE = WriteRule("on-write", True)
 
 
 def long_trace(rows: int = 120_000, entries: int = 20_000) -> CacheTrace:

@@ -225,7 +225,7 @@ def test_own_errors_are_shown_without_a_traceback() -> None:
 
 
 def test_a_figure_can_be_read_without_seeing_it() -> None:
-    data = Picture("<svg/>" * 500, 'hit ratio "91 %" <before>', 836)._repr_mimebundle_()
-    assert 'alt="hit ratio &quot;91 %&quot; &lt;before&gt;"' in data["text/html"]
-    assert data["text/plain"] == 'hit ratio "91 %" <before>' and set(data) == {"text/html", "text/plain"}
+    data = Picture("<svg/>" * 500, 'ratio "91 %" <before>', 836)._repr_mimebundle_()
+    assert 'alt="ratio &quot;91 %&quot; &lt;before&gt;"' in data["text/html"]
+    assert data["text/plain"] == 'ratio "91 %" <before>' and set(data) == {"text/html", "text/plain"}
     assert sum(map(len, data.values())) < 1.1 * 4000 + 400, "the picture is there once"

@@ -26,7 +26,7 @@ from luckyhit.case.findings import Finding, field_name, shown
 from luckyhit.case.part import Part
 from luckyhit.case.values.units import Duration
 from luckyhit.errors import ArgumentError
-from luckyhit.records.nightly import ALARMS
+from luckyhit.fleet.digest.nightly import ALARMS
 from luckyhit.text.json_values import as_object
 
 FLEET_FILE = "fleet.yml"

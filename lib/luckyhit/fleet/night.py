@@ -18,6 +18,7 @@ from luckyhit.fleet.admission import BudgetLimits
 from luckyhit.fleet.attempt import FOLDER, Request
 from luckyhit.fleet.digest.night_page import markdown, redactor_of, write_digest
 from luckyhit.fleet.digest.night_record import night_of
+from luckyhit.fleet.digest.nightly import Night
 from luckyhit.fleet.dispatch import Dispatcher, FleetStanding
 from luckyhit.fleet.fleet_file import FLEET_FILE, FleetCase, FleetFile, load_fleet_file
 from luckyhit.fleet.job import Job, jobs_of
@@ -27,7 +28,6 @@ from luckyhit.fleet.on_dask.dask_places import DaskPlaces
 from luckyhit.fleet.places import Places
 from luckyhit.fleet.settling import settle_earlier
 from luckyhit.project import Project
-from luckyhit.records.nightly import Night
 from luckyhit.report.run_index import write_index
 from luckyhit.workflow.unattended.interruptions import Interruptions, interruptions_of, one_at_a_time
 

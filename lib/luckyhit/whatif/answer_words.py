@@ -145,7 +145,7 @@ def rule_rows(answer: WhatIf) -> list[tuple[str, ...]]:
     return lines
 
 
-RULE_HEADINGS = ("Rule", "Hit ratio", "Stale reads", "Database calls a read")
+RULE_HEADINGS = ("WriteRule", "Hit ratio", "Stale reads", "Database calls a read")
 
 
 def today_column(answer: WhatIf) -> int:

@@ -9,7 +9,7 @@ from math import inf
 import numpy as np
 
 from luckyhit.errors import ArgumentError
-from luckyhit.whatif.counting.cache_trace import CacheTrace, Rule, rules
+from luckyhit.whatif.counting.cache_trace import CacheTrace, WriteRule, rules
 from luckyhit.whatif.counting.exact_grid import Grid, check_grid, exact_counts, ttl_in_ns
 from luckyhit.whatif.counting.grid_counts import GridCounts
 from luckyhit.whatif.counting.replays import POLICIES, replayed_counts
@@ -52,7 +52,7 @@ class WhatIf:
 
     recording: Recording
     grid: Grid
-    rule: Rule
+    rule: WriteRule
     surfaces: dict[str, Surface]
     others: dict[str, Surface]
     now: SettingsNow | None
@@ -140,7 +140,7 @@ def _refuse_unknown(question: WhatIfQuestion) -> None:
         raise ArgumentError(f"unknown rule {question.rule!r}", hint=f"Choose from {', '.join(known)}.")
 
 
-def _surface(recording: Recording, sample: Sample | None, grid: Grid, rule: Rule) -> Surface:
+def _surface(recording: Recording, sample: Sample | None, grid: Grid, rule: WriteRule) -> Surface:
     trace = recording.trace
     load_ns = recording.costs.load_ns
     if sample is None:
@@ -152,7 +152,7 @@ def _surface(recording: Recording, sample: Sample | None, grid: Grid, rule: Rule
     )
 
 
-def _replayed(recording: Recording, grid: Grid, rule: Rule, policy: str) -> Surface:
+def _replayed(recording: Recording, grid: Grid, rule: WriteRule, policy: str) -> Surface:
     trace, load_ns = recording.trace, recording.costs.load_ns
     points = len(grid.sizes) * len(grid.ttls_s)
     one_in = rate_for(trace, max(MOST_REPLAYED // points, 1))
@@ -179,7 +179,7 @@ def _replayed(recording: Recording, grid: Grid, rule: Rule, policy: str) -> Surf
 def _advised(
     recording: Recording,
     grid: Grid,
-    rule: Rule,
+    rule: WriteRule,
     surfaces: dict[str, Surface],
     others: dict[str, Surface],
     now: SettingsNow | None,

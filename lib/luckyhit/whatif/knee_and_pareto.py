@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from luckyhit.whatif.counting.cache_trace import READ, Rule, events_under
+from luckyhit.whatif.counting.cache_trace import READ, WriteRule, events_under
 from luckyhit.whatif.counting.replays import MISS, STALE, outcomes
 from luckyhit.whatif.recorded.cache_recording import Recording
 from luckyhit.whatif.surfaces import VALUE, Surface
@@ -83,7 +83,7 @@ def pareto(surface: Surface) -> list[ParetoPoint]:
     return kept
 
 
-def hot_keys(recording: Recording, rule: Rule, size: int, ttl_ns: int, *, by: str = "misses") -> list[HotKey]:
+def hot_keys(recording: Recording, rule: WriteRule, size: int, ttl_ns: int, *, by: str = "misses") -> list[HotKey]:
     """The entries with most misses (or `stale` reads) at one point, in the model."""
     trace = recording.trace
     count = len(trace.weight)

@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from luckyhit.whatif.counting.cache_trace import READ, Rule, events_under
+from luckyhit.whatif.counting.cache_trace import READ, WriteRule, events_under
 from luckyhit.whatif.counting.replays import HIT as MODEL_HIT
 from luckyhit.whatif.counting.replays import STALE as MODEL_STALE
 from luckyhit.whatif.counting.replays import outcomes
@@ -55,7 +55,7 @@ class Fit:
     say something else of today; `why`: of the reads on which the
     model is wrong, how many are of which kind, the most first."""
 
-    rule: Rule
+    rule: WriteRule
     hit_ratio: float
     stale: float
     is_fit: bool
@@ -93,14 +93,14 @@ def _gap(value: float, share: Share | None) -> float:
 
 
 def best_fit(
-    recording: Recording, now: SettingsNow, fact: Measured, candidates: Sequence[Rule], *, find_delay: bool
+    recording: Recording, now: SettingsNow, fact: Measured, candidates: Sequence[WriteRule], *, find_delay: bool
 ) -> Fit:
     """Try each rule at today's settings and take the one that is nearest to what was measured: both shares, and the
     share of single reads on which it is wrong. `find_delay`: try other delays of a late deletion as well, where old
     answers were measured."""
     tried = [_predicted(recording, now, rule) for rule in candidates]
     if find_delay and fact.stale is not None and fact.stale[VALUE] > 0:
-        tried += [_predicted(recording, now, Rule("delayed", True, round(delay_s * 1e9))) for delay_s in _DELAYS_S]
+        tried += [_predicted(recording, now, WriteRule("delayed", True, round(delay_s * 1e9))) for delay_s in _DELAYS_S]
 
     def distance(one: _Tried) -> tuple[float, int]:
         gaps = _gap(one.hit_ratio, fact.hit_ratio) + _gap(one.stale, fact.stale)
@@ -120,13 +120,13 @@ def best_fit(
 class _Tried:
     """What one rule predicts; `wrong`: the share of the reads that told their status on which it is wrong."""
 
-    rule: Rule
+    rule: WriteRule
     hit_ratio: float
     stale: float
     wrong: float
 
 
-def _predicted(recording: Recording, now: SettingsNow, rule: Rule) -> _Tried:
+def _predicted(recording: Recording, now: SettingsNow, rule: WriteRule) -> _Tried:
     reads = hits = stale = told_reads = wrong = 0
     made = _outcomes(recording, now, rule)
     for segment, told, outcome in zip(recording.trace.segments, recording.told, made, strict=True):
@@ -142,7 +142,7 @@ def _predicted(recording: Recording, now: SettingsNow, rule: Rule) -> _Tried:
     return _Tried(rule, hits / max(told_reads, 1), stale / max(reads, 1), wrong / max(told_reads, 1))
 
 
-def _outcomes(recording: Recording, now: SettingsNow, rule: Rule) -> list[np.ndarray]:
+def _outcomes(recording: Recording, now: SettingsNow, rule: WriteRule) -> list[np.ndarray]:
     """Of each event of each segment, without the deletions that a delayed rule puts between them."""
     made = []
     trace = recording.trace
@@ -160,7 +160,7 @@ def _outcomes(recording: Recording, now: SettingsNow, rule: Rule) -> list[np.nda
     return made
 
 
-def _wrong_reads(recording: Recording, now: SettingsNow, rule: Rule) -> tuple[tuple[WhyUnfit, int], ...]:
+def _wrong_reads(recording: Recording, now: SettingsNow, rule: WriteRule) -> tuple[tuple[WhyUnfit, int], ...]:
     counts: dict[WhyUnfit, int] = {}
     made = _outcomes(recording, now, rule)
     for segment, told, outcome in zip(recording.trace.segments, recording.told, made, strict=True):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from luckyhit.errors import ArgumentError
-from luckyhit.report import style
+from luckyhit.report import plot_style as style
 from luckyhit.text.numbers import listed, percent
 from luckyhit.whatif.answer_words import knee_texts, nearest_row, today_column
 from luckyhit.whatif.answering import WhatIf

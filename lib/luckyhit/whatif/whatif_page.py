@@ -11,7 +11,7 @@ from jinja2 import ChoiceLoader, FileSystemLoader
 from markupsafe import Markup
 
 from luckyhit.atomic import write_atomically
-from luckyhit.report import style
+from luckyhit.report import plot_style as style
 from luckyhit.report.html_files import environment, write_page
 from luckyhit.scrub.redactor import Redactor
 from luckyhit.text.numbers import number, percent

@@ -111,22 +111,15 @@ class Workbook(OpenedRun):
         return sentence(self._cells().reading(name, self.run, self._result()))
 
     def whatif(
-        self,
-        ttl: Sequence[str] = (),
-        size: Sequence[str] = (),
-        *,
-        policy: Sequence[str] = (),
-        rule: str = "",
-        now_ttl: str = "",
-        now_size: str = "",
-        by: str = "auto",
-        arm: str = "before",
-    ) -> pd.DataFrame:
+        self, ttl: Sequence[str] = (), size: Sequence[str] = (), *, policy: Sequence[str] = (), rule: str = "",
+        now_ttl: str = "", now_size: str = "", by: str = "auto", arm: str = "before",
+    ) -> pd.DataFrame:  # fmt: skip
         """What other times to live (`30s`) and sizes (`8MB`) would do, as `luckyhit whatif` predicts it from the
         recorded requests: a row for each time to live."""
-        wanted: dict[str, Any] = {"ttls": tuple(ttl), "sizes": tuple(size), "policies": tuple(policy), "rule": rule}
-        wanted |= {"now_ttl": now_ttl, "now_size": now_size, "by": by, "arm": arm}
-        return self._cells().what_if(self.run, wanted)
+        grid = {"ttls": tuple(ttl), "sizes": tuple(size), "policies": tuple(policy)}
+        return self._cells().what_if(
+            self.run, {**grid, "rule": rule, "now_ttl": now_ttl, "now_size": now_size, "by": by, "arm": arm}
+        )
 
     def whatif_figure(self, name: str) -> Picture:
         """A figure of what was asked last: `by-size`, `by-ttl`, `map`, `pareto` or `policies`."""

@@ -13,10 +13,10 @@ from luckyhit.cli.tasks.case_tasks import duration
 from luckyhit.errors import ArgumentError
 from luckyhit.fleet.digest import night_words
 from luckyhit.fleet.digest.night_page import group_of
+from luckyhit.fleet.digest.nightly import ALARMS, Night
 from luckyhit.fleet.fleet_file import FleetFile
 from luckyhit.fleet.night import Fleet, NightEnd, fleet_file_of
 from luckyhit.project import Project
-from luckyhit.records.nightly import ALARMS, Night
 from luckyhit.scrub.characters import visible
 from luckyhit.workflow.unattended.notify_command import command_words, notify
 

@@ -15,9 +15,9 @@ from statistics import median
 
 from luckyhit.case_run import CaseRun
 from luckyhit.errors import LuckyHitError
+from luckyhit.fleet.digest.nightly import Departure, Direction
 from luckyhit.judge.context.earlier_baselines import FEWEST, comparable_baselines
 from luckyhit.records import METRICS, GoalName, Result, kind_of
-from luckyhit.records.nightly import Departure, Direction
 
 MOST_NIGHTS = 10
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from luckyhit.errors import LuckyHitError
 from luckyhit.fleet.digest.departures import direction_of
+from luckyhit.fleet.digest.nightly import LevelShift
 from luckyhit.judge.context.changepoints import FEWEST, movement
-from luckyhit.records.nightly import LevelShift
 from luckyhit.report.trends import ALPHA, MOST_RUNS, SHOWN, BaselinePoint
 from luckyhit.run import Run
 

@@ -11,8 +11,8 @@ from luckyhit.atomic import write_atomically
 from luckyhit.case.values.variables import mentioned_secrets
 from luckyhit.errors import ReportNotWritten
 from luckyhit.fleet.digest import night_words as words
+from luckyhit.fleet.digest.nightly import Night, NightCase
 from luckyhit.project import Project
-from luckyhit.records.nightly import Night, NightCase
 from luckyhit.report.html_files import environment, write_page
 from luckyhit.scrub.redactor import Redactor, project_roots
 from luckyhit.text.numbers import minutes

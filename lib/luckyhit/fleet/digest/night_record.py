@@ -11,10 +11,10 @@ from luckyhit.case_run import CaseRun
 from luckyhit.errors import CaseError, LuckyHitError
 from luckyhit.fleet.digest.departures import NightComparison, compared
 from luckyhit.fleet.digest.level_shifts import level_shifts, points_of
+from luckyhit.fleet.digest.nightly import Alarm, CaseState, Night, NightCase
 from luckyhit.fleet.dispatch import JobEnd
 from luckyhit.project import Project
 from luckyhit.records import Result
-from luckyhit.records.nightly import Alarm, CaseState, Night, NightCase
 from luckyhit.records.vocabulary import Verdict
 from luckyhit.run import Run, runs
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from luckyhit.records.nightly import Alarm, CaseState, Departure, LevelShift, Night, NightCase
+from luckyhit.fleet.digest.nightly import Alarm, CaseState, Departure, LevelShift, Night, NightCase
 from luckyhit.text.numbers import listed, minutes, number, percent, plural, sentence, sentence_case
 from luckyhit.text.quantities import name_of, value_text
 

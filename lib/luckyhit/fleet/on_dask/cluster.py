@@ -21,6 +21,7 @@ from luckyhit.fleet.on_dask import host_facts as host_facts_module
 from luckyhit.fleet.on_dask import worker_side
 from luckyhit.fleet.on_dask.host_facts import differences, host_facts
 from luckyhit.project import Project
+from luckyhit.text.json_values import is_object
 
 RESOURCE = "target"
 _ADDRESS = re.compile(r"(?:(?:tcp|tls|wss?|ucx)://)?(?:[\w.-]+|\[[\da-fA-F:.]+\]):(\d{1,5})/?")
@@ -195,7 +196,7 @@ class Cluster:
             facts = self.call(address, host_facts)
         finally:
             cloudpickle.unregister_pickle_by_value(host_facts_module)
-        return facts if isinstance(facts, dict) else None
+        return facts if is_object(facts) else None
 
     def _reconnect(self) -> None:
         """Wait for the scheduler, or for another one at its address. Its workers end with it, and roll back."""

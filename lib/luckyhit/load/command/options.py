@@ -13,6 +13,7 @@ from luckyhit.case.model import Case
 from luckyhit.case.values.placeholders import escape
 from luckyhit.case.values.units import HIGHEST_PER_S, LONGEST_S, parse_duration, parse_rate
 from luckyhit.errors import ArgumentError
+from luckyhit.text.json_values import is_list, is_object
 
 MOST_CLOSED = 4096
 LARGEST_BODY = 1_000_000
@@ -214,6 +215,7 @@ def text_or_file(text: str, option: str) -> str:
 
 def is_json(text: str) -> bool:
     try:
-        return isinstance(json.loads(_PLACEHOLDER.sub("0", text)), (dict, list))
+        value = json.loads(_PLACEHOLDER.sub("0", text))
     except ValueError:
         return False
+    return is_object(value) or is_list(value)

@@ -118,7 +118,7 @@ def refuse_unfit(trace: CacheTrace, source: str) -> None:
 
 
 @dataclass(frozen=True)
-class Rule:
+class WriteRule:
     """What a write does to the entry: nothing (`none`), delete it (`on-write`), or delete it `delay_ns` later
     (`delayed`)."""
 
@@ -127,16 +127,16 @@ class Rule:
     delay_ns: int = 0
 
 
-def rules(delay_s: float) -> tuple[Rule, ...]:
+def rules(delay_s: float) -> tuple[WriteRule, ...]:
     """The three rules; `delay_s`: of the third one."""
     return (
-        Rule("none", deletes=False),
-        Rule("on-write", deletes=True),
-        Rule("delayed", deletes=True, delay_ns=round(delay_s * 1e9)),
+        WriteRule("none", deletes=False),
+        WriteRule("on-write", deletes=True),
+        WriteRule("delayed", deletes=True, delay_ns=round(delay_s * 1e9)),
     )
 
 
-def events_under(segment: Segment, rule: Rule) -> Segment:
+def events_under(segment: Segment, rule: WriteRule) -> Segment:
     """The events with the deletions that the rule makes. A deletion at the instant of another event comes first; it
     takes whatever is stored then, newer than the write or not."""
     writes = segment.kind == WRITE

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luckyhit.errors import ArgumentError
-from luckyhit.whatif.counting.cache_trace import CacheTrace, Rule, Segment, events_under
+from luckyhit.whatif.counting.cache_trace import CacheTrace, Segment, WriteRule, events_under
 from luckyhit.whatif.counting.grid_counts import FOREVER_NS, GridCounts, grid_counts
 from luckyhit.whatif.counting.stack_distances import MOST_SIZES, stack_levels
 
@@ -49,7 +49,13 @@ def check_grid(grid: Grid, trace: CacheTrace) -> None:
 
 
 def exact_counts(
-    trace: CacheTrace, grid: Grid, rule: Rule, load_ns: NDArray[np.int64], *, threads: int = 2, checked: bool = False
+    trace: CacheTrace,
+    grid: Grid,
+    rule: WriteRule,
+    load_ns: NDArray[np.int64],
+    *,
+    threads: int = 2,
+    checked: bool = False,
 ) -> GridCounts:
     """Count one rule at every point. `load_ns`: of each class, how long a load takes until the entry is stored.
     `checked`: the grid was checked against the whole trace, of which this is a sample."""

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from luckyhit.whatif.counting.cache_trace import CacheTrace, Rule, events_under
+from luckyhit.whatif.counting.cache_trace import CacheTrace, WriteRule, events_under
 from luckyhit.whatif.counting.compiled import loop
 from luckyhit.whatif.counting.grid_counts import GridCounts
 from luckyhit.whatif.counting.stack_distances import DELETES, OUTDATES
@@ -207,7 +207,7 @@ def _replay(
 
 
 def outcomes(
-    policy: str, trace: CacheTrace, rule: Rule, load_ns: NDArray[np.int64], size: int, ttl_ns: int
+    policy: str, trace: CacheTrace, rule: WriteRule, load_ns: NDArray[np.int64], size: int, ttl_ns: int
 ) -> list[NDArray[np.uint8]]:
     """What each event of each segment (with the rule's deletions) is at one point: MISS, HIT, STALE or JOINED."""
     load_of = load_ns[trace.class_of].astype(np.int64)
@@ -223,7 +223,7 @@ def outcomes(
 
 
 def replayed_counts(
-    policy: str, trace: CacheTrace, rule: Rule, load_ns: NDArray[np.int64], size: int, ttl_ns: int
+    policy: str, trace: CacheTrace, rule: WriteRule, load_ns: NDArray[np.int64], size: int, ttl_ns: int
 ) -> GridCounts:
     """The counts at one point, in the shape of a grid of one size and one time to live; `alive` is not counted."""
     shape = (trace.blocks, len(trace.classes))

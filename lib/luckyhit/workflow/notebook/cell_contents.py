@@ -69,7 +69,7 @@ class CellContents:
 
     def what_if_figure(self, run: CaseRun, name: str) -> Picture:
         """Of what was asked last. Raises ArgumentError for an unknown name."""
-        return Picture.of(*figure_of(name, self._asked(run)))
+        return Picture.plotted(*figure_of(name, self._asked(run)))
 
     def what_if_summary(self, run: CaseRun) -> str:
         return summary_of(self._asked(run))

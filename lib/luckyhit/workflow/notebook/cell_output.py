@@ -6,14 +6,19 @@ import base64
 import html
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from luckyhit.case_run import CaseRun
 from luckyhit.report.charts.chart import Chart
 from luckyhit.report.charts.svg import drawn
+from luckyhit.report.plot_style import to_svg
 from luckyhit.workflow.notebook.notebook_links import in_jupyterlab
 from luckyhit.workflow.time_left import TimeLeft
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_DPI = 110
 _SCALE = 1.3
 """A chart's units in CSS pixels: its texts are then as large as those of a cell."""
 
@@ -31,6 +36,11 @@ class Picture:
     def of(cls, chart: Chart, name: str, alt: str, clean: Callable[[str], str] = str) -> Picture:
         """`clean` is applied to the texts in the chart."""
         return cls(drawn(chart, name, clean=clean, alone=True), alt, round(chart.width * _SCALE))
+
+    @classmethod
+    def plotted(cls, figure: Figure, alt: str) -> Picture:
+        """Of a figure that matplotlib drew."""
+        return cls(to_svg(figure).decode(), alt, round(figure.get_figwidth() * _DPI))
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         data = base64.b64encode(self.svg.encode()).decode("ascii")
