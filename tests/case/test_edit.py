@@ -24,7 +24,9 @@ TEXTS = {path.stem: path.read_text(encoding="utf-8") for path in FILES}
 STALE = TEXTS["stale-price"]
 seconds = st.integers(1, 50).map(lambda number: f"{number}s")
 EDITS: dict[FieldPath, st.SearchStrategy[str]] = {
-    ("workload", "rate"): st.integers(1, 500).map(lambda number: f"{number}/s"),
+    ("workload", "rate"): st.integers(20, 500).map(
+        lambda number: f"{number}/s"
+    ),  # the shortest stretches of a plan need as many
     ("workload", "seed"): st.integers(0, 10**6).map(str),
     ("workload", "timeout"): st.integers(1, 30).map(lambda number: f"{number}s"),
     ("plan", "warmup"): seconds,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from simulated_service import Behaviour, run_of
+from service_in_memory import Behaviour, run_of
 
 from luckyhit.errors import ArgumentError
 from luckyhit.whatif.answering import WhatIfQuestion, ask

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from simulated_service import ROUTES, Behaviour, run_of
+from service_in_memory import ROUTES, Behaviour, run_of
 
 from luckyhit.errors import NotEnoughData
 from luckyhit.whatif.answering import WhatIfQuestion, ask

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from simulated_service import Behaviour, run_of
+from service_in_memory import Behaviour, run_of
 from typer.testing import CliRunner
 
 from luckyhit.case import load_case
