@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from axe_playwright_python.sync_playwright import Axe
 from service_in_memory import Behaviour, run_of
 from typer.testing import CliRunner
 
+from browser import a_browser, open_page
 from luckyhit.case import load_case
 from luckyhit.cli import app
 from luckyhit.errors import ArgumentError, LuckyHitError
@@ -127,3 +129,19 @@ def test_the_notebook_answers_as_the_command_does(measured) -> None:
     assert book.whatif_figure("by-ttl") is not None
     with pytest.raises(ArgumentError):
         book.whatif_figure("by-moon")
+
+
+@pytest.mark.browser
+def test_the_page_is_whole_on_a_desk_and_a_phone(measured) -> None:
+    """No violation of axe-core's rules, no request, nothing to be moved sideways, in light and in the dark."""
+    address = Path(luckyhit("items").splitlines()[-1]).as_uri()
+    asked: list[str] = []
+    with a_browser() as chromium:
+        for width, scheme in ((1280, "light"), (390, "dark")):
+            with open_page(chromium, width=width, scheme=scheme, asked=asked) as page:
+                page.goto(address)
+                assert Axe().run(page).response["violations"] == []
+                assert page.evaluate("document.documentElement.scrollWidth") == width
+                assert page.locator("figure img").count() == 4
+                assert all(one.bounding_box()["width"] < width for one in page.locator("figure img").all())
+    assert asked == []
