@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
-from browser import a_browser, browser, open_page
 from playwright.sync_api import Page
+
+from browser import a_browser, browser, open_page
 
 ROOT = Path(__file__).parents[2]
 LONG_MS = 240_000

@@ -11,9 +11,9 @@ from html import unescape
 from pathlib import Path
 
 import pytest
-from browser import browser
 from page_reader import Page, assert_self_contained
 
+from browser import browser
 from luckyhit.records import Guard, Note
 from luckyhit.records.manifest import ProbeNotes
 from luckyhit.report import notebook_tables as tables

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from browser import a_browser, open_page
 from playwright.sync_api import Page
 
+from browser import a_browser, open_page
 from luckyhit.report.page import render
 from luckyhit.report.run_index import write_index
 from tier import in_turn

@@ -14,10 +14,10 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from browser import a_browser, open_page
 from playwright.sync_api import Browser, Page, expect
 from synthetic_run import START, judged, make_run
 
+from browser import a_browser, open_page
 from luckyhit.report.page import render
 
 pytestmark = pytest.mark.browser
