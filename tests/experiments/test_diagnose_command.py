@@ -101,6 +101,23 @@ def test_every_view_shows_class_and_evidence(tmp_path: Path) -> None:
         assert "missing-invalidation" in text and "GET /items/7" in text
 
 
+def test_rows_of_the_run_itself_are_not_taken_for_experiments(tmp_path: Path) -> None:
+    """A look at the run's records has more rows than the experiment, of another table with other numbers."""
+    made = made_up()
+    keep(made, tmp_path, load_case(CASE), {})
+    (standing,) = made.diagnosis.classes
+    recorded = Reason(
+        experiment="baseline-staleness", outcome="stale",
+        evidence=[EvidenceRow(table="requests", row=row) for row in range(9)],
+    )  # fmt: skip
+    both = standing.model_copy(update={"because": [recorded, *standing.because]})
+    rows = diagnosis_rows(tmp_path)
+    shown = [
+        view_of(made.diagnosis.model_copy(update={"classes": [one]}), rows).classes[0].strip for one in (standing, both)
+    ]
+    assert shown[0] and shown[0] == shown[1]
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": 1, "classes": [{"id": 3}]}'])
 def test_a_damaged_record_leaves_a_page(tmp_path: Path, text: str) -> None:
     (tmp_path / "diagnosis.json").write_text(text, encoding="utf-8")

@@ -71,7 +71,7 @@ def read_stored_entries(bench: Bench, trials: int) -> list[Observations]:
     entry is deleted and the key is read again."""
     if bench.cache is None:
         return [lacking("read-stored-entries", "cache-trace")]
-    if bench.cache.is_empty():
+    if bench.cache.is_empty():  # so none of the keys has an entry, and no read has to tell
         return [observed("read-stored-entries", [Trial("none-stored")] * _FIRST_READS, ids("read-stored-entries"))]
     made: list[Trial] = []
     for route in _routes(bench):

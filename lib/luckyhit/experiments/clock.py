@@ -57,7 +57,7 @@ def held_against_a_load(bench: Bench, stored: StoredKey, passed_s: float) -> Tri
 
 
 def stored_keys(bench: Bench, number: int) -> list[StoredKey]:
-    """So many keys that nobody read yet, with what the cache has of each after two reads."""
+    """So many keys that nobody read yet, with what a first read of each stores."""
     stored = []
     for _ in range(number):
         key = bench.take()

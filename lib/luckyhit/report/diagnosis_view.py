@@ -92,8 +92,11 @@ def view_of(diagnosis: Diagnosis, rows: Sequence[dict[str, Any]]) -> DiagnosisVi
     for standing in chosen:
         words = FAULT_WORDS[standing.id]
         because = [_outcome(by_id[reason.experiment]) for reason in standing.because if reason.experiment in by_id]
-        best = max(standing.because, key=lambda reason: len(reason.evidence), default=None)
-        evidence = [one.row for one in best.evidence] if best is not None else []
+        # The strip is of experiments: rows of a run's own tables have other numbers.
+        of_experiments = [
+            [one.row for one in reason.evidence if one.table == EXPERIMENT_TABLE] for reason in standing.because
+        ]
+        evidence = max(of_experiments, key=len, default=[])
         classes.append(
             ClassView(
                 standing.id,
