@@ -1,6 +1,6 @@
 """The rows of one block: one for each scheduled request and arm, appended when its outcome is known, written in parts.
 
-An appended row is one packed record of 84 bytes. What was written is forgotten, so memory does not grow with the
+An appended row is one packed record of 88 bytes. What was written is forgotten, so memory does not grow with the
 length of a block, except for one byte a request that tells whether it was recorded.
 """
 
@@ -37,19 +37,23 @@ _FIELDS = [
     ("sent_ns", "i8", "q"),
     ("first_byte_ns", "i8", "q"),
     ("done_ns", "i8", "q"),
+    ("connection", "i4", "i"),
+    # From here on what an answer shows, which may be known before it comes (`packed`).
     ("bytes", "i8", "q"),
     ("version", "i8", "q"),
     ("body_hash", "i8", "q"),
     ("age_s", "f8", "d"),
     ("db_calls", "i4", "i"),
-    ("connection", "i4", "i"),
     ("layers", "i4", "i"),
     ("status", "i2", "h"),
     ("error", "i1", "b"),
     ("cache", "i1", "b"),
 ]
 _RECORD = np.dtype([(name, f"<{kind}") for name, kind, _ in _FIELDS])
-_PACK = struct.Struct("<" + "".join(letter for *_, letter in _FIELDS)).pack_into
+_LETTERS = "".join(letter for *_, letter in _FIELDS)
+_PACK = struct.Struct("<" + _LETTERS).pack_into
+_SHOWN = struct.Struct("<" + _LETTERS[6:])
+_PACK_KNOWN = struct.Struct(f"<{_LETTERS[:6]}{_SHOWN.size}s").pack_into
 _SIGNALS, _LAYERS, _CACHE = struct.Struct("<di"), struct.Struct("<i"), struct.Struct("<b")
 _OFFSET = {name: _RECORD.fields[name][1] for name in _RECORD.names}  # type: ignore[index, union-attr]
 _CHUNK = 8192
@@ -126,8 +130,8 @@ class RequestRecorder:
         if error is None:  # then nothing is missing
             _PACK(
                 self._buffer, offset, tag, _NULL if due_ns is None else due_ns, response.sent_ns,
-                response.first_byte_ns, response.done_ns, response.size, version, body_hash, age_s, calls,
-                response.connection, layers, response.status, 0, cache,
+                response.first_byte_ns, response.done_ns, response.connection, response.size, version, body_hash,
+                age_s, calls, layers, response.status, 0, cache,
             )  # fmt: skip
         else:
             sent_ns, first_ns, done_ns = response.sent_ns, response.first_byte_ns, response.done_ns
@@ -136,11 +140,31 @@ class RequestRecorder:
             _PACK(
                 self._buffer, offset, tag, _NULL if due_ns is None else due_ns, _NULL if sent_ns is None else sent_ns,
                 _NULL if first_ns is None else first_ns, _NULL if done_ns is None else done_ns,
-                _NULL if status is None else response.size, version, body_hash, age_s, calls,
-                _NULL if connection is None else connection, layers, _NULL if status is None else status,
-                _ERROR_CODE[error], cache,
+                _NULL if connection is None else connection, _NULL if status is None else response.size, version,
+                body_hash, age_s, calls, layers, _NULL if status is None else status, _ERROR_CODE[error], cache,
             )  # fmt: skip
         self._offset = offset + _RECORD.itemsize
+        if self._recorded is not None:
+            self._recorded[tag] = 1
+
+    def packed(self, signals: ResponseSignals, status: int, size: int, version: int, body_hash: int) -> bytes:
+        """What a row shows of an answer without an error, for `record_known`."""
+        age_s, calls, cache = signals.row
+        layers = self._layers.setdefault(signals.layers, len(self._layers))
+        return _SHOWN.pack(size, version, body_hash, age_s, calls, layers, status, 0, cache)
+
+    def record_known(
+        self, slot: int, arm: int, due_ns: int | None, sent_ns: int | None, done_ns: int, connection: int, row: bytes
+    ) -> None:
+        """Keep the outcome of a request whose answer is known, and came at once. `row`: what was `packed` of it."""
+        if self._offset == self._end:
+            self._start_chunk()
+        tag = slot * self._width + arm
+        _PACK_KNOWN(
+            self._buffer, self._offset, tag, _NULL if due_ns is None else due_ns, sent_ns, done_ns, done_ns,
+            connection, row,
+        )  # fmt: skip
+        self._offset += _RECORD.itemsize
         if self._recorded is not None:
             self._recorded[tag] = 1
 

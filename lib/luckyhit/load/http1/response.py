@@ -15,11 +15,15 @@ import asyncio
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from luckyhit.load.http1.request_head import Origin
 from luckyhit.load.signals import NO_MARK, Mark, ResponseSignals
 from luckyhit.records import RequestError
+
+if TYPE_CHECKING:
+    from luckyhit.load.http1.socket_reader import SocketReader
+    from luckyhit.load.http1.known_answers import KnownAnswer
 
 MOST_HEAD_BYTES = 1 << 20
 """A larger head is refused as `protocol`: no service means that."""
@@ -82,7 +86,7 @@ class HttpResponse:
 
     `done_ns` is set only if the response is whole; else `error` says why not. `body` is capped, `size` counts all body
     bytes as they came. `retried`: sent a second time (see luckyhit.load.http1.client). `head`: of a plain response.
-    `due_ns`: of a closed loop, whose schedule has none.
+    `due_ns`: of a closed loop, whose schedule has none. `raw`: all its bytes, if it may become a KnownAnswer.
     """
 
     sent_ns: int | None = None
@@ -97,6 +101,7 @@ class HttpResponse:
     retried: bool = False
     head: Head | None = None
     due_ns: int | None = None
+    raw: bytes | None = None
 
     @property
     def truncated(self) -> bool:
@@ -104,8 +109,13 @@ class HttpResponse:
         return len(self.body) < self.size
 
 
+OnKnown = Callable[["PendingRequest", int, int, "KnownAnswer"], None]
+"""Gets a request, the number of its connection, when its answer came (raw ns), and that answer."""
+
+
 class PendingRequest:
-    """One request under way. `tag` is the caller's; `on_done` gets it and its response, exactly once."""
+    """One request under way. `tag` is the caller's; `on_done` gets it and its response, exactly once. `on_known` gets it
+    instead if its answer is one of `known` (by its bytes); `learns`: it may become one."""
 
     # Class attributes: most keep this value, and an object is made for each request.
     sent_ns: int | None = None
@@ -113,7 +123,10 @@ class PendingRequest:
     connection: HttpConnection | None = None
     connecting: asyncio.Task[None] | None = None
     under_way: dict[PendingRequest, int] | None = None  # the requests that share its timeout
-    retried = over = False
+    retried = over = learns = False
+    known: dict[bytes, KnownAnswer] | None = None
+    on_known: OnKnown | None = None
+    route = -1
 
     def __init__(
         self,
@@ -168,6 +181,8 @@ class ConnectionOwner(Protocol):
     """Whether connections that have served are used again."""
     idle_connections: list[HttpConnection]
     """The last used at the end."""
+    reader: SocketReader | None
+    """Reads plain connections; None: their transports do."""
 
     def opened(self, connection: HttpConnection) -> None:
         """The connection is open, and can take a request."""
