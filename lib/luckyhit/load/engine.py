@@ -116,6 +116,8 @@ class Engine:
                 context.recorder.flush()
                 within_s = RESTORE_STOPPED_S if self._stopped.is_set() else None
                 probed = await probe.end(within_s) if probe is not None else {}
+        if self._config.merges:
+            await asyncio.to_thread(context.recorder.merge, self._stopped.is_set)
         engine = engine_check(checked, context.recorder.late_ms(), cpu_share, priority, closed=bool(closed))
         return {**self._facts(context), "engine": asdict(engine), "probe": probed}
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -25,6 +25,8 @@ from luckyhit.load.schedule import Schedule
 from luckyhit.load.signals import LaterSource, ResponseSignals, RowPlace
 from luckyhit.records import CACHE_STATUSES, Accounting, Arm, RequestError
 from luckyhit.records.parquet import write_part
+from luckyhit.records.parts.merging import merge_parts
+from luckyhit.records.parts.names import part_name
 
 _ERRORS: tuple[RequestError, ...] = get_args(RequestError)
 _ERROR_CODE: dict[str | None, int] = {None: 0, **{error: code for code, error in enumerate(_ERRORS, 1)}}
@@ -220,13 +222,17 @@ class RequestRecorder:
                 self._full, self._written, self._bucketed = [], filled, 0
                 self._counts += self._counted(rows)
             if len(rows):
-                worker = f"-worker-{self._worker:02d}" if self._worker else ""
-                name = f"block-{self._block:03d}{worker}-part-{self._parts:04d}"
+                name = part_name(self._block, self._worker, self._parts)
                 self._parts += 1
                 table = self.table(rows)
                 for source in self._later:
                     table = source.complete(table)
                 write_part(self._directory, name, table)
+
+    def merge(self, stopped: Callable[[], bool]) -> None:
+        """All that was written becomes one file. Everything has to be written; `stopped`: whether there is no time."""
+        if self._directory is not None:
+            merge_parts(self._directory, self._block, self._worker, stopped=stopped)
 
     def _pending(self, filled: int | None = None) -> NDArray[Any]:
         """Recorded rows that are not written, in order; of the chunk in use, the first `filled`."""

@@ -15,10 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from luckyhit.atomic import replacing
 from luckyhit.errors import RunUnreadable
+from luckyhit.records.parts.names import without_merged
+from luckyhit.records.parts.times import DURATIONS, schema_with_instants, stored, with_instants
 from luckyhit.records.schemas import MAY_LACK, SCHEMAS, Table
 from luckyhit.records.vocabulary import SCHEMA_VERSION
 
@@ -28,8 +31,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 PART_SCHEMA, PART_RUN = b"luckyhit.schema", b"luckyhit.run"
 """What a part file says of itself, beside its columns: its schema version, and the run that it belongs to."""
-_ARROW_SCHEMA = b"ARROW:schema"
-"""The schema as Arrow has it, in base64; it is written anew with the file."""
+MERGED_VERSION = 2
+"""The version of a part file that keeps instants as durations (luckyhit.records.parts)."""
+_LOOKED_AT = 8192
+"""Rows that tell whether a column's values repeat."""
 _BLOCK = re.compile(r"block-(\d+)")
 _FOREIGN = "Put the file back as it was measured, or move it away if it is not of this run: luckyhit.records has the "
 _FOREIGN += "columns of each table, with their types."
@@ -38,20 +43,46 @@ _FOREIGN += "columns of each table, with their types."
 def write_part(directory: Path, name: str, table: pa.Table) -> Path:
     """Write one part file of a run, as a whole or not at all. Returns its path."""
     path = directory / f"{name}.parquet"
-    says = {PART_SCHEMA: str(SCHEMA_VERSION), PART_RUN: directory.absolute().parent.name}
+    write_table(path, in_part_schema(table, directory))
+    return path
+
+
+def in_part_schema(table: pa.Table, directory: Path, version: int = SCHEMA_VERSION) -> pa.Table:
+    """The table with what its part file says of itself."""
+    says = {PART_SCHEMA: str(version), PART_RUN: directory.absolute().parent.name}
     # What a column means stands in `records`, not in each of many files.
     fields = [field.remove_metadata() for field in table.schema]
     schema = pa.schema(fields, metadata={**(table.schema.metadata or {}), **says})
-    write_table(path, pa.Table.from_arrays(table.columns, schema=schema))
-    return path
+    return pa.Table.from_arrays(table.columns, schema=schema)
 
 
 def write_table(path: Path, table: pa.Table) -> None:
     """Write one Parquet file, as a whole or not at all."""
-    # Numbers seldom repeat: a dictionary of them costs as much time as all the rest.
-    repeated = [field.name for field in table.schema if not pa.types.is_primitive(field.type)]
     with replacing(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd", use_dictionary=repeated)
+        pq.write_table(table, temporary, compression="zstd", **encodings_of(table))
+
+
+def encodings_of(table: pa.Table) -> dict[str, Any]:
+    """How its columns are written: arguments of pyarrow's writer. A merged file's as small as they can be; of others
+    only texts by a dictionary, since trying it with numbers takes as much time as all the rest."""
+    primitive = [field.name for field in table.schema if pa.types.is_primitive(field.type)]
+    texts = [name for name in table.column_names if name not in primitive]
+    if not is_merged(table.schema.metadata):
+        return {"use_dictionary": texts}
+    encodings = {name: "BYTE_STREAM_SPLIT" for name in DURATIONS.values()}
+    encodings |= dict.fromkeys(("slot", "due_ns"), "DELTA_BINARY_PACKED")
+    first = table.slice(0, _LOOKED_AT)
+    repeated = [
+        name
+        for name in primitive
+        if name not in encodings and 2 * pc.count_distinct(first[name]).as_py() <= max(2, len(first))
+    ]
+    return {"use_dictionary": texts + repeated, "column_encoding": encodings}
+
+
+def is_merged(says: Mapping[bytes, bytes] | None) -> bool:
+    """Whether a part file keeps durations, by what it says of itself."""
+    return (says or {}).get(PART_SCHEMA) == str(MERGED_VERSION).encode()
 
 
 def table_of(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.Table:
@@ -67,9 +98,13 @@ def table_of(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.Table:
 
 
 def read_table(path: Path) -> pa.Table:
-    """A Parquet file as it is. Raises RunUnreadable."""
+    """A Parquet file as it is, with its instants. Raises RunUnreadable."""
     try:
-        return pq.read_table(path)
+        table = pq.read_table(path)
+        if not is_merged(table.schema.metadata):
+            return table
+        names = schema_with_instants(table.schema).names
+        return with_instants(table).select(names)
     except (OSError, pa.ArrowException) as error:
         raise RunUnreadable(f"{path.parent.name}/{path.name} can't be read: {error}") from None
 
@@ -78,7 +113,7 @@ def part_files(folder: Path, block: int | None = None) -> list[Path]:
     """In the order of their names, all or those of one block; none where there is no such directory. Raises
     RunUnreadable."""
     try:
-        paths = sorted(path for path in folder.iterdir() if path.suffix == ".parquet")
+        paths = without_merged(sorted(path for path in folder.iterdir() if path.suffix == ".parquet"))
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -113,9 +148,9 @@ def refuse_foreign(metadata: pq.FileMetaData, table: Table, name: str, owner: st
     version = says.get(PART_SCHEMA, b"1").decode("ascii", "replace")
     if not version.isdecimal() or len(version) > 9:
         raise RunUnreadable(f"{name} has no schema version, but {version[:20]!r}", hint=_FOREIGN)
-    if int(version) > SCHEMA_VERSION:
+    if int(version) > MERGED_VERSION:
         raise RunUnreadable(
-            f"{name} was written by a newer version (schema {version}, this one reads {SCHEMA_VERSION})",
+            f"{name} was written by a newer version (schema {version}, this one reads {MERGED_VERSION})",
             hint="Update Lucky Hit and try again.",
         )
     run = says.get(PART_RUN, b"").decode("utf-8", "replace")
@@ -124,7 +159,7 @@ def refuse_foreign(metadata: pq.FileMetaData, table: Table, name: str, owner: st
             f"{name} belongs to another run ({run[:60]})",
             hint="Move it back to where it came from: rows of two runs can't be judged together.",
         )
-    written = metadata.schema.to_arrow_schema()
+    written = _written_schema(metadata)
     problems = []
     for field in SCHEMAS[table]:
         places = written.get_all_field_indices(field.name)
@@ -149,10 +184,10 @@ def kind_of(dtype: pa.DataType) -> str:
         return "numbers"
     if pa.types.is_boolean(dtype):
         return "truth values"
-    return "text" if _holds_text(dtype) else str(dtype)
+    return "text" if holds_text(dtype) else str(dtype)
 
 
-def _holds_text(dtype: pa.DataType) -> bool:
+def holds_text(dtype: pa.DataType) -> bool:
     dtype = dtype.value_type if pa.types.is_dictionary(dtype) else dtype
     return bool(pa.types.is_string(dtype) or pa.types.is_large_string(dtype))
 
@@ -170,10 +205,11 @@ def read_part(
     path: Path, metadata: pq.FileMetaData, schema: pa.Schema, wanted: Sequence[str] | None
 ) -> Iterator[pa.Table]:
     """One part file in its schema, group of rows by group; in the wanted columns, or as a whole."""
+    merged = is_merged(metadata.metadata)
     if wanted is None:
-        yield pq.read_table(path, schema=schema)
+        yield _in_schema(read_table(path), schema) if merged else pq.read_table(path, schema=schema)
         return
-    columns, written = [name for name in schema.names if name in wanted], metadata.schema.to_arrow_schema()
+    columns, written = [name for name in schema.names if name in wanted], _written_schema(metadata)
     texts = [name for name in columns if pa.types.is_string(schema.field(name).type)]
     for name in texts:
         field = schema.field(name)
@@ -182,10 +218,23 @@ def read_part(
     if all(name in written.names and _alike(written.field(name), schema.field(name)) for name in columns):
         with pq.ParquetFile(path, metadata=metadata, read_dictionary=texts) as file:
             for group in range(file.num_row_groups):
-                yield file.read_row_group(group, columns=columns, use_threads=False)
+                rows = file.read_row_group(group, columns=stored(columns) if merged else columns, use_threads=False)
+                yield with_instants(rows).select(columns) if merged else rows
         return
     present = [name for name in texts if name in written.names]
+    if merged:
+        rows = pq.read_table(path, columns=stored(columns), read_dictionary=present)  # leaves out what is not there
+        yield _in_schema(with_instants(rows), schema).select(columns)
+        return
     yield pq.read_table(path, schema=schema, columns=columns, read_dictionary=present)
+
+
+def _in_schema(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The columns of a schema; those that a file lacks are null."""
+    missing = {field.name: pa.nulls(len(rows), field.type) for field in schema if field.name not in rows.column_names}
+    for name, column in missing.items():
+        rows = rows.append_column(name, column)
+    return rows.select(schema.names).cast(schema)
 
 
 def read_parts(
@@ -229,10 +278,10 @@ def read_what_can_be(
     that can't; no rows where there are none."""
     wanted = pa.schema([SCHEMAS[table].field(name) for name in columns])
     parts, damaged = [wanted.empty_table()], {}
-    paths = [path for path in sorted(folder.glob("*.parquet")) if block is None or block_of(path) == block]
+    paths = without_merged([path for path in sorted(folder.glob("*.parquet")) if block in (None, block_of(path))])
     for path in paths:
         try:
-            parts.append(pq.read_table(path, columns=list(columns)).select(list(columns)).cast(wanted))
+            parts.append(_columns_of(path, columns).cast(wanted))
         except (OSError, KeyError, ValueError, pa.ArrowException) as error:
             damaged[path.name] = type(error).__name__
     return pa.concat_tables(parts[1:] or parts), damaged
@@ -244,8 +293,20 @@ def rows_of_slots(folder: Path, block: int, slots: Collection[int], columns: Seq
     rows: list[dict[str, Any]] = []
     for path in part_files(folder, block):
         with suppress(OSError, pa.ArrowException):
-            rows += pq.read_table(path, columns=list(columns), filters=[("slot", "in", list(slots))]).to_pylist()
+            rows += _columns_of(path, columns, [("slot", "in", list(slots))]).to_pylist()
     return rows
+
+
+def _columns_of(path: Path, columns: Sequence[str], filters: list[tuple[str, str, Any]] | None = None) -> pa.Table:
+    """Some columns of a part file, in this order. Raises KeyError where it lacks one."""
+    wanted = stored(columns) if is_merged(pq.read_metadata(path).metadata) else list(columns)
+    return with_instants(pq.read_table(path, columns=wanted, filters=filters)).select(list(columns))
+
+
+def _written_schema(metadata: pq.FileMetaData) -> pa.Schema:
+    """The columns of a part file, by the names that the tables have."""
+    written = metadata.schema.to_arrow_schema()
+    return schema_with_instants(written) if is_merged(metadata.metadata) else written
 
 
 def row_count(folder: Path) -> int:
@@ -276,46 +337,6 @@ def counters_by_block(folder: Path) -> pd.DataFrame:
             raise RunUnreadable(f"{name} can't be read: {error}") from None
         frames.append(part.astype({"arm": object, "name": object}).assign(block=block))
     return pd.concat(frames[1:] or frames, ignore_index=True)
-
-
-def readable_texts(path: Path) -> set[str]:
-    """Every text of a part file that differs: of its columns, and of what it says of itself; none of a damaged one."""
-    try:
-        metadata = pq.read_metadata(path)
-        schema = metadata.schema.to_arrow_schema()
-        names = [field.name for field in schema if _holds_text(field.type)]
-        plain = [name for name in names if not pa.types.is_dictionary(schema.field(name).type)]
-        columns = pq.read_table(path, columns=names, read_dictionary=plain).columns if names else []
-    except (OSError, pa.ArrowException):
-        return set()
-    says = metadata.metadata or {}
-    texts = {value.decode("utf-8", "replace") for name, value in says.items() if name != _ARROW_SCHEMA}
-    for chunk in (chunk for column in columns for chunk in column.chunks):
-        words = chunk.dictionary if pa.types.is_dictionary(chunk.type) else chunk.unique()
-        texts |= {word for word in words.to_pylist() if word is not None}
-    return texts
-
-
-def rewrite_texts(path: Path, replacements: Mapping[str, str]) -> None:
-    """Write a part file anew with other texts; types and order stay."""
-    table = pq.read_table(path)
-    arrays = [_replaced(column, replacements) if _holds_text(column.type) else column for column in table.columns]
-    says = {
-        name: replacements.get(text := value.decode("utf-8", "replace"), text).encode()
-        for name, value in (table.schema.metadata or {}).items()
-        if name != _ARROW_SCHEMA
-    }
-    write_table(path, pa.Table.from_arrays(arrays, schema=table.schema.with_metadata(says)))
-
-
-def _replaced(column: pa.ChunkedArray, replacements: Mapping[str, str]) -> pa.ChunkedArray:
-    def of_chunk(chunk: pa.Array) -> pa.Array:
-        coded = chunk if pa.types.is_dictionary(chunk.type) else chunk.dictionary_encode()
-        words = [replacements.get(word, word) for word in coded.dictionary.to_pylist()]
-        clean = pa.DictionaryArray.from_arrays(coded.indices, pa.array(words, coded.dictionary.type))
-        return clean if pa.types.is_dictionary(chunk.type) else clean.cast(chunk.type)
-
-    return pa.chunked_array([of_chunk(chunk) for chunk in column.chunks], type=column.type)
 
 
 def nullable_integers(dtype: pa.DataType) -> Any:

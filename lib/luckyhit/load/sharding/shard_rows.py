@@ -22,6 +22,7 @@ from luckyhit.load.recorder import RequestRecorder
 from luckyhit.load.schedule import schedule_for
 from luckyhit.records import Accounting, Arm, RequestError
 from luckyhit.records.parquet import read_parts, write_part
+from luckyhit.records.parts.merging import merge_parts
 
 _ERRORS: tuple[RequestError, ...] = get_args(RequestError)
 _COLUMNS = ["arm", "slot", "worker", "error"]
@@ -95,6 +96,11 @@ class ShardRows:
             if len(own):
                 self._write(worker, own)
         return never_sent
+
+    def merge(self) -> None:
+        """Make one file of each process's part files; everything is checked by now."""
+        for worker in range(self._config.workers):
+            merge_parts(self._directory, self._config.block, worker)
 
     def _write(self, worker: int, tags: NDArray[np.int64]) -> None:
         config = self._config
