@@ -167,8 +167,16 @@ class ResponseHandler:
     ) -> None:
         """Record an answer that came before, byte for byte (instants are raw)."""
         history = self._history
-        if done_ns > answer.until_ns or history.watching or (history.learns and not answer.settled):
+        if (
+            done_ns > answer.until_ns
+            or history.watching
+            or (history.learns and not answer.settled)
+            or (answer.unmarked and history.marked)
+        ):
             self.record(slot, arm, answer.response(due_ns, sent_ns, done_ns, connection))
+            head = answer.head
+            if done_ns > answer.until_ns and head.signals and history.is_exhausted(head.signals, head.mark):
+                answer.until_ns, answer.unmarked = FOREVER_NS, True
         else:
             answer.again = True
             self.recorder.record_known(slot, arm, due_ns, sent_ns, done_ns, connection, answer.row)

@@ -177,7 +177,7 @@ def refuse_foreign(metadata: pq.FileMetaData, table: Table, name: str, owner: st
 
 def kind_of(dtype: pa.DataType) -> str:
     """What the values of a type are called: `whole numbers`, `numbers`, `truth values`, `text`."""
-    dtype = dtype.value_type if pa.types.is_dictionary(dtype) else dtype
+    dtype = _value_type(dtype)
     if pa.types.is_integer(dtype):
         return "whole numbers"
     if pa.types.is_floating(dtype):
@@ -188,7 +188,7 @@ def kind_of(dtype: pa.DataType) -> str:
 
 
 def holds_text(dtype: pa.DataType) -> bool:
-    dtype = dtype.value_type if pa.types.is_dictionary(dtype) else dtype
+    dtype = _value_type(dtype)
     return bool(pa.types.is_string(dtype) or pa.types.is_large_string(dtype))
 
 
@@ -224,7 +224,7 @@ def read_part(
     present = [name for name in texts if name in written.names]
     if merged:
         rows = pq.read_table(path, columns=stored(columns), read_dictionary=present)  # leaves out what is not there
-        yield _in_schema(with_instants(rows), schema).select(columns)
+        yield _in_schema(with_instants(rows), pa.schema([schema.field(name) for name in columns]))
         return
     yield pq.read_table(path, schema=schema, columns=columns, read_dictionary=present)
 
@@ -347,11 +347,12 @@ def nullable_integers(dtype: pa.DataType) -> Any:
 
 
 def _alike(written: pa.Field, wanted: pa.Field) -> bool:
-    """Of the same type; whatever numbers the words of a dictionary have."""
-    one, other = written.type, wanted.type
-    if pa.types.is_dictionary(one) and pa.types.is_dictionary(other):
-        one, other = one.value_type, other.value_type
-    return bool(one == other)
+    """Of the same type; whether, and how, the words of a dictionary are numbered is the reader's choice."""
+    return bool(_value_type(written.type) == _value_type(wanted.type))
+
+
+def _value_type(dtype: pa.DataType) -> pa.DataType:
+    return dtype.value_type if pa.types.is_dictionary(dtype) else dtype
 
 
 def one_ahead(items: Iterator[T]) -> Iterator[T]:

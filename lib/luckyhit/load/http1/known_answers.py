@@ -21,8 +21,9 @@ FOREVER_NS = 2**63 - 1
 
 @dataclass(slots=True)
 class KnownAnswer:
-    """`row`: what RequestRecorder packed of it; `again`: it has come again. It is valid until `until_ns` (raw); unless it is `settled`, only when
-    nothing is being learnt of the service any more (see ResponseHistory)."""
+    """`row`: what RequestRecorder packed of it. It is valid until `until_ns` (raw); unless it is `settled`, only when
+    nothing is being learnt of the service any more; if it is `unmarked`, only as long as no response is marked (see
+    ResponseHistory). `again`: it has come again."""
 
     head: Head
     body: bytes
@@ -30,6 +31,7 @@ class KnownAnswer:
     until_ns: int
     settled: bool
     again: bool = False
+    unmarked: bool = False
 
     def response(self, due_ns: int | None, sent_ns: int | None, done_ns: int, connection: int) -> HttpResponse:
         """As a response, for whoever has to look at it again."""

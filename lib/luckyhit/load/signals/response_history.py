@@ -99,10 +99,10 @@ class ResponseHistory:
     """By arm, route and URL (any number that distinguishes the URLs of a route). `watching`: a layer has shown itself.
     Until then, after the first responses (`learns`), there is nothing to learn from a response before its
     `silent_until_ns`. If more responses may still decide the last one, `clue` is set: its row can `wait`. `revised`
-    yields the rows that are `unsettled`: later responses may have decided them."""
+    yields the rows that are `unsettled`: later responses may have decided them. `marked`: some response had a mark."""
 
     def __init__(self) -> None:
-        self.watching, self.learns = False, True
+        self.watching, self.learns, self.marked = False, True, False
         self.clue: Clue | None = None
         self.unsettled: deque[tuple[_Route, Clue, RowPlace]] = deque()
         self._waiting = 0
@@ -117,6 +117,7 @@ class ResponseHistory:
     def silent_until_ns(self, arm: int, signals: ResponseSignals, mark: Mark, now_ns: int) -> int:
         """Until when responses like this one, first seen now, show no more than by themselves: if only their Date can
         show more, until it has been the same for a while."""
+        self.marked = self.marked or bool(mark[0] or mark[1])
         if mark[0]:
             self._behind_s(arm, mark)
         if signals.settled:
@@ -135,6 +136,7 @@ class ResponseHistory:
         if signals.settled:
             return signals
         date, own, kind = mark
+        self.marked = self.marked or bool(date or own)
         behind_s = self._behind_s(arm, mark)
         # An Expires that was not made just now may never change: it proves nothing.
         first_ns = _NEVER_NS if kind == EXPIRES else now_ns
@@ -189,6 +191,13 @@ class ResponseHistory:
         if second > newest:
             self._newest_s[arm] = newest = second
         return newest - second if second else 0
+
+    def is_exhausted(self, signals: ResponseSignals, mark: Mark) -> bool:
+        """Whether such a response, once inspected on its route, has nothing more to show or to teach until another one
+        is `marked` or a layer shows itself (`watching`): it has no mark and no Age. A later one of its URL would only be
+        noted as one that had come before, which matters to routes on which each response has an Age."""
+        plain = not (mark[0] or mark[1]) and signals.age_s is None and not signals.only_hits
+        return plain and not self.marked and not self.watching
 
     def wait(self, clue: Clue, place: RowPlace) -> None:
         """Let the row at `place`, of the response inspected last, wait until its route shows more."""
