@@ -24,7 +24,7 @@ from luckyhit.load.http1.response import HttpResponse
 from luckyhit.load.schedule import Schedule
 from luckyhit.load.signals import LaterSource, ResponseSignals, RowPlace
 from luckyhit.records import CACHE_STATUSES, Accounting, Arm, RequestError
-from luckyhit.records.parquet import write_part
+from luckyhit.records.parquet import write_rows
 from luckyhit.records.parts.merging import merge_parts
 from luckyhit.records.parts.names import part_name
 
@@ -58,7 +58,8 @@ _SHOWN = struct.Struct("<" + _LETTERS[6:])
 _PACK_KNOWN = struct.Struct(f"<{_LETTERS[:6]}{_SHOWN.size}s").pack_into
 _SIGNALS, _LAYERS, _CACHE = struct.Struct("<di"), struct.Struct("<i"), struct.Struct("<b")
 _OFFSET = {name: _RECORD.fields[name][1] for name in _RECORD.names}  # type: ignore[index, union-attr]
-_CHUNK = 8192
+_CHUNK = 2048
+"""Rows that are made ready for the disk at once: in longer steps the sending thread would wait for them."""
 
 
 class RequestRecorder:
@@ -217,37 +218,43 @@ class RequestRecorder:
         with self._writing:  # the last flush may find the one before it still at work in its thread
             with self._lock:
                 filled = self._offset // _RECORD.itemsize
-                rows = self._pending(filled)
-                self._bucket(rows)
+                pieces = self._pending(filled)
+                self._bucket(pieces)
                 self._full, self._written, self._bucketed = [], filled, 0
-                self._counts += self._counted(rows)
-            if len(rows):
+                for rows in pieces:
+                    self._counts += self._counted(rows)
+            if pieces:
                 name = part_name(self._block, self._worker, self._parts)
                 self._parts += 1
-                table = self.table(rows)
+                table = self.table(pieces)
                 for source in self._later:
                     table = source.complete(table)
-                write_part(self._directory, name, table)
+                write_rows(self._directory, name, table)
 
     def merge(self, stopped: Callable[[], bool]) -> None:
         """All that was written becomes one file. Everything has to be written; `stopped`: whether there is no time."""
         if self._directory is not None:
             merge_parts(self._directory, self._block, self._worker, stopped=stopped)
 
-    def _pending(self, filled: int | None = None) -> NDArray[Any]:
-        """Recorded rows that are not written, in order; of the chunk in use, the first `filled`."""
-        chunks = [*self._full, self._chunk[: self._offset // _RECORD.itemsize if filled is None else filled]]
-        chunks[0] = chunks[0][self._written :]
-        return np.concatenate(chunks)
+    def _pending(self, filled: int | None = None) -> list[NDArray[Any]]:
+        """Recorded rows that are not written, in order, in pieces; of the chunk in use, the first `filled`."""
+        filled = self._offset // _RECORD.itemsize if filled is None else filled
+        pieces = [*self._full, self._chunk[:filled]]
+        pieces[0] = pieces[0][self._written :]
+        return [rows for rows in pieces if len(rows)]
 
     def rehearse(self) -> None:
         """Write one row to a temporary file: the first write takes milliseconds, which the load must not pay."""
         with tempfile.TemporaryDirectory() as folder:
-            write_part(Path(folder), "rehearsal", self.table(np.zeros(min(1, len(self._schedule)), _RECORD)))
+            write_rows(Path(folder), "rehearsal", self.table([np.zeros(min(1, len(self._schedule)), _RECORD)]))
 
-    def table(self, rows: NDArray[Any] | None = None) -> pa.Table:
+    def table(self, pieces: Sequence[NDArray[Any]] | None = None) -> pa.Table:
         """Rows (default: those that are not written) in the columns of `records.REQUESTS`."""
-        rows = self._pending() if rows is None else rows
+        pieces = self._pending() if pieces is None else pieces
+        layers = [text or "" for text in list(self._layers)]
+        return pa.concat_tables([self._table(rows, layers) for rows in pieces] or [records.REQUESTS.empty_table()])
+
+    def _table(self, rows: NDArray[Any], layers: list[str]) -> pa.Table:
         schedule = self._schedule
         slot, arm = np.divmod(rows["tag"], len(self._arms))
         entry = slot % max(1, len(schedule))
@@ -265,7 +272,7 @@ class RequestRecorder:
             **{name: _nullable(rows[name]) for name in ("status", "db_calls", "age_s", "bytes", "connection")},
             "version": _nullable(rows["version"], null=NO_VERSION),
             "body_hash": _nullable(rows["body_hash"], null=NO_HASH),
-            "layers": _dictionary(rows["layers"], [text or "" for text in self._layers], mask=rows["layers"] == 0),
+            "layers": _dictionary(rows["layers"], layers, mask=rows["layers"] == 0),
             "error": _dictionary(rows["error"] - 1, _ERRORS, mask=rows["error"] == 0),
             "cache": _dictionary(rows["cache"], CACHE_STATUSES),
             "worker": np.full(len(rows), self._worker, np.int16),
@@ -288,7 +295,7 @@ class RequestRecorder:
         rows["tag"], rows["version"], rows["body_hash"] = tags, NO_VERSION, NO_HASH
         rows["age_s"], rows["db_calls"], rows["cache"] = age_s, calls, cache
         rows["layers"], rows["error"] = 0, _ERROR_CODE["dropped"]
-        return self.table(rows)
+        return self.table([rows])
 
     def _counted(self, rows: NDArray[Any]) -> NDArray[np.int64]:
         """Rows by arm and error code."""
@@ -298,7 +305,7 @@ class RequestRecorder:
 
     def accounting(self) -> dict[Arm, Accounting]:
         """Counts for each arm; exact after `end`, if every slot was recorded once."""
-        counts = self._counts + self._counted(self._pending())
+        counts = sum(map(self._counted, self._pending()), self._counts)
         accounts: dict[Arm, Accounting] = {}
         for arm, by_code in zip(self._arms, counts.tolist(), strict=True):
             timed_out, dropped = by_code[_ERROR_CODE["timeout"]], by_code[_ERROR_CODE["dropped"]]
@@ -318,7 +325,7 @@ class RequestRecorder:
             unwritten = len(self._full) * _CHUNK + self._offset // _RECORD.itemsize - self._written
             recorded = int(self._counts.sum()) + unwritten
             if self._live is not None:
-                self._bucket(self._pending(self._offset // _RECORD.itemsize))
+                self._bucket(self._pending())
         facts = {"answered": recorded - sum(self._errors.values()), "errors": dict(self._errors)}
         return facts if self._live is None else {**facts, "latencies": self._live.as_facts()}
 
@@ -326,13 +333,17 @@ class RequestRecorder:
         """Let `progress` have the latencies so far."""
         self._live = LatencyCounts()
 
-    def _bucket(self, pending: NDArray[Any]) -> None:
+    def _bucket(self, pending: Sequence[NDArray[Any]]) -> None:
         """Count the latencies of the rows that were recorded since the last time."""
         if self._live is None:
             return
-        rows, self._bucketed = pending[self._bucketed :], len(pending)
-        rows = rows[(rows["error"] == 0) & (rows["done_ns"] >= 0)]
-        self._live.add((rows["done_ns"] - self._due_ns(rows)) / 1e6)
+        seen = 0
+        for piece in pending:
+            rows = piece[max(0, self._bucketed - seen) :]
+            seen += len(piece)
+            rows = rows[(rows["error"] == 0) & (rows["done_ns"] >= 0)]
+            self._live.add((rows["done_ns"] - self._due_ns(rows)) / 1e6)
+        self._bucketed = seen
 
     def late_ms(self) -> NDArray[np.float64]:
         """How late the engine sent each slot that it sent, in ms."""
@@ -340,11 +351,11 @@ class RequestRecorder:
 
     def latencies_ms(self) -> NDArray[np.float64]:
         """done - due of the completed requests that are not written yet, by slot and arm; NaN for the others."""
-        rows = self._pending()
         latencies = np.full((len(self._schedule), len(self._arms)), np.nan)
-        rows = rows[(rows["error"] == 0) & (rows["done_ns"] >= 0)]
-        slot, arm = np.divmod(rows["tag"], len(self._arms))
-        latencies[slot, arm] = (rows["done_ns"] - self._schedule.due_ns[slot] - self.start_ns) / 1e6
+        for piece in self._pending():
+            rows = piece[(piece["error"] == 0) & (piece["done_ns"] >= 0)]
+            slot, arm = np.divmod(rows["tag"], len(self._arms))
+            latencies[slot, arm] = (rows["done_ns"] - self._schedule.due_ns[slot] - self.start_ns) / 1e6
         return latencies
 
 

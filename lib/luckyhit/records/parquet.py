@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from luckyhit.atomic import replacing
 from luckyhit.errors import RunUnreadable
 from luckyhit.records.parts.names import without_merged
-from luckyhit.records.parts.times import DURATIONS, schema_with_instants, stored, with_instants
+from luckyhit.records.parts.times import schema_with_instants, stored, with_durations, with_instants
 from luckyhit.records.schemas import MAY_LACK, SCHEMAS, Table
 from luckyhit.records.vocabulary import SCHEMA_VERSION
 
@@ -31,10 +30,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 PART_SCHEMA, PART_RUN = b"luckyhit.schema", b"luckyhit.run"
 """What a part file says of itself, beside its columns: its schema version, and the run that it belongs to."""
-MERGED_VERSION = 2
+DURATIONS_VERSION = 2
 """The version of a part file that keeps instants as durations (luckyhit.records.parts)."""
-_LOOKED_AT = 8192
-"""Rows that tell whether a column's values repeat."""
 _BLOCK = re.compile(r"block-(\d+)")
 _FOREIGN = "Put the file back as it was measured, or move it away if it is not of this run: luckyhit.records has the "
 _FOREIGN += "columns of each table, with their types."
@@ -44,6 +41,13 @@ def write_part(directory: Path, name: str, table: pa.Table) -> Path:
     """Write one part file of a run, as a whole or not at all. Returns its path."""
     path = directory / f"{name}.parquet"
     write_table(path, in_part_schema(table, directory))
+    return path
+
+
+def write_rows(directory: Path, name: str, requests: pa.Table) -> Path:
+    """The same for rows of requests, with instants as durations."""
+    path = directory / f"{name}.parquet"
+    write_table(path, in_part_schema(with_durations(requests), directory, DURATIONS_VERSION))
     return path
 
 
@@ -58,31 +62,15 @@ def in_part_schema(table: pa.Table, directory: Path, version: int = SCHEMA_VERSI
 
 def write_table(path: Path, table: pa.Table) -> None:
     """Write one Parquet file, as a whole or not at all."""
+    # Numbers seldom repeat: a dictionary of them costs as much time as all the rest.
+    repeated = [field.name for field in table.schema if not pa.types.is_primitive(field.type)]
     with replacing(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd", **encodings_of(table))
+        pq.write_table(table, temporary, compression="zstd", use_dictionary=repeated)
 
 
-def encodings_of(table: pa.Table) -> dict[str, Any]:
-    """How its columns are written: arguments of pyarrow's writer. A merged file's as small as they can be; of others
-    only texts by a dictionary, since trying it with numbers takes as much time as all the rest."""
-    primitive = [field.name for field in table.schema if pa.types.is_primitive(field.type)]
-    texts = [name for name in table.column_names if name not in primitive]
-    if not is_merged(table.schema.metadata):
-        return {"use_dictionary": texts}
-    encodings = {name: "BYTE_STREAM_SPLIT" for name in DURATIONS.values()}
-    encodings |= dict.fromkeys(("slot", "due_ns"), "DELTA_BINARY_PACKED")
-    first = table.slice(0, _LOOKED_AT)
-    repeated = [
-        name
-        for name in primitive
-        if name not in encodings and 2 * pc.count_distinct(first[name]).as_py() <= max(2, len(first))
-    ]
-    return {"use_dictionary": texts + repeated, "column_encoding": encodings}
-
-
-def is_merged(says: Mapping[bytes, bytes] | None) -> bool:
+def has_durations(says: Mapping[bytes, bytes] | None) -> bool:
     """Whether a part file keeps durations, by what it says of itself."""
-    return (says or {}).get(PART_SCHEMA) == str(MERGED_VERSION).encode()
+    return (says or {}).get(PART_SCHEMA) == str(DURATIONS_VERSION).encode()
 
 
 def table_of(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.Table:
@@ -101,7 +89,7 @@ def read_table(path: Path) -> pa.Table:
     """A Parquet file as it is, with its instants. Raises RunUnreadable."""
     try:
         table = pq.read_table(path)
-        if not is_merged(table.schema.metadata):
+        if not has_durations(table.schema.metadata):
             return table
         names = schema_with_instants(table.schema).names
         return with_instants(table).select(names)
@@ -148,9 +136,9 @@ def refuse_foreign(metadata: pq.FileMetaData, table: Table, name: str, owner: st
     version = says.get(PART_SCHEMA, b"1").decode("ascii", "replace")
     if not version.isdecimal() or len(version) > 9:
         raise RunUnreadable(f"{name} has no schema version, but {version[:20]!r}", hint=_FOREIGN)
-    if int(version) > MERGED_VERSION:
+    if int(version) > DURATIONS_VERSION:
         raise RunUnreadable(
-            f"{name} was written by a newer version (schema {version}, this one reads {MERGED_VERSION})",
+            f"{name} was written by a newer version (schema {version}, this one reads {DURATIONS_VERSION})",
             hint="Update Lucky Hit and try again.",
         )
     run = says.get(PART_RUN, b"").decode("utf-8", "replace")
@@ -205,9 +193,9 @@ def read_part(
     path: Path, metadata: pq.FileMetaData, schema: pa.Schema, wanted: Sequence[str] | None
 ) -> Iterator[pa.Table]:
     """One part file in its schema, group of rows by group; in the wanted columns, or as a whole."""
-    merged = is_merged(metadata.metadata)
+    durations = has_durations(metadata.metadata)
     if wanted is None:
-        yield _in_schema(read_table(path), schema) if merged else pq.read_table(path, schema=schema)
+        yield _in_schema(read_table(path), schema) if durations else pq.read_table(path, schema=schema)
         return
     columns, written = [name for name in schema.names if name in wanted], _written_schema(metadata)
     texts = [name for name in columns if pa.types.is_string(schema.field(name).type)]
@@ -218,11 +206,11 @@ def read_part(
     if all(name in written.names and _alike(written.field(name), schema.field(name)) for name in columns):
         with pq.ParquetFile(path, metadata=metadata, read_dictionary=texts) as file:
             for group in range(file.num_row_groups):
-                rows = file.read_row_group(group, columns=stored(columns) if merged else columns, use_threads=False)
-                yield with_instants(rows).select(columns) if merged else rows
+                rows = file.read_row_group(group, columns=stored(columns) if durations else columns, use_threads=False)
+                yield with_instants(rows).select(columns) if durations else rows
         return
     present = [name for name in texts if name in written.names]
-    if merged:
+    if durations:
         rows = pq.read_table(path, columns=stored(columns), read_dictionary=present)  # leaves out what is not there
         yield _in_schema(with_instants(rows), pa.schema([schema.field(name) for name in columns]))
         return
@@ -299,14 +287,14 @@ def rows_of_slots(folder: Path, block: int, slots: Collection[int], columns: Seq
 
 def _columns_of(path: Path, columns: Sequence[str], filters: list[tuple[str, str, Any]] | None = None) -> pa.Table:
     """Some columns of a part file, in this order. Raises KeyError where it lacks one."""
-    wanted = stored(columns) if is_merged(pq.read_metadata(path).metadata) else list(columns)
+    wanted = stored(columns) if has_durations(pq.read_metadata(path).metadata) else list(columns)
     return with_instants(pq.read_table(path, columns=wanted, filters=filters)).select(list(columns))
 
 
 def _written_schema(metadata: pq.FileMetaData) -> pa.Schema:
     """The columns of a part file, by the names that the tables have."""
     written = metadata.schema.to_arrow_schema()
-    return schema_with_instants(written) if is_merged(metadata.metadata) else written
+    return schema_with_instants(written) if has_durations(metadata.metadata) else written
 
 
 def row_count(folder: Path) -> int:

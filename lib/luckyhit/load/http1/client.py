@@ -21,7 +21,7 @@ import errno
 import os
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
 from luckyhit.load.bodies.decoding import LARGEST_KEPT_BODY, decoded_body

@@ -22,8 +22,8 @@ from luckyhit.load.signals import NO_MARK, Mark, ResponseSignals
 from luckyhit.records import RequestError
 
 if TYPE_CHECKING:
-    from luckyhit.load.http1.socket_reader import SocketReader
     from luckyhit.load.http1.known_answers import KnownAnswer
+    from luckyhit.load.http1.socket_reader import SocketReader
 
 MOST_HEAD_BYTES = 1 << 20
 """A larger head is refused as `protocol`: no service means that."""
@@ -114,8 +114,8 @@ OnKnown = Callable[["PendingRequest", int, int, "KnownAnswer"], None]
 
 
 class PendingRequest:
-    """One request under way. `tag` is the caller's; `on_done` gets it and its response, exactly once. `on_known` gets it
-    instead if its answer is one of `known` (by its bytes); `learns`: it may become one."""
+    """One request under way. `tag` and `route` are the caller's; `on_done` gets it and its response, exactly once.
+    `on_known` gets it instead if its answer is one of `known` (by its bytes); `learns`: it may become one."""
 
     # Class attributes: most keep this value, and an object is made for each request.
     sent_ns: int | None = None

@@ -194,8 +194,8 @@ class ResponseHistory:
 
     def is_exhausted(self, signals: ResponseSignals, mark: Mark) -> bool:
         """Whether such a response, once inspected on its route, has nothing more to show or to teach until another one
-        is `marked` or a layer shows itself (`watching`): it has no mark and no Age. A later one of its URL would only be
-        noted as one that had come before, which matters to routes on which each response has an Age."""
+        is `marked` or a layer shows itself (`watching`): it has no mark and no Age. That its URL was requested again
+        matters only on routes where each response has an Age."""
         plain = not (mark[0] or mark[1]) and signals.age_s is None and not signals.only_hits
         return plain and not self.marked and not self.watching
 

@@ -1,4 +1,4 @@
-"""Instants of requests as durations, as merged files keep them.
+"""Instants of requests as durations, as part files keep them (since version 2).
 
 The four instants of a request lie close together, but each as a column of its own has to tell anew when it was: three
 bytes a row, whatever the encoding. Kept as below they take less than two thirds, and not a nanosecond is lost:
@@ -8,8 +8,8 @@ bytes a row, whatever the encoding. Kept as below they take less than two thirds
     latency_ns   done_ns - due_ns: what a user waits
     body_ns      done_ns - first_byte_ns: from the first byte to the last
 
-`late_ns` and `latency_ns` are null where the instant is. `body_ns` is null without a first byte; without an end it counts
-from `sent_ns` (or `due_ns`, if that is null too), and is negative then.
+`late_ns` and `latency_ns` are null where the instant is. `body_ns` is null without a first byte; without an end it
+counts from `sent_ns` (or `due_ns`, if that is null too), and is negative then.
 """
 
 from __future__ import annotations
@@ -64,12 +64,12 @@ def with_instants(table: pa.Table) -> pa.Table:
 
 
 def stored(columns: Collection[str]) -> list[str]:
-    """The columns of a merged file that these columns of the requests table are made from."""
+    """The columns of a part file that these columns of the requests table are made from."""
     return list(dict.fromkeys(name for column in columns for name in _NEEDED.get(column, (column,))))
 
 
 def schema_with_instants(written: pa.Schema) -> pa.Schema:
-    """The columns of a merged file by the names that they have in the requests table."""
+    """The columns of a part file by the names that they have in the requests table."""
     instants = {duration: instant for instant, duration in DURATIONS.items()}
     return pa.schema([field.with_name(instants.get(field.name, field.name)) for field in written])
 
