@@ -29,6 +29,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import pyarrow as pa
 import uvloop
 
 from luckyhit.errors import ArgumentError, LuckyHitError, NoRoom
@@ -116,10 +117,11 @@ class Engine:
                 context.recorder.flush()
                 within_s = RESTORE_STOPPED_S if self._stopped.is_set() else None
                 probed = await probe.end(within_s) if probe is not None else {}
+        engine = engine_check(checked, context.recorder.late_ms(), cpu_share, priority, closed=bool(closed))
+        facts = {**self._facts(context), "engine": asdict(engine), "probe": probed}
         if self._config.merges:
             await asyncio.to_thread(context.recorder.merge, self._stopped.is_set)
-        engine = engine_check(checked, context.recorder.late_ms(), cpu_share, priority, closed=bool(closed))
-        return {**self._facts(context), "engine": asdict(engine), "probe": probed}
+        return facts
 
     async def _measure(self, context: BlockContext, probe: BlockProbe | None) -> float:
         """Send everything, with the probe beside it. Returns this process's share of a core meanwhile."""
@@ -356,6 +358,7 @@ def _read_stdin(loop: asyncio.AbstractEventLoop, engine: Engine) -> None:
 
 def main() -> int:
     sys.setswitchinterval(0.00005)  # writing rows must not hold up the sending thread
+    pa.set_memory_pool(pa.system_memory_pool())  # the others keep what is freed
     line = sys.stdin.buffer.readline()
     if not line:  # the owner has no block for it, or is gone
         return 0

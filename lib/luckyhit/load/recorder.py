@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 import tempfile
 import threading
+from array import array
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -94,9 +95,8 @@ class RequestRecorder:
         self._recorded = None if endless else bytearray(len(schedule) * len(self._arms))
         self._own_slots = range(worker, len(schedule) if sends else 0, workers)
         self._scheduled = 0 if endless else len(self._own_slots)
-        self.late_ns = np.zeros(
-            0 if endless else len(schedule), np.int64
-        )  # plus 1: how late the engine sent; 0: not yet
+        # Plus 1: how late the engine sent; 0: not yet. Made of memory that is there: pages of zeros come one by one.
+        self.late_ns = array("q", bytes(0 if endless else 8 * len(schedule)))
         self._width = len(self._arms)
         self._offset = self._end = 0
         self._chunk = np.empty(0, _RECORD)
@@ -232,7 +232,8 @@ class RequestRecorder:
                 write_rows(self._directory, name, table)
 
     def merge(self, stopped: Callable[[], bool]) -> None:
-        """All that was written becomes one file. Everything has to be written; `stopped`: whether there is no time."""
+        """All that was written becomes one file; nothing is recorded any more. `stopped`: whether there is no time."""
+        self.late_ns = array("q")  # makes room for the rows
         if self._directory is not None:
             merge_parts(self._directory, self._block, self._worker, stopped=stopped)
 
@@ -244,9 +245,12 @@ class RequestRecorder:
         return [rows for rows in pieces if len(rows)]
 
     def rehearse(self) -> None:
-        """Write one row to a temporary file: the first write takes milliseconds, which the load must not pay."""
+        """Write one row to a temporary folder, and merge it: the first time takes milliseconds and memory, which the
+        load must not pay."""
         with tempfile.TemporaryDirectory() as folder:
-            write_rows(Path(folder), "rehearsal", self.table([np.zeros(min(1, len(self._schedule)), _RECORD)]))
+            row = self.table([np.zeros(min(1, len(self._schedule)), _RECORD)])
+            write_rows(Path(folder), part_name(self._block, self._worker, 0), row)
+            merge_parts(Path(folder), self._block, self._worker)
 
     def table(self, pieces: Sequence[NDArray[Any]] | None = None) -> pa.Table:
         """Rows (default: those that are not written) in the columns of `records.REQUESTS`."""
@@ -347,7 +351,8 @@ class RequestRecorder:
 
     def late_ms(self) -> NDArray[np.float64]:
         """How late the engine sent each slot that it sent, in ms."""
-        return (self.late_ns[self.late_ns > 0] - 1) / 1e6
+        late_ns = np.frombuffer(self.late_ns, np.int64)
+        return (late_ns[late_ns > 0] - 1) / 1e6
 
     def latencies_ms(self) -> NDArray[np.float64]:
         """done - due of the completed requests that are not written yet, by slot and arm; NaN for the others."""

@@ -23,8 +23,8 @@ from luckyhit.records.parquet import DURATIONS_VERSION, has_durations, in_part_s
 from luckyhit.records.parts.names import merged_name, part_number, prefix_of
 from luckyhit.records.parts.times import DURATIONS, with_durations
 
-ROWS_AT_ONCE = 1 << 17
-"""Rows of one row group: some 17 MB in memory."""
+ROWS_AT_ONCE = 1 << 16
+"""Rows of one row group: some 8 MB in memory. Twice as many take 0.2 bytes a row less."""
 _LOOKED_AT = 8192
 """Rows that tell whether a column's values repeat."""
 
@@ -60,14 +60,15 @@ def merge_parts(
 
 def _write(temporary: Path, folder: Path, parts: list[Path], stopped: Callable[[], bool]) -> None:
     writer: pq.ParquetWriter | None = None
+    groups = map(_by_slot, _groups(parts))  # nobody holds on to rows that are in order by now
     try:
-        for rows in _groups(parts):
+        while (rows := next(groups, None)) is not None:
             if stopped():
                 raise _Unmerged
-            group = in_part_schema(_by_slot(rows), folder, DURATIONS_VERSION)
+            rows = in_part_schema(rows, folder, DURATIONS_VERSION)
             if writer is None:
-                writer = pq.ParquetWriter(temporary, group.schema, compression="zstd", **_encodings(group))
-            writer.write_table(group, row_group_size=ROWS_AT_ONCE)
+                writer = pq.ParquetWriter(temporary, rows.schema, compression="zstd", **_encodings(rows))
+            writer.write_table(rows, row_group_size=ROWS_AT_ONCE)
     finally:
         if writer is not None:
             writer.close()
@@ -98,18 +99,18 @@ def _groups(parts: list[Path]) -> Iterator[pa.Table]:
         with pq.ParquetFile(path) as part:
             rows = part.read(use_threads=False)
         waiting.append(rows if has_durations(rows.schema.metadata) else with_durations(rows))
-        count += len(waiting[-1])
+        count += len(rows)
         while count >= ROWS_AT_ONCE:
             rows = pa.concat_tables(waiting)
-            yield rows.slice(0, ROWS_AT_ONCE)
             waiting, count = [rows.slice(ROWS_AT_ONCE)], count - ROWS_AT_ONCE
-    if count or not parts:
+            yield rows.slice(0, ROWS_AT_ONCE)
+    if count:
         yield pa.concat_tables(waiting)
 
 
 def _by_slot(rows: pa.Table) -> pa.Table:
     """In the order of the schedule: arms of one slot have the same due time. Instants of neighbours are alike then."""
-    rows = rows.unify_dictionaries().combine_chunks()
-    arm = rows["arm"].chunk(0).indices.to_numpy()
+    rows = rows.unify_dictionaries()
+    arm = np.concatenate([chunk.indices.to_numpy() for chunk in rows["arm"].chunks])
     order: NDArray[np.intp] = np.lexsort((arm, rows["slot"].to_numpy()))
     return rows.take(pa.array(order))
