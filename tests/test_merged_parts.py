@@ -27,7 +27,7 @@ from luckyhit.records.parquet import (
 from luckyhit.records.parts import merging
 from luckyhit.records.parts.merging import merge_parts
 from luckyhit.records.parts.names import part_name
-from luckyhit.records.parts.texts import readable_texts, rewrite_texts
+from luckyhit.records.parts.part_texts import readable_texts, rewrite_texts
 from luckyhit.records.parts.times import stored, with_durations, with_instants
 
 LEAST, MOST = -(2**63), 2**63 - 1

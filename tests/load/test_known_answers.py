@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from luckyhit.case.workload import Response, Route
 from luckyhit.load.http1 import known_answers
-from luckyhit.load.http1.known_answers import MOST_KNOWN, KnownAnswer, KnownAnswers
-from luckyhit.load.http1.response import END, Head, Heads, HttpResponse
+from luckyhit.load.http1.known_answers import MOST_KNOWN, KnownAnswers
+from luckyhit.load.http1.response import END, Head, Heads, HttpResponse, KnownAnswer
 from tier import examples
 
 SECOND = 1_000_000_000

@@ -40,7 +40,7 @@ from luckyhit.load.limits import LimitWatch
 from luckyhit.load.priority import raised_priority
 from luckyhit.load.schedule import closed_schedule, schedule_for
 from luckyhit.load.selfcheck import SelfCheck, engine_check, self_check
-from luckyhit.load.sender import ClosedLoopSender, Recording, Sender
+from luckyhit.load.sender import ClosedLoopSender, OutcomeRecorder, Sender
 from luckyhit.load.signals import headers_source, later_sources
 from luckyhit.scrub.redactor import Redactor
 
@@ -129,7 +129,7 @@ class Engine:
         end_ns = start_ns + round(self._total_s * 1e9)
         closed = self._closed
         watch = self._watch(context)
-        recording: Recording = watch or context.responses
+        recording: OutcomeRecorder = watch or context.responses
         sender: Sender | ClosedLoopSender = Sender(context, recording)
         if closed:
             sender = ClosedLoopSender(context, recording, end_ns=end_ns, connections=closed)

@@ -27,8 +27,7 @@ from luckyhit.case.values.units import format_share
 
 if TYPE_CHECKING:
     from luckyhit.load.block_context import BlockContext
-    from luckyhit.load.http1.known_answers import KnownAnswer
-    from luckyhit.load.http1.response import HttpResponse
+    from luckyhit.load.http1.response import HttpResponse, KnownAnswer
     from luckyhit.records import Arm
 
 MOST_STEPS, SHORTEST_STEP_S = 50, 0.02

@@ -18,8 +18,8 @@ from luckyhit.case.workload import Response
 from luckyhit.load.bodies.decoding import LARGEST_KEPT_BODY, NO_HASH, BodyHashes, coding_of, decoded_body, hash_of
 from luckyhit.load.bodies.examples import Example, ExampleKind, Examples
 from luckyhit.load.bodies.expected import LARGEST_CHECKED_BODY, Expectation, Mismatch, expected_of
-from luckyhit.load.http1.known_answers import FOREVER_NS, KnownAnswer, KnownAnswers
-from luckyhit.load.http1.response import Head, HttpResponse
+from luckyhit.load.http1.known_answers import FOREVER_NS, KnownAnswers
+from luckyhit.load.http1.response import Head, HttpResponse, KnownAnswer
 from luckyhit.load.recorder import NO_VERSION, RequestRecorder
 from luckyhit.load.request_templates import RouteTemplate
 from luckyhit.load.schedule import LARGEST_NUMBER, Schedule

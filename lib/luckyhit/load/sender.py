@@ -22,13 +22,12 @@ from time import monotonic_ns as now
 from typing import Protocol
 
 from luckyhit.load.block_context import BlockContext, Request
-from luckyhit.load.http1.known_answers import KnownAnswer
-from luckyhit.load.http1.response import HttpResponse, PendingRequest
+from luckyhit.load.http1.response import HttpResponse, KnownAnswer, PendingRequest
 
 PREPARED = 32
 
 
-class Recording(Protocol):
+class OutcomeRecorder(Protocol):
     """Who keeps the outcomes: a ResponseHandler, or who watches one."""
 
     def record(self, slot: int, arm: int, response: HttpResponse) -> None:
@@ -62,7 +61,7 @@ _Known = tuple[int, int | None, int, int, KnownAnswer]
 class _SenderBase:
     """What open and closed loop share: requests go out, responses are timed at once and recorded later."""
 
-    def __init__(self, context: BlockContext, recording: Recording) -> None:
+    def __init__(self, context: BlockContext, recording: OutcomeRecorder) -> None:
         self._loop = asyncio.get_running_loop()
         self._context, self._arms = context, len(context.arms)
         self._record, self._record_known = recording.record, recording.record_known
@@ -91,7 +90,7 @@ class _SenderBase:
 class Sender(_SenderBase):
     """Open loop: every slot when it is due."""
 
-    def __init__(self, context: BlockContext, recording: Recording) -> None:
+    def __init__(self, context: BlockContext, recording: OutcomeRecorder) -> None:
         super().__init__(context, recording)
         self._next_due_ns = 0
         self._waiting: deque[tuple[int, HttpResponse] | _Known] = deque()
@@ -211,7 +210,7 @@ class ClosedLoopSender(_SenderBase):
     """Closed loop: each of `connections` sends its next request when its last one is answered. Its latencies are not
     those of independent users: a slow service is asked less often (coordinated omission)."""
 
-    def __init__(self, context: BlockContext, recording: Recording, *, end_ns: int, connections: int) -> None:
+    def __init__(self, context: BlockContext, recording: OutcomeRecorder, *, end_ns: int, connections: int) -> None:
         super().__init__(context, recording)
         self._end_ns, self._connections = end_ns, connections
         # Bound once: this happens for each request, and sets the loop's speed.

@@ -7,9 +7,7 @@ route decides its row: it was plain and whole, as expected, and earlier answers 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from luckyhit.load.http1.response import Head, HttpResponse
+from luckyhit.load.http1.response import KnownAnswer
 
 LARGEST_KNOWN = 2 << 10
 """Bytes of head and body. To find a longer one again takes as long as to read it."""
@@ -17,29 +15,6 @@ MOST_KNOWN = 2048
 """Of one arm and route; after that it begins again."""
 FEWEST_AGAIN = MOST_KNOWN // 8
 FOREVER_NS = 2**63 - 1
-
-
-@dataclass(slots=True)
-class KnownAnswer:
-    """`row`: what RequestRecorder packed of it. It is valid until `until_ns` (raw); unless it is `settled`, only when
-    nothing is being learnt of the service any more; if it is `unmarked`, only as long as no response is marked (see
-    ResponseHistory). `again`: it has come again."""
-
-    head: Head
-    body: bytes
-    row: bytes
-    until_ns: int
-    settled: bool
-    again: bool = False
-    unmarked: bool = False
-
-    def response(self, due_ns: int | None, sent_ns: int | None, done_ns: int, connection: int) -> HttpResponse:
-        """As a response, for whoever has to look at it again."""
-        head = self.head
-        return HttpResponse(
-            sent_ns, done_ns, done_ns, head.status, None, head.headers, self.body, connection, head.length, False, head,
-            due_ns,
-        )  # fmt: skip
 
 
 class KnownAnswers:

@@ -22,7 +22,6 @@ from luckyhit.load.signals import NO_MARK, Mark, ResponseSignals
 from luckyhit.records import RequestError
 
 if TYPE_CHECKING:
-    from luckyhit.load.http1.known_answers import KnownAnswer
     from luckyhit.load.http1.socket_reader import SocketReader
 
 MOST_HEAD_BYTES = 1 << 20
@@ -109,7 +108,30 @@ class HttpResponse:
         return len(self.body) < self.size
 
 
-OnKnown = Callable[["PendingRequest", int, int, "KnownAnswer"], None]
+@dataclass(slots=True)
+class KnownAnswer:
+    """An answer that came before (luckyhit.load.http1.known_answers). `row`: what RequestRecorder packed of it. It is
+    valid until `until_ns` (raw); unless it is `settled`, only when nothing is being learnt of the service any more; if
+    it is `unmarked`, only as long as no response is marked (see ResponseHistory). `again`: it has come again."""
+
+    head: Head
+    body: bytes
+    row: bytes
+    until_ns: int
+    settled: bool
+    again: bool = False
+    unmarked: bool = False
+
+    def response(self, due_ns: int | None, sent_ns: int | None, done_ns: int, connection: int) -> HttpResponse:
+        """As a response, for whoever has to look at it again."""
+        head = self.head
+        return HttpResponse(
+            sent_ns, done_ns, done_ns, head.status, None, head.headers, self.body, connection, head.length, False, head,
+            due_ns,
+        )  # fmt: skip
+
+
+OnKnown = Callable[["PendingRequest", int, int, KnownAnswer], None]
 """Gets a request, the number of its connection, when its answer came (raw ns), and that answer."""
 
 
