@@ -167,7 +167,9 @@ class ResponseHandler:
     ) -> None:
         """Record an answer that came before, byte for byte (instants are raw)."""
         history = self._history
-        if (
+        if done_ns <= answer.until_ns and answer.valid_at == history.changes:
+            self.recorder.record_known(slot, arm, due_ns, sent_ns, done_ns, connection, answer.row)
+        elif (
             done_ns > answer.until_ns
             or history.watching
             or (history.learns and not answer.settled)
@@ -178,7 +180,7 @@ class ResponseHandler:
             if done_ns > answer.until_ns and head.signals and history.is_exhausted(head.signals, head.mark):
                 answer.until_ns, answer.unmarked = FOREVER_NS, True
         else:
-            answer.again = True
+            answer.again, answer.valid_at = True, history.changes
             self.recorder.record_known(slot, arm, due_ns, sent_ns, done_ns, connection, answer.row)
 
     def _remember(

@@ -22,7 +22,7 @@ from time import monotonic_ns as now
 from typing import Protocol
 
 from luckyhit.load.block_context import BlockContext, Request
-from luckyhit.load.http1.response import HttpResponse, KnownAnswer, PendingRequest
+from luckyhit.load.http1.response import HttpResponse, KnownAnswer, PendingRequest, PlainConnection
 
 PREPARED = 32
 
@@ -160,9 +160,12 @@ class Sender(_SenderBase):
         self._schedule_recording()
         self._end_if_done()
 
-    def _on_known(self, pending: PendingRequest, connection: int, done_ns: int, answer: KnownAnswer) -> None:
+    def _on_known(
+        self, pending: PendingRequest, connection: PlainConnection, done_ns: int, answer: KnownAnswer
+    ) -> None:
+        connection.finish_known(pending)
         self._open -= 1
-        self._waiting.append((pending.tag, pending.sent_ns, done_ns, connection, answer))
+        self._waiting.append((pending.tag, pending.sent_ns, done_ns, connection.number, answer))
         self._schedule_recording()
         self._end_if_done()
 
@@ -215,6 +218,7 @@ class ClosedLoopSender(_SenderBase):
         self._end_ns, self._connections = end_ns, connections
         # Bound once: this happens for each request, and sets the loop's speed.
         self._send_to, self._on_done = context.clients[0].send, self._on_response
+        self._keeps_open = context.clients[0].keep_open
         self._when_known, self._known = self._on_known, context.responses.known[0]
         self._identify = context.identify if context.later else None
         self._fixed, self._templates, self._methods = context.fixed[0], context.templates[0], context.methods
@@ -236,24 +240,26 @@ class ClosedLoopSender(_SenderBase):
             self._over = True
             self._end_if_done()
             return
+        if pending is None:
+            pending = PendingRequest(b"", self._on_done)
+        pending.sent_ns, pending.over = None, False
+        self._fill(pending, due_ns)
+        self._open += 1
+        self._send_to(pending, self._timeout_s)
+
+    def _fill(self, pending: PendingRequest, due_ns: int) -> None:
+        """Make it the next request."""
         slot, route, key, number, _, _ = next(self._requests)
         payload = self._fixed[route] or self._templates[route].render(key, number)
         if self._identify is not None:
             payload = self._identify(payload, slot, 0)
-        if pending is None:
-            pending = PendingRequest(payload, self._on_done, self._methods[route], slot)
-        else:
-            pending.payload, pending.tag = payload, slot
-            pending.sent_ns, pending.over = None, False
+        pending.payload, pending.tag, pending.due_ns = payload, slot, due_ns
+        self.sent += 1
         if pending.route != route:
             pending.route, pending.method = route, self._methods[route]
             known = self._known[route]
             pending.known = known.by_bytes if known is not None else None
             pending.learns, pending.on_known = known is not None and known.learns, self._when_known
-        pending.due_ns = due_ns
-        self.sent += 1
-        self._open += 1
-        self._send_to(pending, self._timeout_s)
 
     def _on_response(self, pending: PendingRequest, response: HttpResponse) -> None:
         self._open -= 1
@@ -268,11 +274,18 @@ class ClosedLoopSender(_SenderBase):
         # The next request is under way, so there is time to record this one.
         self._record(tag, 0, response)
 
-    def _on_known(self, pending: PendingRequest, connection: int, done_ns: int, answer: KnownAnswer) -> None:
-        self._open -= 1
+    def _on_known(
+        self, pending: PendingRequest, connection: PlainConnection, done_ns: int, answer: KnownAnswer
+    ) -> None:
         tag, due_ns, sent_ns = pending.tag, pending.due_ns, pending.sent_ns
-        self._send(done_ns, pending)
-        self._record_known(tag, 0, due_ns, sent_ns, done_ns, connection, answer)
+        if self._over or done_ns >= self._end_ns or not self._keeps_open:
+            connection.finish_known(pending)
+            self._open -= 1
+            self._send(done_ns, pending)
+        else:
+            self._fill(pending, done_ns)
+            connection.follow(pending)
+        self._record_known(tag, 0, due_ns, sent_ns, done_ns, connection.number, answer)
 
 
 _CLOCK_MONOTONIC = 1

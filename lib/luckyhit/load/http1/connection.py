@@ -50,8 +50,21 @@ class Connection(asyncio.Protocol):
         self._exchange, pending.connection = pending, self
         if pending.sent_ns is None:
             pending.sent_ns = now() if now_ns is None else now_ns
+        self._write(pending.payload)
+
+    def follow(self, pending: PendingRequest) -> None:
+        """Send another request by the object of one that is over, and that a known answer finished. `finish_known` and
+        Client.send in one: in a closed loop this happens for each request."""
+        self.used = True
+        now_ns = pending.sent_ns = now()
+        if (under_way := pending.under_way) is not None:
+            del under_way[pending]
+            under_way[pending] = now_ns  # they are in the order of their sending
+        self._write(pending.payload)
+
+    def _write(self, payload: bytes) -> None:
         # Into the kernel at once: a transport would wait for everything else that is ready in the loop.
-        payload, transport = pending.payload, self._transport
+        transport = self._transport
         assert transport is not None
         if self._fd >= 0 and not (self._queued and transport.get_write_buffer_size()):
             try:
@@ -107,15 +120,7 @@ class Connection(asyncio.Protocol):
         if self._first_byte_ns is None:
             known = pending.known
             if known and len(data) <= LARGEST_KNOWN and (answer := known.get(data)) is not None:
-                self._exchange = None
-                self.used = pending.over = True  # as `_made_idle` does it, without its call
-                if self._client.keep_open:
-                    self._idle.append(self)
-                else:
-                    self.abort()
-                if (under_way := pending.under_way) is not None:
-                    del under_way[pending]
-                pending.on_known(pending, self.number, now_ns, answer)  # type: ignore[misc]  # there is one
+                pending.on_known(pending, self, now_ns, answer)  # type: ignore[misc]  # there is one
                 return
             self._first_byte_ns = now_ns
             if pending.method != "HEAD":
@@ -125,14 +130,14 @@ class Connection(asyncio.Protocol):
                     head = self._heads.read(raw)
                 if head is not None and end and len(body) == head.length:
                     # A whole plain response came at once.
-                    self._exchange = self._first_byte_ns = None
+                    self._first_byte_ns = None
                     response = HttpResponse(
                         pending.sent_ns, now_ns, now_ns, head.status, None, head.headers, body[: self._keep_body],
                         self.number, head.length, pending.retried, head,
                     )  # fmt: skip
                     if pending.learns and len(data) <= LARGEST_KNOWN:
                         response.raw = data
-                    self._made_idle(pending)
+                    self.finish_known(pending)
                     pending.on_done(pending, response)
                     return
             self._clean = False
@@ -158,8 +163,9 @@ class Connection(asyncio.Protocol):
             if self._head_bytes > MOST_HEAD_BYTES:
                 self.fail(pending, "protocol")
 
-    def _made_idle(self, pending: PendingRequest) -> None:
-        """The request is over, by a plain response; as Client.finish does it."""
+    def finish_known(self, pending: PendingRequest) -> None:
+        """The request is over, by a plain response that came whole; as Client.finish does it."""
+        self._exchange = None
         self.used = True
         if self._client.keep_open:
             self._idle.append(self)

@@ -112,7 +112,8 @@ class HttpResponse:
 class KnownAnswer:
     """An answer that came before (luckyhit.load.http1.known_answers). `row`: what RequestRecorder packed of it. It is
     valid until `until_ns` (raw); unless it is `settled`, only when nothing is being learnt of the service any more; if
-    it is `unmarked`, only as long as no response is marked (see ResponseHistory). `again`: it has come again."""
+    it is `unmarked`, only as long as no response is marked (see ResponseHistory). `again`: it has come again;
+    `valid_at`: the number of the history's changes at which all this was looked at."""
 
     head: Head
     body: bytes
@@ -121,6 +122,7 @@ class KnownAnswer:
     settled: bool
     again: bool = False
     unmarked: bool = False
+    valid_at: int = -1
 
     def response(self, due_ns: int | None, sent_ns: int | None, done_ns: int, connection: int) -> HttpResponse:
         """As a response, for whoever has to look at it again."""
@@ -131,8 +133,9 @@ class KnownAnswer:
         )  # fmt: skip
 
 
-OnKnown = Callable[["PendingRequest", int, int, KnownAnswer], None]
-"""Gets a request, the number of its connection, when its answer came (raw ns), and that answer."""
+OnKnown = Callable[["PendingRequest", "PlainConnection", int, KnownAnswer], None]
+"""Gets a request, its connection, when its answer came (raw ns), and that answer. It calls the connection's
+`finish_known` or `follow`."""
 
 
 class PendingRequest:
@@ -192,6 +195,18 @@ class HttpConnection(Protocol):
 
     def abort(self) -> None:
         """Close at once, without waiting for anything to be written."""
+
+
+class PlainConnection(Protocol):
+    """A connection on which a known answer came."""
+
+    number: int
+
+    def finish_known(self, pending: PendingRequest) -> None:
+        """The request is over, and the connection idle."""
+
+    def follow(self, pending: PendingRequest) -> None:
+        """Send the next request, with the finished one's object, on the same connection."""
 
 
 class ConnectionOwner(Protocol):

@@ -19,6 +19,7 @@ AT_ONCE = 64 << 10
 _TURN_NS = 1_000_000
 """How long the loop may wait for its next turn."""
 _READY = 64
+_DATA = getattr(select, "EPOLLIN", 0)
 
 
 class Readable(Protocol):
@@ -46,7 +47,8 @@ class SocketReader:
     def add(self, fd: int, connection: Readable) -> None:
         """Read this socket from now on; nobody else may."""
         self._connections[fd] = connection
-        self._epoll.register(fd, select.EPOLLIN)
+        # Told once: to be told again and again until it is read costs a look at each socket in each turn.
+        self._epoll.register(fd, select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET)
 
     def remove(self, fd: int, connection: Readable) -> None:
         """Read it no more. Before it is closed: another may get its number."""
@@ -67,23 +69,31 @@ class SocketReader:
         wait_s = 0.001 if self.lingers else 0.0
         until_ns = now() + _TURN_NS
         while events := poll(wait_s, _READY):
-            for fd, _ in events:
+            for fd, told in events:
                 connection = connections.get(fd)
                 if connection is None:  # removed a moment ago
                     continue
                 try:
                     data = read(fd, AT_ONCE)
+                    if data and told == _DATA and len(data) < AT_ONCE:  # nothing is left
+                        connection.data_received(data)
+                    else:
+                        self._read_on(fd, connection, data)
                 except BlockingIOError:
                     continue
                 except OSError:
                     self._end(fd, connection, failed=True)
-                    continue
-                if data:
-                    connection.data_received(data)
-                else:
-                    self._end(fd, connection, failed=False)
             if now() > until_ns or self._epoll.closed:
                 break
+
+    def _read_on(self, fd: int, connection: Readable, data: bytes) -> None:
+        """Hand over all that is there, and the end, which may have come with it. Raises what reading raises."""
+        while data:
+            connection.data_received(data)
+            if self._connections.get(fd) is not connection:
+                return
+            data = os.read(fd, AT_ONCE)
+        self._end(fd, connection, failed=False)
 
     def _end(self, fd: int, connection: Readable, *, failed: bool) -> None:
         self.remove(fd, connection)
