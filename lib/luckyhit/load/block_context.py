@@ -70,7 +70,7 @@ class BlockContext:
                 first_connection=CONNECTIONS_PER_CLIENT * (len(targets) * worker + arm),
                 fresh=fresh,
                 http=http,
-                reads_at_once=True,
+                reads_at_once=endless,
                 ssl_context=tls,
             )
             for arm, url in enumerate(targets.values())

@@ -226,8 +226,6 @@ class ClosedLoopSender(_SenderBase):
 
     async def run(self) -> None:
         """Send until `end_ns` (raw), or until `stop`; then wait for the responses still under way."""
-        if (reader := self._context.clients[0].reader) is not None:
-            reader.lingers = True
         while (left_ns := self._context.start_ns - now()) > 0:
             await asyncio.sleep(left_ns / 1e9)
         for _ in range(self._connections):

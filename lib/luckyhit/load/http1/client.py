@@ -46,7 +46,7 @@ class Client:
     `keep_body`: bytes of each body to keep; `fresh`: a new connection for each request; connections are numbered from
     `first_connection` + 1. TLS is verified, against the system's authorities or those of `ssl_context`. `http`: "auto"
     (HTTP/2 if TLS negotiates it, which a service that speaks both decides), "1.1" or "2". `reads_at_once`: by a
-    SocketReader where it can (plain HTTP/1.1).
+    SocketReader where it can (plain HTTP/1.1), for closed loops.
     """
 
     def __init__(

@@ -18,6 +18,7 @@ AT_ONCE = 64 << 10
 """Bytes of one read."""
 _TURN_NS = 1_000_000
 """How long the loop may wait for its next turn."""
+_WAIT_S = 0.001
 _READY = 64
 _DATA = getattr(select, "EPOLLIN", 0)
 
@@ -33,15 +34,14 @@ class Readable(Protocol):
 
 
 class SocketReader:
-    """Hands over what arrives on the sockets that were added, inside an event loop. `lingers`: it waits for the next
-    answers itself for a moment, which saves turns of the loop; only where nothing is due meanwhile."""
+    """Hands over what arrives on the sockets that were added, inside an event loop. It waits for the next answers
+    itself for a moment, which saves turns of the loop: only for closed loops, in which nothing is due meanwhile."""
 
     available = hasattr(select, "epoll")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop, self._epoll = loop, select.epoll()
         self._connections: dict[int, Readable] = {}
-        self.lingers = False
         loop.add_reader(self._epoll.fileno(), self._read_ready)
 
     def add(self, fd: int, connection: Readable) -> None:
@@ -66,9 +66,8 @@ class SocketReader:
 
     def _read_ready(self) -> None:
         connections, poll, read = self._connections, self._epoll.poll, os.read
-        wait_s = 0.001 if self.lingers else 0.0
         until_ns = now() + _TURN_NS
-        while events := poll(wait_s, _READY):
+        while events := poll(_WAIT_S, _READY):
             for fd, told in events:
                 connection = connections.get(fd)
                 if connection is None:  # removed a moment ago
