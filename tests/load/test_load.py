@@ -54,6 +54,8 @@ def test_an_open_loop(loaded: tuple[HostileService, LoadSummary, Path, list[floa
     assert (summary.accounting.scheduled, summary.accounting.completed, summary.warmup) == (50, 50, 20)
     assert summary.statuses == {"200": 50} and summary.errors == {} and summary.db_calls == 2
     assert list(summary.cache) == ["hit"] and summary.cache["hit"].latency_ms == summary.latency_ms
+    (merged,) = (out / "requests").iterdir()
+    assert merged.name.startswith("block-000-rows-0000-")
     rows = pa.concat_tables(read_parts(out / "requests", "requests", None)).to_pandas()
     latencies = ((rows["done_ns"] - rows["due_ns"]) / 1e6)[rows["phase"] == "measure"]
     assert summary.latency_ms["max"] == latencies.max() and summary.latency_ms["p99"] in set(latencies)

@@ -88,7 +88,7 @@ def _encodings(rows: pa.Table) -> dict[str, Any]:
         if field.name not in encodings
         and (not pa.types.is_primitive(field.type) or 2 * pc.count_distinct(some[field.name]).as_py() <= len(some) + 1)
     ]
-    return {"use_dictionary": repeated, "column_encoding": encodings, "compression_level": 3}
+    return {"use_dictionary": repeated, "column_encoding": encodings, "compression_level": 6}
 
 
 def _groups(parts: list[Path]) -> Iterator[pa.Table]:
