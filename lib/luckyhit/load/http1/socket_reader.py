@@ -68,13 +68,13 @@ class SocketReader:
         connections, poll, read = self._connections, self._epoll.poll, os.read
         until_ns = now() + _TURN_NS
         while events := poll(_WAIT_S, _READY):
-            for fd, told in events:
+            for fd, flags in events:
                 connection = connections.get(fd)
                 if connection is None:  # removed a moment ago
                     continue
                 try:
                     data = read(fd, AT_ONCE)
-                    if data and told == _DATA and len(data) < AT_ONCE:  # nothing is left
+                    if data and flags == _DATA and len(data) < AT_ONCE:  # nothing is left
                         connection.data_received(data)
                     else:
                         self._read_on(fd, connection, data)
