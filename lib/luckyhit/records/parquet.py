@@ -203,7 +203,10 @@ def read_part(
         field = schema.field(name)
         schema = schema.set(schema.get_field_index(name), field.with_type(pa.dictionary(pa.int32(), field.type)))
     # What somebody else wrote may lack a column, or hold smaller numbers in it: more work, so only where it is.
-    if all(name in written.names and _alike(written.field(name), schema.field(name)) for name in columns):
+    if all(
+        name in written.names and _alike(written.field(name), schema.field(name), coded=name in texts)
+        for name in columns
+    ):
         with pq.ParquetFile(path, metadata=metadata, read_dictionary=texts) as file:
             for group in range(file.num_row_groups):
                 rows = file.read_row_group(group, columns=stored(columns) if durations else columns, use_threads=False)
@@ -334,9 +337,13 @@ def nullable_integers(dtype: pa.DataType) -> Any:
     return {pa.int64(): pd.Int64Dtype(), pa.int32(): pd.Int32Dtype(), pa.int16(): pd.Int16Dtype()}.get(dtype)
 
 
-def _alike(written: pa.Field, wanted: pa.Field) -> bool:
-    """Of the same type; whether, and how, the words of a dictionary are numbered is the reader's choice."""
-    return bool(_value_type(written.type) == _value_type(wanted.type))
+def _alike(written: pa.Field, wanted: pa.Field, *, coded: bool) -> bool:
+    """Of the same type; whatever numbers the words of a dictionary have. `coded`: it is read with a dictionary, however
+    it was written."""
+    both = pa.types.is_dictionary(written.type) and pa.types.is_dictionary(wanted.type)
+    if both or coded:
+        return bool(_value_type(written.type) == _value_type(wanted.type))
+    return bool(written.type == wanted.type)
 
 
 def _value_type(dtype: pa.DataType) -> pa.DataType:
