@@ -122,9 +122,10 @@ class Load:
         return found
 
     def _run(self) -> None:
-        import pyarrow.parquet as pq
+        import pyarrow as pa
 
         from luckyhit.load.command.load_url import load
+        from luckyhit.records.parquet import read_parts
 
         def progress(done: float, total: float) -> None:
             if not self._going.is_set() and done > 0:
@@ -133,7 +134,8 @@ class Load:
 
         with tempfile.TemporaryDirectory() as folder:
             load(self._url, out=Path(folder), rate=RATE, seconds=self._seconds, warmup_s=0.0, on_progress=progress)
-            self._rows = pq.read_table(Path(folder) / "requests", columns=list(COLUMNS)).to_pydict()
+            parts = read_parts(Path(folder) / "requests", "requests", COLUMNS)
+            self._rows = pa.concat_tables(parts).to_pydict()
 
 
 def p99(values: list[float]) -> float:

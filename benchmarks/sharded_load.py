@@ -16,7 +16,6 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
-import pyarrow.parquet as pq
 from harness.rounds import in_rounds
 from harness.targets import TIMED_ECHO, running
 
@@ -24,6 +23,7 @@ from luckyhit.load.command.load_plan import plan_load
 from luckyhit.load.command.options import LoadOptions
 from luckyhit.load.selfcheck import quantile
 from luckyhit.load.sharding.engine_pool import run_engine
+from luckyhit.records.parquet import read_parts
 
 RATES = (500.0, 2000.0)
 BOUND = 1.1
@@ -40,7 +40,7 @@ def added(url: str, seconds: float, rate: float, shards: int | None, number: int
         plan = plan_load(url, LoadOptions(rate=rate, seconds=seconds, seed=number, shards=shards))
         facts = run_engine(plan.config(Path(kept), None), address=plan.hosts_at)
         columns = ["due_ns", "sent_ns", "done_ns", "db_calls"]
-        rows = [pq.read_table(part, columns=columns).drop_null() for part in sorted(requests.glob("*.parquet"))]
+        rows = [part.drop_null() for part in read_parts(requests, "requests", columns)]
     due, sent, done, service = (np.concatenate([part[name].to_numpy() for part in rows]) for name in columns)
     assert len(due) and facts["accounting"]["before"]["scheduled"] >= len(due)
     extra_ms, late_ms = (done - due - service) / 1e6, (sent - due) / 1e6

@@ -8,16 +8,19 @@ import re
 import shutil
 import subprocess
 import sys
+from math import exp, nan
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 _HERE = Path(__file__).parent
+_COMMANDS = ("wrk", "hey")
 
 
 def missing(peer: str) -> str | None:
     """Why a peer can't be run; None where it can."""
-    if peer == "wrk":
-        return None if shutil.which("wrk") else "wrk is not on PATH"
+    if peer in _COMMANDS:
+        return None if shutil.which(peer) else f"{peer} is not on PATH (apt-get install {peer})"
     package = "locust" if peer == "locust" else peer
     return None if importlib.util.find_spec(package) else f"{package} is not installed (make bench installs it)"
 
@@ -40,6 +43,8 @@ def closed_per_s(client: str, url: str, seconds: float, connections: int) -> flo
     """Requests per second in a closed loop."""
     if client == "wrk":
         return _wrk(url, seconds, connections)
+    if client == "hey":
+        return _hey(url, seconds, connections)
     if client == "locust":
         return _locust(url, seconds, connections)
     return float(_python("closed", client, url, f"{seconds}", f"{connections}")["per_s"])
@@ -53,6 +58,14 @@ def wrk_latencies(url: str, seconds: float, connections: int) -> dict[str, float
     return {f"p{level}": float(value) * units[unit] for level, value, unit in found}
 
 
+def wrk_added(url: str, seconds: float, rate: float, hold_ms: float, sigma: float) -> dict[str, float]:
+    """wrk, which knows no rate, with as many connections as a service asks for that holds each answer back for
+    `hold_ms` (log-normal, with `sigma`): what its percentiles are above those of the service."""
+    told = wrk_latencies(url, max(1.0, seconds), max(1, round(rate * hold_ms * exp(sigma**2 / 2) / 1000)))
+    p99_ms = hold_ms * exp(sigma * NormalDist().inv_cdf(0.99))
+    return {"p50_ms": told["p50"] - hold_ms, "p99_ms": told["p99"] - p99_ms, "late_p99_ms": nan, "failed": 0}
+
+
 def _python(*arguments: str) -> dict[str, Any]:
     said = _run([sys.executable, str(_HERE / "python_client.py"), *arguments])
     measured: dict[str, Any] = json.loads(said)
@@ -64,6 +77,14 @@ def _wrk(url: str, seconds: float, connections: int) -> float:
     found = re.search(r"Requests/sec:\s*([\d.]+)", said)
     assert found, said
     return float(found[1])
+
+
+def _hey(url: str, seconds: float, connections: int) -> float:
+    """With as many threads as it likes, since it has no other way."""
+    output = _run(["hey", "-c", f"{connections}", "-z", f"{max(1, round(seconds))}s", url])
+    per_s = re.search(r"Requests/sec:\s*([\d.]+)", output)
+    assert per_s, output
+    return float(per_s[1])
 
 
 def _locust(url: str, seconds: float, connections: int) -> float:

@@ -15,6 +15,7 @@ _HERE = Path(__file__).parent
 ECHO = Path(luckyhit.load.__file__).with_name("echo.py")
 TIMED_ECHO = _HERE / "timed_echo.py"
 TELLING_ECHO = _HERE / "telling_echo.py"
+SHOP_ECHO = _HERE / "shop_echo.py"
 VERSIONED = _HERE / "versioned.py"
 ASGI = _HERE / "asgi_service.py"
 

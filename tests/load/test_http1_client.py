@@ -23,8 +23,10 @@ from tier import examples
 
 
 def with_client(url: str, use: Callable[[Client], Awaitable[Any]], kind: type[Client] = Client, **options: Any) -> Any:
+    """Read as the load engine reads, unless the options say otherwise."""
+
     async def main() -> Any:
-        client = kind(url, **options)
+        client = kind(url, **{"reads_at_once": True, **options})
         try:
             return await use(client)
         finally:
@@ -53,6 +55,7 @@ def ask_at_once(url: str, path: str, count: int, timeout_s: float = 5.0, **optio
 
 
 # test_engine_faults has more of them.
+@pytest.mark.parametrize("reads_at_once", [True, False])
 @pytest.mark.parametrize(
     ("path", "status", "error", "size"),
     [
@@ -71,9 +74,9 @@ def ask_at_once(url: str, path: str, count: int, timeout_s: float = 5.0, **optio
     ],
 )
 def test_each_response_ends_as_what_it_is(
-    service: HostileService, path: str, status: int | None, error: str | None, size: int
+    service: HostileService, path: str, status: int | None, error: str | None, size: int, reads_at_once: bool
 ) -> None:
-    (response,) = ask(service.url, path)
+    (response,) = ask(service.url, path, reads_at_once=reads_at_once)
     assert (response.status, response.error, response.size) == (status, error, size)
     assert response.sent_ns is not None
     assert (response.done_ns is not None) == (error is None)

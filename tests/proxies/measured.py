@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from lab import Lab, asked_headers
 from matrix import CHAINS, SERVICES, UNSEEN
 from products import PRODUCTS
@@ -21,7 +20,7 @@ from products import PRODUCTS
 from luckyhit.load.command.load_plan import plan_load
 from luckyhit.load.command.options import LoadOptions
 from luckyhit.load.sharding.engine_pool import run_engine
-from luckyhit.records import REQUESTS
+from luckyhit.records.parquet import read_parts
 
 RATIO_WITHIN, CALLS_WITHIN = 0.02, 0.05
 VISIBLE_AT_LEAST = 0.95
@@ -109,7 +108,7 @@ def recorded(url: str, options: LoadOptions) -> pa.Table:
         directory = Path(name)
         (directory / "requests").mkdir()
         run_engine(plan_load(url, options).config(directory, None).model_copy(update={"selfcheck": False}))
-        rows = pq.ParquetDataset(sorted((directory / "requests").iterdir()), schema=REQUESTS).read()
+        rows = pa.concat_tables(read_parts(directory / "requests", "requests", None))
     if failed := rows.num_rows - rows["error"].null_count:
         raise RuntimeError(f"{url}: {failed} of {rows.num_rows} requests failed: {pc.unique(rows['error'])}")
     return rows

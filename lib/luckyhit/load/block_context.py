@@ -8,7 +8,7 @@ from pathlib import Path
 
 from luckyhit.case.workload import Response
 from luckyhit.load.http1.client import Client
-from luckyhit.load.http1.response import HttpResponse, PendingRequest
+from luckyhit.load.http1.response import HttpResponse, OnKnown, PendingRequest
 from luckyhit.load.recorder import RequestRecorder
 from luckyhit.load.request_templates import RouteTemplate
 from luckyhit.load.responses import KEPT_FOR_LATER, ResponseHandler
@@ -70,6 +70,7 @@ class BlockContext:
                 first_connection=CONNECTIONS_PER_CLIENT * (len(targets) * worker + arm),
                 fresh=fresh,
                 http=http,
+                reads_at_once=endless,
                 ssl_context=tls,
             )
             for arm, url in enumerate(targets.values())
@@ -131,16 +132,24 @@ class BlockContext:
             lap += len(schedule)
 
     def pending_request(
-        self, request: Request, arm: int, tag: int, on_done: Callable[[PendingRequest, HttpResponse], None]
+        self,
+        request: Request,
+        arm: int,
+        tag: int,
+        on_done: Callable[[PendingRequest, HttpResponse], None],
+        on_known: OnKnown | None = None,
     ) -> PendingRequest:
-        """A request to one arm, ready to be sent."""
+        """A request to one arm, ready to be sent. Without `on_known`, `on_done` gets each response."""
         slot, route, key, number, _, _ = request
         payload = self.fixed[arm][route]
         if payload is None:
             payload = self.templates[arm][route].render(key, number)
         if self.later:
             payload = self.identify(payload, slot, arm)
-        return PendingRequest(payload, on_done, self.methods[route], tag)
+        pending = PendingRequest(payload, on_done, self.methods[route], tag)
+        if on_known is not None and (known := self.responses.known[arm][route]) is not None:
+            pending.known, pending.learns, pending.on_known = known.by_bytes, known.learns, on_known
+        return pending
 
     def identify(self, payload: bytes, slot: int, arm: int) -> bytes:
         """The request with the header by which each later source recognises it."""

@@ -29,6 +29,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import pyarrow as pa
 import uvloop
 
 from luckyhit.errors import ArgumentError, LuckyHitError, NoRoom
@@ -39,7 +40,7 @@ from luckyhit.load.limits import LimitWatch
 from luckyhit.load.priority import raised_priority
 from luckyhit.load.schedule import closed_schedule, schedule_for
 from luckyhit.load.selfcheck import SelfCheck, engine_check, self_check
-from luckyhit.load.sender import ClosedLoopSender, Sender
+from luckyhit.load.sender import ClosedLoopSender, OutcomeRecorder, Sender
 from luckyhit.load.signals import headers_source, later_sources
 from luckyhit.scrub.redactor import Redactor
 
@@ -117,7 +118,10 @@ class Engine:
                 within_s = RESTORE_STOPPED_S if self._stopped.is_set() else None
                 probed = await probe.end(within_s) if probe is not None else {}
         engine = engine_check(checked, context.recorder.late_ms(), cpu_share, priority, closed=bool(closed))
-        return {**self._facts(context), "engine": asdict(engine), "probe": probed}
+        facts = {**self._facts(context), "engine": asdict(engine), "probe": probed}
+        if self._config.merges:
+            await asyncio.to_thread(context.recorder.merge, self._stopped.is_set)
+        return facts
 
     async def _measure(self, context: BlockContext, probe: BlockProbe | None) -> float:
         """Send everything, with the probe beside it. Returns this process's share of a core meanwhile."""
@@ -125,10 +129,10 @@ class Engine:
         end_ns = start_ns + round(self._total_s * 1e9)
         closed = self._closed
         watch = self._watch(context)
-        record = watch.record if watch is not None else context.responses.record
-        sender: Sender | ClosedLoopSender = Sender(context, record)
+        recording: OutcomeRecorder = watch or context.responses
+        sender: Sender | ClosedLoopSender = Sender(context, recording)
         if closed:
-            sender = ClosedLoopSender(context, record, end_ns=end_ns, connections=closed)
+            sender = ClosedLoopSender(context, recording, end_ns=end_ns, connections=closed)
         self._sender = sender
         if self._stopped.is_set():
             sender.halt()
@@ -354,6 +358,7 @@ def _read_stdin(loop: asyncio.AbstractEventLoop, engine: Engine) -> None:
 
 def main() -> int:
     sys.setswitchinterval(0.00005)  # writing rows must not hold up the sending thread
+    pa.set_memory_pool(pa.system_memory_pool())  # the others keep what is freed
     line = sys.stdin.buffer.readline()
     if not line:  # the owner has no block for it, or is gone
         return 0

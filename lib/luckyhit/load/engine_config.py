@@ -39,6 +39,7 @@ class EngineConfig(BaseModel):
         live: its progress has the latencies so far, and a load that is stopped early ends there: what was not due yet
             does not count as scheduled.
         worker: the number of one process among those of the block, from 0; shard `i` of `n` has `i`, `i + n` and so on.
+        merges: whether this process makes one file of the part files that it wrote, when the block is over.
         sends, probes: whether this process sends the load, and whether it has the probe.
         owner: the pid of the process that started it.
     """
@@ -72,6 +73,7 @@ class EngineConfig(BaseModel):
     purges: bool = False
     worker: int = 0
     sends: bool = True
+    merges: bool = True
     probes: bool = True
     owner: int = 0
 
@@ -100,7 +102,7 @@ class EngineConfig(BaseModel):
     def of_shard(self, shard: int, offset_ns: int) -> EngineConfig:
         """The same for a shard whose clock is `offset_ns` ahead of this one: it sends and does not probe."""
         origin_ns = self.origin_ns + offset_ns
-        return self.model_copy(update={"worker": shard, "origin_ns": origin_ns, "probes": False})
+        return self.model_copy(update={"worker": shard, "origin_ns": origin_ns, "probes": False, "merges": False})
 
     def of_probe(self) -> EngineConfig:
         """The same for a process that has only the probe."""

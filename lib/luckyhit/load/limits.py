@@ -27,7 +27,7 @@ from luckyhit.case.values.units import format_share
 
 if TYPE_CHECKING:
     from luckyhit.load.block_context import BlockContext
-    from luckyhit.load.http1.response import HttpResponse
+    from luckyhit.load.http1.response import HttpResponse, KnownAnswer
     from luckyhit.records import Arm
 
 MOST_STEPS, SHORTEST_STEP_S = 50, 0.02
@@ -139,7 +139,7 @@ class LimitWatch:
         on_counts: Callable[[dict[Arm, Counts]], None] | None = None,
     ) -> None:
         self._limits, self._context, self._on_exceeded, self._on_counts = limits, context, on_exceeded, on_counts
-        self._record_row = context.responses.record
+        self._record_row, self._record_known = context.responses.record, context.responses.record_known
         self._windows = [Window(limits.steps) for _ in context.arms]
         self._slow_ns = float("inf") if limits.p99_ms is None else limits.p99_ms * 1e6
         self._step_ns = round(limits.window_s * 1e9 / limits.steps)
@@ -152,11 +152,29 @@ class LimitWatch:
         error = response.error  # complete only after the response was checked
         if error == "dropped":
             return
-        window, slow = self._windows[arm], error == "timeout" or self._slow(slot, response)
+        window, slow = self._windows[arm], error == "timeout" or self._slow(slot, response.due_ns, response.done_ns)
         window.ended += 1
         if error is not None or slow:
             window.failed += error is not None
             window.slow += slow
+            self._judge(arm, window.counts())
+
+    def record_known(
+        self,
+        slot: int,
+        arm: int,
+        due_ns: int | None,
+        sent_ns: int | None,
+        done_ns: int,
+        connection: int,
+        answer: KnownAnswer,
+    ) -> None:
+        """The same of an answer that is known: it is right."""
+        self._record_known(slot, arm, due_ns, sent_ns, done_ns, connection, answer)
+        window = self._windows[arm]
+        window.ended += 1
+        if self._slow(slot, due_ns, done_ns):
+            window.slow += 1
             self._judge(arm, window.counts())
 
     def start(self) -> None:
@@ -171,12 +189,11 @@ class LimitWatch:
             self._handle.cancel()
         self._judge_all()
 
-    def _slow(self, slot: int, response: HttpResponse) -> bool:
+    def _slow(self, slot: int, due_ns: int | None, done_ns: int | None) -> bool:
         context = self._context
-        due_ns = response.due_ns
         if due_ns is None:
             due_ns = context.start_ns + int(context.schedule.due_ns[slot])
-        took_ns = (response.done_ns or now()) - due_ns
+        took_ns = (done_ns or now()) - due_ns
         if took_ns <= self._slow_ns:
             return False
         late_ns = context.recorder.late_ns  # plus 1; empty in a closed loop, which is never late

@@ -1,6 +1,6 @@
 """The rows of one block: one for each scheduled request and arm, appended when its outcome is known, written in parts.
 
-An appended row is one packed record of 84 bytes. What was written is forgotten, so memory does not grow with the
+An appended row is one packed record of 88 bytes. What was written is forgotten, so memory does not grow with the
 length of a block, except for one byte a request that tells whether it was recorded.
 """
 
@@ -9,7 +9,8 @@ from __future__ import annotations
 import struct
 import tempfile
 import threading
-from collections.abc import Sequence
+from array import array
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -24,7 +25,9 @@ from luckyhit.load.http1.response import HttpResponse
 from luckyhit.load.schedule import Schedule
 from luckyhit.load.signals import LaterSource, ResponseSignals, RowPlace
 from luckyhit.records import CACHE_STATUSES, Accounting, Arm, RequestError
-from luckyhit.records.parquet import write_part
+from luckyhit.records.parquet import write_rows
+from luckyhit.records.parts.merging import merge_parts
+from luckyhit.records.parts.names import part_name
 
 _ERRORS: tuple[RequestError, ...] = get_args(RequestError)
 _ERROR_CODE: dict[str | None, int] = {None: 0, **{error: code for code, error in enumerate(_ERRORS, 1)}}
@@ -37,22 +40,27 @@ _FIELDS = [
     ("sent_ns", "i8", "q"),
     ("first_byte_ns", "i8", "q"),
     ("done_ns", "i8", "q"),
+    ("connection", "i4", "i"),
+    # From here on what an answer shows, which may be known before it comes (`packed`).
     ("bytes", "i8", "q"),
     ("version", "i8", "q"),
     ("body_hash", "i8", "q"),
     ("age_s", "f8", "d"),
     ("db_calls", "i4", "i"),
-    ("connection", "i4", "i"),
     ("layers", "i4", "i"),
     ("status", "i2", "h"),
     ("error", "i1", "b"),
     ("cache", "i1", "b"),
 ]
 _RECORD = np.dtype([(name, f"<{kind}") for name, kind, _ in _FIELDS])
-_PACK = struct.Struct("<" + "".join(letter for *_, letter in _FIELDS)).pack_into
+_LETTERS = "".join(letter for *_, letter in _FIELDS)
+_PACK = struct.Struct("<" + _LETTERS).pack_into
+_SHOWN = struct.Struct("<" + _LETTERS[6:])
+_PACK_KNOWN = struct.Struct(f"<{_LETTERS[:6]}{_SHOWN.size}s").pack_into
 _SIGNALS, _LAYERS, _CACHE = struct.Struct("<di"), struct.Struct("<i"), struct.Struct("<b")
 _OFFSET = {name: _RECORD.fields[name][1] for name in _RECORD.names}  # type: ignore[index, union-attr]
-_CHUNK = 8192
+_CHUNK = 2048
+"""Rows that are made ready for the disk at once: in longer steps the sending thread would wait for them."""
 
 
 class RequestRecorder:
@@ -87,9 +95,8 @@ class RequestRecorder:
         self._recorded = None if endless else bytearray(len(schedule) * len(self._arms))
         self._own_slots = range(worker, len(schedule) if sends else 0, workers)
         self._scheduled = 0 if endless else len(self._own_slots)
-        self.late_ns = np.zeros(
-            0 if endless else len(schedule), np.int64
-        )  # plus 1: how late the engine sent; 0: not yet
+        # Plus 1: how late the engine sent; 0: not yet. Made of memory that is there: pages of zeros come one by one.
+        self.late_ns = array("q", bytes(0 if endless else 8 * len(schedule)))
         self._width = len(self._arms)
         self._offset = self._end = 0
         self._chunk = np.empty(0, _RECORD)
@@ -126,8 +133,8 @@ class RequestRecorder:
         if error is None:  # then nothing is missing
             _PACK(
                 self._buffer, offset, tag, _NULL if due_ns is None else due_ns, response.sent_ns,
-                response.first_byte_ns, response.done_ns, response.size, version, body_hash, age_s, calls,
-                response.connection, layers, response.status, 0, cache,
+                response.first_byte_ns, response.done_ns, response.connection, response.size, version, body_hash,
+                age_s, calls, layers, response.status, 0, cache,
             )  # fmt: skip
         else:
             sent_ns, first_ns, done_ns = response.sent_ns, response.first_byte_ns, response.done_ns
@@ -136,11 +143,31 @@ class RequestRecorder:
             _PACK(
                 self._buffer, offset, tag, _NULL if due_ns is None else due_ns, _NULL if sent_ns is None else sent_ns,
                 _NULL if first_ns is None else first_ns, _NULL if done_ns is None else done_ns,
-                _NULL if status is None else response.size, version, body_hash, age_s, calls,
-                _NULL if connection is None else connection, layers, _NULL if status is None else status,
-                _ERROR_CODE[error], cache,
+                _NULL if connection is None else connection, _NULL if status is None else response.size, version,
+                body_hash, age_s, calls, layers, _NULL if status is None else status, _ERROR_CODE[error], cache,
             )  # fmt: skip
         self._offset = offset + _RECORD.itemsize
+        if self._recorded is not None:
+            self._recorded[tag] = 1
+
+    def packed(self, signals: ResponseSignals, status: int, size: int, version: int, body_hash: int) -> bytes:
+        """What a row shows of an answer without an error, for `record_known`."""
+        age_s, calls, cache = signals.row
+        layers = self._layers.setdefault(signals.layers, len(self._layers))
+        return _SHOWN.pack(size, version, body_hash, age_s, calls, layers, status, 0, cache)
+
+    def record_known(
+        self, slot: int, arm: int, due_ns: int | None, sent_ns: int | None, done_ns: int, connection: int, row: bytes
+    ) -> None:
+        """Keep the outcome of a request whose answer is known, and came at once. `row`: what was `packed` of it."""
+        if self._offset == self._end:
+            self._start_chunk()
+        tag = slot * self._width + arm
+        _PACK_KNOWN(
+            self._buffer, self._offset, tag, _NULL if due_ns is None else due_ns, sent_ns, done_ns, done_ns,
+            connection, row,
+        )  # fmt: skip
+        self._offset += _RECORD.itemsize
         if self._recorded is not None:
             self._recorded[tag] = 1
 
@@ -191,33 +218,47 @@ class RequestRecorder:
         with self._writing:  # the last flush may find the one before it still at work in its thread
             with self._lock:
                 filled = self._offset // _RECORD.itemsize
-                rows = self._pending(filled)
-                self._bucket(rows)
+                pieces = self._pending(filled)
+                self._bucket(pieces)
                 self._full, self._written, self._bucketed = [], filled, 0
-                self._counts += self._counted(rows)
-            if len(rows):
-                worker = f"-worker-{self._worker:02d}" if self._worker else ""
-                name = f"block-{self._block:03d}{worker}-part-{self._parts:04d}"
+                for rows in pieces:
+                    self._counts += self._counted(rows)
+            if pieces:
+                name = part_name(self._block, self._worker, self._parts)
                 self._parts += 1
-                table = self.table(rows)
+                table = self.table(pieces)
                 for source in self._later:
                     table = source.complete(table)
-                write_part(self._directory, name, table)
+                write_rows(self._directory, name, table)
 
-    def _pending(self, filled: int | None = None) -> NDArray[Any]:
-        """Recorded rows that are not written, in order; of the chunk in use, the first `filled`."""
-        chunks = [*self._full, self._chunk[: self._offset // _RECORD.itemsize if filled is None else filled]]
-        chunks[0] = chunks[0][self._written :]
-        return np.concatenate(chunks)
+    def merge(self, stopped: Callable[[], bool]) -> None:
+        """All that was written becomes one file; nothing is recorded any more. `stopped`: whether there is no time."""
+        self.late_ns = array("q")  # makes room for the rows
+        if self._directory is not None:
+            merge_parts(self._directory, self._block, self._worker, stopped=stopped)
+
+    def _pending(self, filled: int | None = None) -> list[NDArray[Any]]:
+        """Recorded rows that are not written, in order, in pieces; of the chunk in use, the first `filled`."""
+        filled = self._offset // _RECORD.itemsize if filled is None else filled
+        pieces = [*self._full, self._chunk[:filled]]
+        pieces[0] = pieces[0][self._written :]
+        return [rows for rows in pieces if len(rows)]
 
     def rehearse(self) -> None:
-        """Write one row to a temporary file: the first write takes milliseconds, which the load must not pay."""
+        """Write one row to a temporary folder, and merge it: the first time takes milliseconds and memory, which the
+        load must not pay."""
         with tempfile.TemporaryDirectory() as folder:
-            write_part(Path(folder), "rehearsal", self.table(np.zeros(min(1, len(self._schedule)), _RECORD)))
+            row = self.table([np.zeros(min(1, len(self._schedule)), _RECORD)])
+            write_rows(Path(folder), part_name(self._block, self._worker, 0), row)
+            merge_parts(Path(folder), self._block, self._worker)
 
-    def table(self, rows: NDArray[Any] | None = None) -> pa.Table:
+    def table(self, pieces: Sequence[NDArray[Any]] | None = None) -> pa.Table:
         """Rows (default: those that are not written) in the columns of `records.REQUESTS`."""
-        rows = self._pending() if rows is None else rows
+        pieces = self._pending() if pieces is None else pieces
+        layers = [text or "" for text in list(self._layers)]
+        return pa.concat_tables([self._table(rows, layers) for rows in pieces] or [records.REQUESTS.empty_table()])
+
+    def _table(self, rows: NDArray[Any], layers: list[str]) -> pa.Table:
         schedule = self._schedule
         slot, arm = np.divmod(rows["tag"], len(self._arms))
         entry = slot % max(1, len(schedule))
@@ -235,7 +276,7 @@ class RequestRecorder:
             **{name: _nullable(rows[name]) for name in ("status", "db_calls", "age_s", "bytes", "connection")},
             "version": _nullable(rows["version"], null=NO_VERSION),
             "body_hash": _nullable(rows["body_hash"], null=NO_HASH),
-            "layers": _dictionary(rows["layers"], [text or "" for text in self._layers], mask=rows["layers"] == 0),
+            "layers": _dictionary(rows["layers"], layers, mask=rows["layers"] == 0),
             "error": _dictionary(rows["error"] - 1, _ERRORS, mask=rows["error"] == 0),
             "cache": _dictionary(rows["cache"], CACHE_STATUSES),
             "worker": np.full(len(rows), self._worker, np.int16),
@@ -258,7 +299,7 @@ class RequestRecorder:
         rows["tag"], rows["version"], rows["body_hash"] = tags, NO_VERSION, NO_HASH
         rows["age_s"], rows["db_calls"], rows["cache"] = age_s, calls, cache
         rows["layers"], rows["error"] = 0, _ERROR_CODE["dropped"]
-        return self.table(rows)
+        return self.table([rows])
 
     def _counted(self, rows: NDArray[Any]) -> NDArray[np.int64]:
         """Rows by arm and error code."""
@@ -268,7 +309,7 @@ class RequestRecorder:
 
     def accounting(self) -> dict[Arm, Accounting]:
         """Counts for each arm; exact after `end`, if every slot was recorded once."""
-        counts = self._counts + self._counted(self._pending())
+        counts = sum(map(self._counted, self._pending()), self._counts)
         accounts: dict[Arm, Accounting] = {}
         for arm, by_code in zip(self._arms, counts.tolist(), strict=True):
             timed_out, dropped = by_code[_ERROR_CODE["timeout"]], by_code[_ERROR_CODE["dropped"]]
@@ -288,7 +329,7 @@ class RequestRecorder:
             unwritten = len(self._full) * _CHUNK + self._offset // _RECORD.itemsize - self._written
             recorded = int(self._counts.sum()) + unwritten
             if self._live is not None:
-                self._bucket(self._pending(self._offset // _RECORD.itemsize))
+                self._bucket(self._pending())
         facts = {"answered": recorded - sum(self._errors.values()), "errors": dict(self._errors)}
         return facts if self._live is None else {**facts, "latencies": self._live.as_facts()}
 
@@ -296,25 +337,30 @@ class RequestRecorder:
         """Let `progress` have the latencies so far."""
         self._live = LatencyCounts()
 
-    def _bucket(self, pending: NDArray[Any]) -> None:
+    def _bucket(self, pending: Sequence[NDArray[Any]]) -> None:
         """Count the latencies of the rows that were recorded since the last time."""
         if self._live is None:
             return
-        rows, self._bucketed = pending[self._bucketed :], len(pending)
-        rows = rows[(rows["error"] == 0) & (rows["done_ns"] >= 0)]
-        self._live.add((rows["done_ns"] - self._due_ns(rows)) / 1e6)
+        seen = 0
+        for piece in pending:
+            rows = piece[max(0, self._bucketed - seen) :]
+            seen += len(piece)
+            rows = rows[(rows["error"] == 0) & (rows["done_ns"] >= 0)]
+            self._live.add((rows["done_ns"] - self._due_ns(rows)) / 1e6)
+        self._bucketed = seen
 
     def late_ms(self) -> NDArray[np.float64]:
         """How late the engine sent each slot that it sent, in ms."""
-        return (self.late_ns[self.late_ns > 0] - 1) / 1e6
+        late_ns = np.frombuffer(self.late_ns, np.int64)
+        return (late_ns[late_ns > 0] - 1) / 1e6
 
     def latencies_ms(self) -> NDArray[np.float64]:
         """done - due of the completed requests that are not written yet, by slot and arm; NaN for the others."""
-        rows = self._pending()
         latencies = np.full((len(self._schedule), len(self._arms)), np.nan)
-        rows = rows[(rows["error"] == 0) & (rows["done_ns"] >= 0)]
-        slot, arm = np.divmod(rows["tag"], len(self._arms))
-        latencies[slot, arm] = (rows["done_ns"] - self._schedule.due_ns[slot] - self.start_ns) / 1e6
+        for piece in self._pending():
+            rows = piece[(piece["error"] == 0) & (piece["done_ns"] >= 0)]
+            slot, arm = np.divmod(rows["tag"], len(self._arms))
+            latencies[slot, arm] = (rows["done_ns"] - self._schedule.due_ns[slot] - self.start_ns) / 1e6
         return latencies
 
 

@@ -18,7 +18,8 @@ from luckyhit.case.workload import Response
 from luckyhit.load.bodies.decoding import LARGEST_KEPT_BODY, NO_HASH, BodyHashes, coding_of, decoded_body, hash_of
 from luckyhit.load.bodies.examples import Example, ExampleKind, Examples
 from luckyhit.load.bodies.expected import LARGEST_CHECKED_BODY, Expectation, Mismatch, expected_of
-from luckyhit.load.http1.response import HttpResponse
+from luckyhit.load.http1.known_answers import FOREVER_NS, KnownAnswers
+from luckyhit.load.http1.response import Head, HttpResponse, KnownAnswer
 from luckyhit.load.recorder import NO_VERSION, RequestRecorder
 from luckyhit.load.request_templates import RouteTemplate
 from luckyhit.load.schedule import LARGEST_NUMBER, Schedule
@@ -81,6 +82,14 @@ class ResponseHandler:
         self._known: list[dict[bytes, tuple[Mismatch | None, int]]] = [{} for _ in self._expectations]
         self._later: list[tuple[int, int, HttpResponse, ResponseSignals, bytes]] = []
         self._bodies: dict[bytes, bytes] = {}
+        # By arm and route; None where not only the answer decides the row.
+        self.known: list[list[KnownAnswers | None]] = [
+            [
+                None if route.method == "HEAD" or number in self._writing else KnownAnswers()
+                for number, route in enumerate(routes)
+            ]
+            for _ in self.arms
+        ]
 
     @property
     def examples(self) -> list[dict[str, Any]]:
@@ -143,6 +152,63 @@ class ResponseHandler:
         self.recorder.record(slot, arm, response, signals, version, body_hash)
         if clue is not None:
             history.wait(clue, self.recorder.last())
+        elif response.raw is not None and head is not None and signals is head.signals and response.error is None:
+            self._remember(slot, arm, response, response.raw, head, signals, version, body_hash)
+
+    def record_known(
+        self,
+        slot: int,
+        arm: int,
+        due_ns: int | None,
+        sent_ns: int | None,
+        done_ns: int,
+        connection: int,
+        answer: KnownAnswer,
+    ) -> None:
+        """Record an answer that came before, byte for byte (instants are raw)."""
+        history = self._history
+        if done_ns <= answer.until_ns and answer.valid_at == history.changes:
+            self.recorder.record_known(slot, arm, due_ns, sent_ns, done_ns, connection, answer.row)
+        elif (
+            done_ns > answer.until_ns
+            or history.watching
+            or (history.learns and not answer.settled)
+            or (answer.unmarked and history.marked)
+        ):
+            self.record(slot, arm, answer.response(due_ns, sent_ns, done_ns, connection))
+            head = answer.head
+            if done_ns > answer.until_ns and head.signals and history.is_exhausted(head.signals, head.mark):
+                answer.until_ns, answer.unmarked = FOREVER_NS, True
+        else:
+            answer.again, answer.valid_at = True, history.changes
+            self.recorder.record_known(slot, arm, due_ns, sent_ns, done_ns, connection, answer.row)
+
+    def _remember(
+        self,
+        slot: int,
+        arm: int,
+        response: HttpResponse,
+        raw: bytes,
+        head: Head,
+        signals: ResponseSignals,
+        version: int,
+        body_hash: int,
+    ) -> None:
+        """Let the same bytes be known when they come again."""
+        known = self.known[arm][self._route(slot)]
+        if known is None or not known.learns or self.service_ms is not None or response.retried:
+            return
+        is_ok = head.status == 200  # the history looks at no others
+        known.add(
+            raw,
+            KnownAnswer(
+                head,
+                response.body,
+                self.recorder.packed(signals, head.status, response.size, version, body_hash),
+                head.until_ns if is_ok else FOREVER_NS,
+                signals.settled or not is_ok,
+            ),
+        )
 
     def holds_rows(self, now_ns: int) -> bool:
         """Whether recorded rows may still change, and are not to be written yet: in the first seconds of a block."""

@@ -88,6 +88,8 @@ def due_ns(workload: Workload, seconds: float, rng: np.random.Generator) -> NDAr
 LARGEST_NUMBER = 20_000
 """`{number}` is drawn from 1 up to this."""
 MOST_SLOTS = 20_000_000
+_AT_ONCE = 1 << 18
+"""Slots whose keys are counted in one step: memory for more than that would be asked for when a block is over."""
 
 
 @dataclass(frozen=True)
@@ -133,11 +135,15 @@ class Schedule:
     @property
     def distinct_keys(self) -> int:
         """Distinct pairs of route and key."""
-        keys = self.key.copy()
-        for rows, table in self._tabled(self.route):
-            keys[rows] = table.codes[keys[rows]]
-        pairs = np.stack([self.route[self.keyed].astype(np.int64), keys[self.keyed]])
-        return int(np.unique(pairs, axis=1).shape[1])
+        distinct = [np.empty(0, np.int64) for _ in self.routes]
+        for start in range(0, len(self), _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            routes, keys = np.where(self.keyed[part], self.route[part], -1), self.key[part].copy()
+            for rows, table in self._tabled(routes):
+                keys[rows] = table.codes[keys[rows]]
+            for index, known in enumerate(distinct):
+                distinct[index] = np.union1d(known, keys[routes == index])
+        return sum(map(len, distinct))
 
     def _tabled(self, routes: NDArray[np.int16]) -> Iterator[tuple[NDArray[np.intp], KeyTable]]:
         """For each route with a table, its places in `routes`, and the table."""

@@ -104,7 +104,7 @@ async def added_latency(url: str, rate: float, seconds: float, tries: int = 1) -
     context.responses.service_ms = np.full(len(schedule), np.nan)
     await context.clients[0].warm(min(8, 1 + int(rate / 200)))
     context.begin(time.monotonic_ns() + 20_000_000)
-    sender = Sender(context, context.responses.record)
+    sender = Sender(context, context.responses)
     await sender.run()
     await sender.stop()
     context.recorder.end()

@@ -19,13 +19,33 @@ import time
 from collections import deque
 from collections.abc import Callable
 from time import monotonic_ns as now
+from typing import Protocol
 
 from luckyhit.load.block_context import BlockContext, Request
-from luckyhit.load.http1.response import HttpResponse, PendingRequest
+from luckyhit.load.http1.response import HttpResponse, KnownAnswer, PendingRequest, PlainConnection
 
 PREPARED = 32
-OnResponse = Callable[[int, int, HttpResponse], None]
-"""Called with slot, arm and response."""
+
+
+class OutcomeRecorder(Protocol):
+    """Who keeps the outcomes: a ResponseHandler, or who watches one."""
+
+    def record(self, slot: int, arm: int, response: HttpResponse) -> None:
+        """Keep one response."""
+
+    def record_known(
+        self,
+        slot: int,
+        arm: int,
+        due_ns: int | None,
+        sent_ns: int | None,
+        done_ns: int,
+        connection: int,
+        answer: KnownAnswer,
+    ) -> None:
+        """Keep an answer that came before, with the instants (raw) of this time."""
+
+
 _FREE_NS = 150_000
 """Responses are recorded while the next slot is further away than this."""
 _RECORDING_NS = 30_000
@@ -34,13 +54,17 @@ _MOST_WAITING = 16384
 _RETRY_REFUSED_S = 0.05
 
 
+_Known = tuple[int, int | None, int, int, KnownAnswer]
+"""Tag, when it was sent and done (raw ns), connection, answer."""
+
+
 class _SenderBase:
     """What open and closed loop share: requests go out, responses are timed at once and recorded later."""
 
-    def __init__(self, context: BlockContext, record: OnResponse) -> None:
+    def __init__(self, context: BlockContext, recording: OutcomeRecorder) -> None:
         self._loop = asyncio.get_running_loop()
         self._context, self._arms = context, len(context.arms)
-        self._record = record
+        self._record, self._record_known = recording.record, recording.record_known
         self._clients, self._timeout_s = context.clients, context.timeout_s
         self._requests = context.requests()
         self._open = 0
@@ -66,10 +90,10 @@ class _SenderBase:
 class Sender(_SenderBase):
     """Open loop: every slot when it is due."""
 
-    def __init__(self, context: BlockContext, record: OnResponse) -> None:
-        super().__init__(context, record)
+    def __init__(self, context: BlockContext, recording: OutcomeRecorder) -> None:
+        super().__init__(context, recording)
         self._next_due_ns = 0
-        self._waiting: deque[tuple[int, HttpResponse]] = deque()
+        self._waiting: deque[tuple[int, HttpResponse] | _Known] = deque()
         self._recording_scheduled = False
         self._waited_before = 0  # responses that waited at the last turn
         self._prepared: deque[tuple[Request, list[PendingRequest]]] = deque()
@@ -121,10 +145,11 @@ class Sender(_SenderBase):
     def _prepare(self) -> None:
         """Make the bytes of the next slots: several at once while the next slot is far away, else one."""
         context, arms = self._context, range(self._arms)
+        done, known = self._on_response, self._on_known
         while len(self._prepared) < PREPARED and (request := next(self._requests, None)) is not None:
             tag = request[0] * self._arms
             self._prepared.append(
-                (request, [context.pending_request(request, arm, tag + arm, self._on_response) for arm in arms])
+                (request, [context.pending_request(request, arm, tag + arm, done, known) for arm in arms])
             )
             if not self._has_time():
                 break
@@ -132,6 +157,15 @@ class Sender(_SenderBase):
     def _on_response(self, pending: PendingRequest, response: HttpResponse) -> None:
         self._open -= 1
         self._waiting.append((pending.tag, response))
+        self._schedule_recording()
+        self._end_if_done()
+
+    def _on_known(
+        self, pending: PendingRequest, connection: PlainConnection, done_ns: int, answer: KnownAnswer
+    ) -> None:
+        connection.finish_known(pending)
+        self._open -= 1
+        self._waiting.append((pending.tag, pending.sent_ns, done_ns, connection.number, answer))
         self._schedule_recording()
         self._end_if_done()
 
@@ -153,8 +187,7 @@ class Sender(_SenderBase):
             return
         until_ns = now() + _RECORDING_NS
         while self._waiting and (self._has_time() or self._over or len(self._waiting) > _MOST_WAITING):
-            tag, response = self._waiting.popleft()
-            self._record(tag // self._arms, tag % self._arms, response)
+            self._record_next()
             if now() > until_ns:
                 break
         self._waited_before = len(self._waiting)
@@ -163,21 +196,30 @@ class Sender(_SenderBase):
             self._loop.call_soon(self._record_waiting)
 
     def _record_all(self) -> None:
-        record, arms, waiting = self._record, self._arms, self._waiting
-        while waiting:
-            tag, response = waiting.popleft()
-            record(tag // arms, tag % arms, response)
+        while self._waiting:
+            self._record_next()
+
+    def _record_next(self) -> None:
+        outcome = self._waiting.popleft()
+        slot, arm = divmod(outcome[0], self._arms)
+        if len(outcome) == 2:
+            self._record(slot, arm, outcome[1])
+        else:
+            _, sent_ns, done_ns, connection, answer = outcome
+            self._record_known(slot, arm, None, sent_ns, done_ns, connection, answer)
 
 
 class ClosedLoopSender(_SenderBase):
     """Closed loop: each of `connections` sends its next request when its last one is answered. Its latencies are not
     those of independent users: a slow service is asked less often (coordinated omission)."""
 
-    def __init__(self, context: BlockContext, record: OnResponse, *, end_ns: int, connections: int) -> None:
-        super().__init__(context, record)
+    def __init__(self, context: BlockContext, recording: OutcomeRecorder, *, end_ns: int, connections: int) -> None:
+        super().__init__(context, recording)
         self._end_ns, self._connections = end_ns, connections
         # Bound once: this happens for each request, and sets the loop's speed.
         self._send_to, self._on_done = context.clients[0].send, self._on_response
+        self._keeps_open = context.clients[0].keep_open
+        self._when_known, self._known = self._on_known, context.responses.known[0]
         self._identify = context.identify if context.later else None
         self._fixed, self._templates, self._methods = context.fixed[0], context.templates[0], context.methods
         self.sent = 0
@@ -196,19 +238,26 @@ class ClosedLoopSender(_SenderBase):
             self._over = True
             self._end_if_done()
             return
+        if pending is None:
+            pending = PendingRequest(b"", self._on_done)
+        pending.sent_ns, pending.over = None, False
+        self._fill(pending, due_ns)
+        self._open += 1
+        self._send_to(pending, self._timeout_s)
+
+    def _fill(self, pending: PendingRequest, due_ns: int) -> None:
+        """Make it the next request."""
         slot, route, key, number, _, _ = next(self._requests)
         payload = self._fixed[route] or self._templates[route].render(key, number)
         if self._identify is not None:
             payload = self._identify(payload, slot, 0)
-        if pending is None:
-            pending = PendingRequest(payload, self._on_done, self._methods[route], slot)
-        else:
-            pending.payload, pending.method, pending.tag = payload, self._methods[route], slot
-            pending.sent_ns, pending.over = None, False
-        pending.due_ns = due_ns
+        pending.payload, pending.tag, pending.due_ns = payload, slot, due_ns
         self.sent += 1
-        self._open += 1
-        self._send_to(pending, self._timeout_s)
+        if pending.route != route:
+            pending.route, pending.method = route, self._methods[route]
+            known = self._known[route]
+            pending.known = known.by_bytes if known is not None else None
+            pending.learns, pending.on_known = known is not None and known.learns, self._when_known
 
     def _on_response(self, pending: PendingRequest, response: HttpResponse) -> None:
         self._open -= 1
@@ -222,6 +271,19 @@ class ClosedLoopSender(_SenderBase):
             self._send(now())
         # The next request is under way, so there is time to record this one.
         self._record(tag, 0, response)
+
+    def _on_known(
+        self, pending: PendingRequest, connection: PlainConnection, done_ns: int, answer: KnownAnswer
+    ) -> None:
+        tag, due_ns, sent_ns = pending.tag, pending.due_ns, pending.sent_ns
+        if self._over or done_ns >= self._end_ns or not self._keeps_open:
+            connection.finish_known(pending)
+            self._open -= 1
+            self._send(done_ns, pending)
+        else:
+            self._fill(pending, done_ns)
+            connection.follow(pending)
+        self._record_known(tag, 0, due_ns, sent_ns, done_ns, connection.number, answer)
 
 
 _CLOCK_MONOTONIC = 1

@@ -2,6 +2,7 @@
 
 File format history (`SCHEMA_VERSION`):
     1  first version
+Part files of requests that the load engine writes have version 2: durations, not instants (`records.parts.times`).
 """
 
 from __future__ import annotations

@@ -19,6 +19,8 @@ import pyarrow.parquet as pq
 
 from luckyhit.atomic import replacing
 from luckyhit.errors import RunUnreadable
+from luckyhit.records.parts.names import without_merged
+from luckyhit.records.parts.times import schema_with_instants, stored, with_durations, with_instants
 from luckyhit.records.schemas import MAY_LACK, SCHEMAS, Table
 from luckyhit.records.vocabulary import SCHEMA_VERSION
 
@@ -28,8 +30,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 PART_SCHEMA, PART_RUN = b"luckyhit.schema", b"luckyhit.run"
 """What a part file says of itself, beside its columns: its schema version, and the run that it belongs to."""
-_ARROW_SCHEMA = b"ARROW:schema"
-"""The schema as Arrow has it, in base64; it is written anew with the file."""
+DURATIONS_VERSION = 2
+"""The version of a part file that keeps instants as durations (luckyhit.records.parts)."""
 _BLOCK = re.compile(r"block-(\d+)")
 _FOREIGN = "Put the file back as it was measured, or move it away if it is not of this run: luckyhit.records has the "
 _FOREIGN += "columns of each table, with their types."
@@ -38,20 +40,37 @@ _FOREIGN += "columns of each table, with their types."
 def write_part(directory: Path, name: str, table: pa.Table) -> Path:
     """Write one part file of a run, as a whole or not at all. Returns its path."""
     path = directory / f"{name}.parquet"
-    says = {PART_SCHEMA: str(SCHEMA_VERSION), PART_RUN: directory.absolute().parent.name}
-    # What a column means stands in `records`, not in each of many files.
-    fields = [field.remove_metadata() for field in table.schema]
-    schema = pa.schema(fields, metadata={**(table.schema.metadata or {}), **says})
-    write_table(path, pa.Table.from_arrays(table.columns, schema=schema))
+    write_table(path, in_part_schema(table, directory))
     return path
 
 
-def write_table(path: Path, table: pa.Table) -> None:
+def write_rows(directory: Path, name: str, requests: pa.Table) -> Path:
+    """The same for rows of requests while they are measured: with instants as durations, and as quickly as can be."""
+    path = directory / f"{name}.parquet"
+    write_table(path, in_part_schema(with_durations(requests), directory, DURATIONS_VERSION), compression="lz4")
+    return path
+
+
+def in_part_schema(table: pa.Table, directory: Path, version: int = SCHEMA_VERSION) -> pa.Table:
+    """The table with what its part file says of itself."""
+    says = {PART_SCHEMA: str(version), PART_RUN: directory.absolute().parent.name}
+    # What a column means stands in `records`, not in each of many files.
+    fields = [field.remove_metadata() for field in table.schema]
+    schema = pa.schema(fields, metadata={**(table.schema.metadata or {}), **says})
+    return pa.Table.from_arrays(table.columns, schema=schema)
+
+
+def write_table(path: Path, table: pa.Table, compression: str = "zstd") -> None:
     """Write one Parquet file, as a whole or not at all."""
     # Numbers seldom repeat: a dictionary of them costs as much time as all the rest.
     repeated = [field.name for field in table.schema if not pa.types.is_primitive(field.type)]
     with replacing(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd", use_dictionary=repeated)
+        pq.write_table(table, temporary, compression=compression, use_dictionary=repeated)
+
+
+def has_durations(says: Mapping[bytes, bytes] | None) -> bool:
+    """Whether a part file keeps durations, by what it says of itself."""
+    return (says or {}).get(PART_SCHEMA) == str(DURATIONS_VERSION).encode()
 
 
 def table_of(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.Table:
@@ -67,9 +86,13 @@ def table_of(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.Table:
 
 
 def read_table(path: Path) -> pa.Table:
-    """A Parquet file as it is. Raises RunUnreadable."""
+    """A Parquet file as it is, with its instants. Raises RunUnreadable."""
     try:
-        return pq.read_table(path)
+        table = pq.read_table(path)
+        if not has_durations(table.schema.metadata):
+            return table
+        names = schema_with_instants(table.schema).names
+        return with_instants(table).select(names)
     except (OSError, pa.ArrowException) as error:
         raise RunUnreadable(f"{path.parent.name}/{path.name} can't be read: {error}") from None
 
@@ -78,7 +101,7 @@ def part_files(folder: Path, block: int | None = None) -> list[Path]:
     """In the order of their names, all or those of one block; none where there is no such directory. Raises
     RunUnreadable."""
     try:
-        paths = sorted(path for path in folder.iterdir() if path.suffix == ".parquet")
+        paths = without_merged(sorted(path for path in folder.iterdir() if path.suffix == ".parquet"))
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -113,9 +136,9 @@ def refuse_foreign(metadata: pq.FileMetaData, table: Table, name: str, owner: st
     version = says.get(PART_SCHEMA, b"1").decode("ascii", "replace")
     if not version.isdecimal() or len(version) > 9:
         raise RunUnreadable(f"{name} has no schema version, but {version[:20]!r}", hint=_FOREIGN)
-    if int(version) > SCHEMA_VERSION:
+    if int(version) > DURATIONS_VERSION:
         raise RunUnreadable(
-            f"{name} was written by a newer version (schema {version}, this one reads {SCHEMA_VERSION})",
+            f"{name} was written by a newer version (schema {version}, this one reads {DURATIONS_VERSION})",
             hint="Update Lucky Hit and try again.",
         )
     run = says.get(PART_RUN, b"").decode("utf-8", "replace")
@@ -124,7 +147,7 @@ def refuse_foreign(metadata: pq.FileMetaData, table: Table, name: str, owner: st
             f"{name} belongs to another run ({run[:60]})",
             hint="Move it back to where it came from: rows of two runs can't be judged together.",
         )
-    written = metadata.schema.to_arrow_schema()
+    written = _written_schema(metadata)
     problems = []
     for field in SCHEMAS[table]:
         places = written.get_all_field_indices(field.name)
@@ -142,18 +165,18 @@ def refuse_foreign(metadata: pq.FileMetaData, table: Table, name: str, owner: st
 
 def kind_of(dtype: pa.DataType) -> str:
     """What the values of a type are called: `whole numbers`, `numbers`, `truth values`, `text`."""
-    dtype = dtype.value_type if pa.types.is_dictionary(dtype) else dtype
+    dtype = _value_type(dtype)
     if pa.types.is_integer(dtype):
         return "whole numbers"
     if pa.types.is_floating(dtype):
         return "numbers"
     if pa.types.is_boolean(dtype):
         return "truth values"
-    return "text" if _holds_text(dtype) else str(dtype)
+    return "text" if holds_text(dtype) else str(dtype)
 
 
-def _holds_text(dtype: pa.DataType) -> bool:
-    dtype = dtype.value_type if pa.types.is_dictionary(dtype) else dtype
+def holds_text(dtype: pa.DataType) -> bool:
+    dtype = _value_type(dtype)
     return bool(pa.types.is_string(dtype) or pa.types.is_large_string(dtype))
 
 
@@ -170,22 +193,39 @@ def read_part(
     path: Path, metadata: pq.FileMetaData, schema: pa.Schema, wanted: Sequence[str] | None
 ) -> Iterator[pa.Table]:
     """One part file in its schema, group of rows by group; in the wanted columns, or as a whole."""
+    durations = has_durations(metadata.metadata)
     if wanted is None:
-        yield pq.read_table(path, schema=schema)
+        yield _in_schema(read_table(path), schema) if durations else pq.read_table(path, schema=schema)
         return
-    columns, written = [name for name in schema.names if name in wanted], metadata.schema.to_arrow_schema()
+    columns, written = [name for name in schema.names if name in wanted], _written_schema(metadata)
     texts = [name for name in columns if pa.types.is_string(schema.field(name).type)]
     for name in texts:
         field = schema.field(name)
         schema = schema.set(schema.get_field_index(name), field.with_type(pa.dictionary(pa.int32(), field.type)))
     # What somebody else wrote may lack a column, or hold smaller numbers in it: more work, so only where it is.
-    if all(name in written.names and _alike(written.field(name), schema.field(name)) for name in columns):
+    if all(
+        name in written.names and _alike(written.field(name), schema.field(name), coded=name in texts)
+        for name in columns
+    ):
         with pq.ParquetFile(path, metadata=metadata, read_dictionary=texts) as file:
             for group in range(file.num_row_groups):
-                yield file.read_row_group(group, columns=columns, use_threads=False)
+                rows = file.read_row_group(group, columns=stored(columns) if durations else columns, use_threads=False)
+                yield with_instants(rows).select(columns) if durations else rows
         return
     present = [name for name in texts if name in written.names]
+    if durations:
+        rows = pq.read_table(path, columns=stored(columns), read_dictionary=present)  # leaves out what is not there
+        yield _in_schema(with_instants(rows), pa.schema([schema.field(name) for name in columns]))
+        return
     yield pq.read_table(path, schema=schema, columns=columns, read_dictionary=present)
+
+
+def _in_schema(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The columns of a schema; those that a file lacks are null."""
+    missing = {field.name: pa.nulls(len(rows), field.type) for field in schema if field.name not in rows.column_names}
+    for name, column in missing.items():
+        rows = rows.append_column(name, column)
+    return rows.select(schema.names).cast(schema)
 
 
 def read_parts(
@@ -229,10 +269,10 @@ def read_what_can_be(
     that can't; no rows where there are none."""
     wanted = pa.schema([SCHEMAS[table].field(name) for name in columns])
     parts, damaged = [wanted.empty_table()], {}
-    paths = [path for path in sorted(folder.glob("*.parquet")) if block is None or block_of(path) == block]
+    paths = without_merged([path for path in sorted(folder.glob("*.parquet")) if block in (None, block_of(path))])
     for path in paths:
         try:
-            parts.append(pq.read_table(path, columns=list(columns)).select(list(columns)).cast(wanted))
+            parts.append(_columns_of(path, columns).cast(wanted))
         except (OSError, KeyError, ValueError, pa.ArrowException) as error:
             damaged[path.name] = type(error).__name__
     return pa.concat_tables(parts[1:] or parts), damaged
@@ -244,8 +284,20 @@ def rows_of_slots(folder: Path, block: int, slots: Collection[int], columns: Seq
     rows: list[dict[str, Any]] = []
     for path in part_files(folder, block):
         with suppress(OSError, pa.ArrowException):
-            rows += pq.read_table(path, columns=list(columns), filters=[("slot", "in", list(slots))]).to_pylist()
+            rows += _columns_of(path, columns, [("slot", "in", list(slots))]).to_pylist()
     return rows
+
+
+def _columns_of(path: Path, columns: Sequence[str], filters: list[tuple[str, str, Any]] | None = None) -> pa.Table:
+    """Some columns of a part file, in this order. Raises KeyError where it lacks one."""
+    wanted = stored(columns) if has_durations(pq.read_metadata(path).metadata) else list(columns)
+    return with_instants(pq.read_table(path, columns=wanted, filters=filters)).select(list(columns))
+
+
+def _written_schema(metadata: pq.FileMetaData) -> pa.Schema:
+    """The columns of a part file, by the names that the tables have."""
+    written = metadata.schema.to_arrow_schema()
+    return schema_with_instants(written) if has_durations(metadata.metadata) else written
 
 
 def row_count(folder: Path) -> int:
@@ -278,46 +330,6 @@ def counters_by_block(folder: Path) -> pd.DataFrame:
     return pd.concat(frames[1:] or frames, ignore_index=True)
 
 
-def readable_texts(path: Path) -> set[str]:
-    """Every text of a part file that differs: of its columns, and of what it says of itself; none of a damaged one."""
-    try:
-        metadata = pq.read_metadata(path)
-        schema = metadata.schema.to_arrow_schema()
-        names = [field.name for field in schema if _holds_text(field.type)]
-        plain = [name for name in names if not pa.types.is_dictionary(schema.field(name).type)]
-        columns = pq.read_table(path, columns=names, read_dictionary=plain).columns if names else []
-    except (OSError, pa.ArrowException):
-        return set()
-    says = metadata.metadata or {}
-    texts = {value.decode("utf-8", "replace") for name, value in says.items() if name != _ARROW_SCHEMA}
-    for chunk in (chunk for column in columns for chunk in column.chunks):
-        words = chunk.dictionary if pa.types.is_dictionary(chunk.type) else chunk.unique()
-        texts |= {word for word in words.to_pylist() if word is not None}
-    return texts
-
-
-def rewrite_texts(path: Path, replacements: Mapping[str, str]) -> None:
-    """Write a part file anew with other texts; types and order stay."""
-    table = pq.read_table(path)
-    arrays = [_replaced(column, replacements) if _holds_text(column.type) else column for column in table.columns]
-    says = {
-        name: replacements.get(text := value.decode("utf-8", "replace"), text).encode()
-        for name, value in (table.schema.metadata or {}).items()
-        if name != _ARROW_SCHEMA
-    }
-    write_table(path, pa.Table.from_arrays(arrays, schema=table.schema.with_metadata(says)))
-
-
-def _replaced(column: pa.ChunkedArray, replacements: Mapping[str, str]) -> pa.ChunkedArray:
-    def of_chunk(chunk: pa.Array) -> pa.Array:
-        coded = chunk if pa.types.is_dictionary(chunk.type) else chunk.dictionary_encode()
-        words = [replacements.get(word, word) for word in coded.dictionary.to_pylist()]
-        clean = pa.DictionaryArray.from_arrays(coded.indices, pa.array(words, coded.dictionary.type))
-        return clean if pa.types.is_dictionary(chunk.type) else clean.cast(chunk.type)
-
-    return pa.chunked_array([of_chunk(chunk) for chunk in column.chunks], type=column.type)
-
-
 def nullable_integers(dtype: pa.DataType) -> Any:
     """Columns that may hold nulls keep whole numbers: a nanosecond must not pass through a float."""
     import pandas as pd
@@ -325,12 +337,17 @@ def nullable_integers(dtype: pa.DataType) -> Any:
     return {pa.int64(): pd.Int64Dtype(), pa.int32(): pd.Int32Dtype(), pa.int16(): pd.Int16Dtype()}.get(dtype)
 
 
-def _alike(written: pa.Field, wanted: pa.Field) -> bool:
-    """Of the same type; whatever numbers the words of a dictionary have."""
-    one, other = written.type, wanted.type
-    if pa.types.is_dictionary(one) and pa.types.is_dictionary(other):
-        one, other = one.value_type, other.value_type
-    return bool(one == other)
+def _alike(written: pa.Field, wanted: pa.Field, *, coded: bool) -> bool:
+    """Of the same type; whatever numbers the words of a dictionary have. `coded`: it is read with a dictionary, however
+    it was written."""
+    both = pa.types.is_dictionary(written.type) and pa.types.is_dictionary(wanted.type)
+    if both or coded:
+        return bool(_value_type(written.type) == _value_type(wanted.type))
+    return bool(written.type == wanted.type)
+
+
+def _value_type(dtype: pa.DataType) -> pa.DataType:
+    return dtype.value_type if pa.types.is_dictionary(dtype) else dtype
 
 
 def one_ahead(items: Iterator[T]) -> Iterator[T]:

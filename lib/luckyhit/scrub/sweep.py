@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from luckyhit.atomic import replacing, write_atomically
-from luckyhit.records.parquet import readable_texts, rewrite_texts
+from luckyhit.records.parts.part_texts import readable_texts, rewrite_texts
 from luckyhit.records.schemas import SCHEMAS
 from luckyhit.scrub.characters import SURROGATE
 from luckyhit.scrub.redactor import Redactor

@@ -21,14 +21,16 @@ import errno
 import os
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
 from luckyhit.load.bodies.decoding import LARGEST_KEPT_BODY, decoded_body
 from luckyhit.load.http1.connection import Connection
+from luckyhit.load.http1.deadlines import Deadlines
 from luckyhit.load.http1.request_head import Origin, checked_target, head_lines, request_bytes
 from luckyhit.load.http1.resolver import Resolver
 from luckyhit.load.http1.response import Heads, HttpConnection, HttpResponse, PendingRequest
+from luckyhit.load.http1.socket_reader import SocketReader
 from luckyhit.records import RequestError
 
 if TYPE_CHECKING:
@@ -43,7 +45,8 @@ class Client:
 
     `keep_body`: bytes of each body to keep; `fresh`: a new connection for each request; connections are numbered from
     `first_connection` + 1. TLS is verified, against the system's authorities or those of `ssl_context`. `http`: "auto"
-    (HTTP/2 if TLS negotiates it, which a service that speaks both decides), "1.1" or "2".
+    (HTTP/2 if TLS negotiates it, which a service that speaks both decides), "1.1" or "2". `reads_at_once`: by a
+    SocketReader where it can (plain HTTP/1.1), for closed loops.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class Client:
         first_connection: int = 0,
         ssl_context: ssl.SSLContext | None = None,
         http: str = "auto",
+        reads_at_once: bool = False,
     ) -> None:
         self.origin = Origin.parse(base_url)
         self._limit, self._keep_body = limit, keep_body
@@ -66,7 +70,9 @@ class Client:
             self._ssl = ssl_context or ssl.create_default_context()
             self._ssl.set_alpn_protocols(_ALPN[http])
         self.heads = Heads()
-        self._deadlines: dict[float, _Deadlines] = {}
+        self._reads = reads_at_once and self._ssl is None and http != "2" and SocketReader.available
+        self.reader: SocketReader | None = None
+        self._deadlines: dict[float, Deadlines] = {}
         self.idle_connections: list[HttpConnection] = []  # the last used at the end
         self._open: dict[HttpConnection, None] = {}
         self._opening: dict[HttpConnection, asyncio.Future[None]] = {}
@@ -130,7 +136,7 @@ class Client:
         now_ns = time.monotonic_ns()
         deadlines = self._deadlines.get(timeout_s)
         if deadlines is None:
-            deadlines = self._deadlines[timeout_s] = _Deadlines(timeout_s, self._expire)
+            deadlines = self._deadlines[timeout_s] = Deadlines(timeout_s, self._expire)
         pending.under_way = under_way = deadlines.under_way
         under_way[pending] = now_ns
         if not deadlines.armed:
@@ -179,6 +185,8 @@ class Client:
         await asyncio.gather(*self._connecting, return_exceptions=True)
         for _ in range(3):  # the loop calls connection_lost in one of its next turns
             await asyncio.sleep(0)
+        if self.reader is not None:
+            self.reader.close()
 
     def _open_for(self, pending: PendingRequest) -> None:
         if self.connections >= self._limit:
@@ -230,6 +238,8 @@ class Client:
 
     async def _connection_to(self, address: str) -> HttpConnection:
         loop = asyncio.get_running_loop()
+        if self._reads and self.reader is None:
+            self.reader = SocketReader(loop)
         self._last_number += 1
         plain_http2 = self._http == "2" and self._ssl is None
         number = self._last_number
@@ -315,7 +325,7 @@ class Client:
 
     def retry(self, pending: PendingRequest) -> None:
         """Send a request again whose kept-alive connection was closed before any byte came."""
-        pending.retried, pending.connection = True, None
+        pending.retried, pending.connection, pending.known = True, None, None
         self.retries += 1
         for connection in self.idle_connections:
             if connection.shared and not connection.closing and connection.room > 0:
@@ -334,54 +344,6 @@ class Client:
         if pending.under_way is not None:
             pending.under_way.pop(pending, None)
         pending.on_done(pending, response)
-
-
-class _Deadlines:
-    """Timeouts of many requests with one timer: all have `timeout_s` from their send, so they expire in that order.
-
-    Whoever sends a request puts it into `under_way` with the instant (raw nanoseconds), and calls `arm` unless `armed`;
-    whoever ends one removes it. No method calls for that: it happens for each request. `expire` is called for each
-    request whose time is over, at most a millisecond or two late.
-    """
-
-    def __init__(self, timeout_s: float, expire: Callable[[PendingRequest], None]) -> None:
-        self._timeout_ns = round(timeout_s * 1e9)
-        self._expire = expire
-        self.under_way: dict[PendingRequest, int] = {}
-        self.armed = False
-        self._timer: asyncio.TimerHandle | None = None
-        self._loop = asyncio.get_running_loop()
-
-    def arm(self, in_ns: int | None = None) -> None:
-        self.armed = True
-        wait_ns = self._timeout_ns if in_ns is None else in_ns
-        self._timer = self._loop.call_later(max(0.001, wait_ns / 1e9), self._check)
-
-    def sent_before(self, at_ns: float) -> int:
-        """Requests under way that were sent before `at_ns` (raw). Costs as much as there are."""
-        count = 0
-        for sent_ns in self.under_way.values():  # in this order
-            if sent_ns >= at_ns:
-                break
-            count += 1
-        return count
-
-    def _check(self) -> None:
-        self.armed = False
-        now_ns = time.monotonic_ns()
-        while self.under_way:
-            pending = next(iter(self.under_way))
-            left_ns = self.under_way[pending] + self._timeout_ns - now_ns
-            if left_ns > 0:
-                self.arm(left_ns)
-                return
-            del self.under_way[pending]
-            self._expire(pending)
-
-    def close(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self.armed = False
 
 
 def _in_words(failure: OSError) -> str:

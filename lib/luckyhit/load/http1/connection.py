@@ -12,6 +12,7 @@ from typing import cast
 
 import httptools
 
+from luckyhit.load.http1.known_answers import LARGEST_KNOWN
 from luckyhit.load.http1.response import END, MOST_HEAD_BYTES, ConnectionOwner, HttpResponse, PendingRequest
 from luckyhit.records import RequestError
 
@@ -29,6 +30,7 @@ class Connection(asyncio.Protocol):
         self._parser: httptools.HttpResponseParser | None = None
         self._exchange: PendingRequest | None = None
         self._fd = -1
+        self._reader = client.reader
         self.used = self.closing = self._queued = False
         self._reset()
 
@@ -48,8 +50,21 @@ class Connection(asyncio.Protocol):
         self._exchange, pending.connection = pending, self
         if pending.sent_ns is None:
             pending.sent_ns = now() if now_ns is None else now_ns
+        self._write(pending.payload)
+
+    def follow(self, pending: PendingRequest) -> None:
+        """Send another request by the object of one that is over, and that a known answer finished. `finish_known` and
+        Client.send in one: in a closed loop this happens for each request."""
+        self.used = True
+        now_ns = pending.sent_ns = now()
+        if (under_way := pending.under_way) is not None:
+            del under_way[pending]
+            under_way[pending] = now_ns  # they are in the order of their sending
+        self._write(pending.payload)
+
+    def _write(self, payload: bytes) -> None:
         # Into the kernel at once: a transport would wait for everything else that is ready in the loop.
-        payload, transport = pending.payload, self._transport
+        transport = self._transport
         assert transport is not None
         if self._fd >= 0 and not (self._queued and transport.get_write_buffer_size()):
             try:
@@ -69,6 +84,8 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         """Close at once, without waiting for anything to be written."""
         self.closing = True
+        if self._reader is not None and self._fd >= 0:
+            self._reader.remove(self._fd, self)
         if self._transport is not None:
             self._transport.abort()
 
@@ -89,6 +106,9 @@ class Connection(asyncio.Protocol):
         self._transport = opened
         if tls is None and (socket := opened.get_extra_info("socket")) is not None:
             self._fd = socket.fileno()
+            if self._reader is not None:
+                opened.pause_reading()
+                self._reader.add(self._fd, self)
         self._client.opened(self)
 
     def data_received(self, data: bytes) -> None:
@@ -98,6 +118,10 @@ class Connection(asyncio.Protocol):
             self.abort()  # bytes without a request
             return
         if self._first_byte_ns is None:
+            known = pending.known
+            if known and len(data) <= LARGEST_KNOWN and (answer := known.get(data)) is not None:
+                pending.on_known(pending, self, now_ns, answer)  # type: ignore[misc]  # there is one
+                return
             self._first_byte_ns = now_ns
             if pending.method != "HEAD":
                 raw, end, body = data.partition(END)
@@ -106,19 +130,14 @@ class Connection(asyncio.Protocol):
                     head = self._heads.read(raw)
                 if head is not None and end and len(body) == head.length:
                     # A whole plain response came at once.
-                    self._exchange = self._first_byte_ns = None
-                    self.used = True
+                    self._first_byte_ns = None
                     response = HttpResponse(
                         pending.sent_ns, now_ns, now_ns, head.status, None, head.headers, body[: self._keep_body],
                         self.number, head.length, pending.retried, head,
                     )  # fmt: skip
-                    if self._client.keep_open:
-                        self._idle.append(self)
-                    else:
-                        self.abort()
-                    pending.over = True  # as Client.finish does it
-                    if pending.under_way is not None:
-                        del pending.under_way[pending]
+                    if pending.learns and len(data) <= LARGEST_KNOWN:
+                        response.raw = data
+                    self.finish_known(pending)
                     pending.on_done(pending, response)
                     return
             self._clean = False
@@ -144,6 +163,25 @@ class Connection(asyncio.Protocol):
             if self._head_bytes > MOST_HEAD_BYTES:
                 self.fail(pending, "protocol")
 
+    def finish_known(self, pending: PendingRequest) -> None:
+        """The request is over, by a plain response that came whole; as Client.finish does it."""
+        self._exchange = None
+        self.used = True
+        if self._client.keep_open:
+            self._idle.append(self)
+        else:
+            self.abort()
+        pending.over = True
+        if pending.under_way is not None:
+            del pending.under_way[pending]
+
+    def read_ended(self, failed: bool) -> None:
+        """As luckyhit.load.http1.socket_reader has it: the transport finds the end as well, and closes."""
+        if failed or self._transport is None:
+            self.abort()
+        else:
+            self._transport.resume_reading()
+
     def eof_received(self) -> bool | None:
         pending = self._exchange
         if pending is not None and self._in_body and self._ends_with_connection():
@@ -153,6 +191,8 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         pending, self._exchange = self._exchange, None
+        if self._reader is not None and self._fd >= 0:
+            self._reader.remove(self._fd, self)
         self._transport = self._parser = None
         self._fd, self.closing = -1, True
         self._client.closed(self)

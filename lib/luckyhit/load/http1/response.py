@@ -15,11 +15,14 @@ import asyncio
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from luckyhit.load.http1.request_head import Origin
 from luckyhit.load.signals import NO_MARK, Mark, ResponseSignals
 from luckyhit.records import RequestError
+
+if TYPE_CHECKING:
+    from luckyhit.load.http1.socket_reader import SocketReader
 
 MOST_HEAD_BYTES = 1 << 20
 """A larger head is refused as `protocol`: no service means that."""
@@ -82,7 +85,7 @@ class HttpResponse:
 
     `done_ns` is set only if the response is whole; else `error` says why not. `body` is capped, `size` counts all body
     bytes as they came. `retried`: sent a second time (see luckyhit.load.http1.client). `head`: of a plain response.
-    `due_ns`: of a closed loop, whose schedule has none.
+    `due_ns`: of a closed loop, whose schedule has none. `raw`: all its bytes, if it may become a KnownAnswer.
     """
 
     sent_ns: int | None = None
@@ -97,6 +100,7 @@ class HttpResponse:
     retried: bool = False
     head: Head | None = None
     due_ns: int | None = None
+    raw: bytes | None = None
 
     @property
     def truncated(self) -> bool:
@@ -104,8 +108,39 @@ class HttpResponse:
         return len(self.body) < self.size
 
 
+@dataclass(slots=True)
+class KnownAnswer:
+    """An answer that came before (luckyhit.load.http1.known_answers). `row`: what RequestRecorder packed of it. It is
+    valid until `until_ns` (raw); unless it is `settled`, only when nothing is being learnt of the service any more; if
+    it is `unmarked`, only as long as no response is marked (see ResponseHistory). `again`: it has come again;
+    `valid_at`: the number of the history's changes at which all this was looked at."""
+
+    head: Head
+    body: bytes
+    row: bytes
+    until_ns: int
+    settled: bool
+    again: bool = False
+    unmarked: bool = False
+    valid_at: int = -1
+
+    def response(self, due_ns: int | None, sent_ns: int | None, done_ns: int, connection: int) -> HttpResponse:
+        """As a response, for whoever has to look at it again."""
+        head = self.head
+        return HttpResponse(
+            sent_ns, done_ns, done_ns, head.status, None, head.headers, self.body, connection, head.length, False, head,
+            due_ns,
+        )  # fmt: skip
+
+
+OnKnown = Callable[["PendingRequest", "PlainConnection", int, KnownAnswer], None]
+"""Gets a request, its connection, when its answer came (raw ns), and that answer. It calls the connection's
+`finish_known` or `follow`."""
+
+
 class PendingRequest:
-    """One request under way. `tag` is the caller's; `on_done` gets it and its response, exactly once."""
+    """One request under way. `tag` and `route` are the caller's; `on_done` gets it and its response, exactly once.
+    `on_known` gets it instead if its answer is one of `known` (by its bytes); `learns`: it may become one."""
 
     # Class attributes: most keep this value, and an object is made for each request.
     sent_ns: int | None = None
@@ -113,7 +148,10 @@ class PendingRequest:
     connection: HttpConnection | None = None
     connecting: asyncio.Task[None] | None = None
     under_way: dict[PendingRequest, int] | None = None  # the requests that share its timeout
-    retried = over = False
+    retried = over = learns = False
+    known: dict[bytes, KnownAnswer] | None = None
+    on_known: OnKnown | None = None
+    route = -1
 
     def __init__(
         self,
@@ -159,6 +197,18 @@ class HttpConnection(Protocol):
         """Close at once, without waiting for anything to be written."""
 
 
+class PlainConnection(Protocol):
+    """A connection on which a known answer came."""
+
+    number: int
+
+    def finish_known(self, pending: PendingRequest) -> None:
+        """The request is over, and the connection idle."""
+
+    def follow(self, pending: PendingRequest) -> None:
+        """Send the next request, with the finished one's object, on the same connection."""
+
+
 class ConnectionOwner(Protocol):
     """A client, as its connections use it."""
 
@@ -168,6 +218,8 @@ class ConnectionOwner(Protocol):
     """Whether connections that have served are used again."""
     idle_connections: list[HttpConnection]
     """The last used at the end."""
+    reader: SocketReader | None
+    """Reads plain connections; None: their transports do."""
 
     def opened(self, connection: HttpConnection) -> None:
         """The connection is open, and can take a request."""

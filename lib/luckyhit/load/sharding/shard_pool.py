@@ -153,6 +153,7 @@ class ShardPool:
         lost = rows.add_never_sent(set(range(self._workload.senders)) - reported.keys())
         if not reported:
             self._raise_all_lost()
+        rows.merge()
         probed = [state["facts"] for state in self._probe.reported] if self._probe is not None else []
         whole = merged([*(facts for facts in probed if facts is not None), *reported.values()])
         return {

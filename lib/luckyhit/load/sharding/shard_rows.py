@@ -21,7 +21,8 @@ from luckyhit.load.inputs import Inputs
 from luckyhit.load.recorder import RequestRecorder
 from luckyhit.load.schedule import schedule_for
 from luckyhit.records import Accounting, Arm, RequestError
-from luckyhit.records.parquet import read_parts, write_part
+from luckyhit.records.parquet import read_parts, write_rows
+from luckyhit.records.parts.merging import merge_parts
 
 _ERRORS: tuple[RequestError, ...] = get_args(RequestError)
 _COLUMNS = ["arm", "slot", "worker", "error"]
@@ -96,6 +97,11 @@ class ShardRows:
                 self._write(worker, own)
         return never_sent
 
+    def merge(self) -> None:
+        """Make one file of each process's part files; everything is checked by now."""
+        for worker in range(self._config.workers):
+            merge_parts(self._directory, self._config.block, worker)
+
     def _write(self, worker: int, tags: NDArray[np.int64]) -> None:
         config = self._config
         inputs = Inputs.load(config.inputs, len(config.workload.routes)) if config.inputs else None
@@ -111,7 +117,7 @@ class ShardRows:
         recorder.start_ns = config.origin_ns + self.start_ns
         for number, start in enumerate(range(0, len(tags), _AT_ONCE)):
             table = recorder.never_sent(tags[start : start + _AT_ONCE])
-            write_part(self._directory, f"block-{config.block:03d}-worker-{worker:02d}-never-sent-{number:04d}", table)
+            write_rows(self._directory, f"block-{config.block:03d}-worker-{worker:02d}-never-sent-{number:04d}", table)
             self._count(table)
 
     start_ns = 0

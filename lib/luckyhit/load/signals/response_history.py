@@ -99,10 +99,11 @@ class ResponseHistory:
     """By arm, route and URL (any number that distinguishes the URLs of a route). `watching`: a layer has shown itself.
     Until then, after the first responses (`learns`), there is nothing to learn from a response before its
     `silent_until_ns`. If more responses may still decide the last one, `clue` is set: its row can `wait`. `revised`
-    yields the rows that are `unsettled`: later responses may have decided them."""
+    yields the rows that are `unsettled`: later responses may have decided them. `marked`: some response had a mark.
+    `changes` counts how often `watching`, `learns` or `marked` changed."""
 
     def __init__(self) -> None:
-        self.watching, self.learns = False, True
+        self.watching, self.learns, self.marked, self.changes = False, True, False, 0
         self.clue: Clue | None = None
         self.unsettled: deque[tuple[_Route, Clue, RowPlace]] = deque()
         self._waiting = 0
@@ -117,6 +118,8 @@ class ResponseHistory:
     def silent_until_ns(self, arm: int, signals: ResponseSignals, mark: Mark, now_ns: int) -> int:
         """Until when responses like this one, first seen now, show no more than by themselves: if only their Date can
         show more, until it has been the same for a while."""
+        if mark[0] or mark[1]:
+            self._note_mark()
         if mark[0]:
             self._behind_s(arm, mark)
         if signals.settled:
@@ -135,6 +138,8 @@ class ResponseHistory:
         if signals.settled:
             return signals
         date, own, kind = mark
+        if date or own:
+            self._note_mark()
         behind_s = self._behind_s(arm, mark)
         # An Expires that was not made just now may never change: it proves nothing.
         first_ns = _NEVER_NS if kind == EXPIRES else now_ns
@@ -170,7 +175,8 @@ class ResponseHistory:
             counted=counted,
         )
         before_it = state.signs if state.waiting else None
-        self.watching |= _learn(state, clue)
+        if _learn(state, clue) and not self.watching:
+            self.watching, self.changes = True, self.changes + 1
         if before_it is not None and state.signs != before_it:
             self.unsettled.extend((state, *waiting) for waiting in state.waiting)
             state.waiting.clear()
@@ -190,6 +196,17 @@ class ResponseHistory:
             self._newest_s[arm] = newest = second
         return newest - second if second else 0
 
+    def _note_mark(self) -> None:
+        if not self.marked:
+            self.marked, self.changes = True, self.changes + 1
+
+    def is_exhausted(self, signals: ResponseSignals, mark: Mark) -> bool:
+        """Whether such a response, once inspected on its route, has nothing more to show or to teach until another one
+        is `marked` or a layer shows itself (`watching`): it has no mark and no Age. That its URL was requested again
+        matters only on routes where each response has an Age."""
+        plain = not (mark[0] or mark[1]) and signals.age_s is None and not signals.only_hits
+        return plain and not self.marked and not self.watching
+
     def wait(self, clue: Clue, place: RowPlace) -> None:
         """Let the row at `place`, of the response inspected last, wait until its route shows more."""
         self._last.waiting.append((clue, place))
@@ -203,7 +220,7 @@ class ResponseHistory:
 
     def stop_learning(self) -> None:
         """Leave rows that are undecided by now as they are."""
-        self.learns = False
+        self.learns, self.changes = False, self.changes + 1
         for state in self._routes.values():
             state.waiting.clear()
 
