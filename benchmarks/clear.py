@@ -1,6 +1,7 @@
 """The scoped clear beside a service that works: 1,000,000 keys in the cache, 100,000 of them in scope.
 
     python benchmarks/clear.py
+    python benchmarks/clear.py --table       two rows of the table: without a backup, in rounds
 
 Four things from one run: how long it takes with and without a backup; what `valkey-cli --scan | xargs unlink` takes for
 the same keys (as everyone writes it, and with a COUNT that suits it better); what a service that reads from the same
@@ -10,16 +11,20 @@ cache at 500 requests/s has of it; and the memory of the process that clears.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import redis
 
@@ -29,6 +34,7 @@ from luckyhit.system.embedded import start_embedded
 
 ALL, IN_SCOPE, VALUE = 1_000_000, 100_000, b"v" * 200
 RATE, WARMUP_S, QUIET_S, LOAD_S, ROUNDS = 500.0, 2.0, 5.0, 24.0, 3
+TABLE_LOAD_S = 16.0
 COLUMNS = ("due_ns", "done_ns", "status")
 TEMPLATE, GLOB = "product:{id}:v1", "product:*:v1"
 
@@ -81,20 +87,24 @@ def clear_here(url: str, *, backup: bool) -> Cleared:
     return Cleared(report.seconds, peak_mb, began_s, ended_s, report.cleared)
 
 
-def peer(port: int, *options: str) -> float | None:
+def peer(url: str, *options: str) -> float | None:
     """Seconds of the same by hand, with the program that comes with the server; None where there is none."""
     beside = Path(find_server()).parent
     program = next((str(beside / name) for name in ("valkey-cli", "redis-cli") if (beside / name).exists()), None)
     program = program or shutil.which("valkey-cli") or shutil.which("redis-cli")
     if program is None:
         return None
+    server = urlsplit(url)
+    env = {**os.environ, "REDISCLI_AUTH": server.password or ""}
+    words = [program, "-p", str(server.port)]
     began_s = time.monotonic()
-    scan = subprocess.Popen([program, "-p", str(port), "--scan", "--pattern", GLOB, *options], stdout=subprocess.PIPE)
-    subprocess.run(
-        ["xargs", program, "-p", str(port), "unlink"], stdin=scan.stdout, stdout=subprocess.DEVNULL, check=True
-    )
+    scan = subprocess.Popen([*words, "--scan", "--pattern", GLOB, *options], stdout=subprocess.PIPE, env=env)
+    subprocess.run(["xargs", *words, "unlink"], stdin=scan.stdout, stdout=subprocess.DEVNULL, check=True, env=env)
     scan.wait()
-    return time.monotonic() - began_s
+    seconds = time.monotonic() - began_s
+    with redis.Redis.from_url(url) as client:
+        assert client.dbsize() == ALL - IN_SCOPE
+    return seconds
 
 
 class Load:
@@ -140,16 +150,18 @@ def p99(values: list[float]) -> float:
     return sorted(values)[int(len(values) * 0.99)]
 
 
-def beside_load(service: str, cache: RedisCache) -> tuple[Cleared, float, float]:
+def beside_load(
+    service: str, cache: RedisCache, *, backup: bool = True, load_s: float = LOAD_S
+) -> tuple[Cleared, float, float]:
     """(the clear, p99 in ms of the requests before and after it, p99 of those during it), all of one load."""
-    load = Load(service, LOAD_S)
+    load = Load(service, load_s)
     time.sleep(max(0.0, load.began_s + WARMUP_S + QUIET_S - time.monotonic()))
     started_s = time.monotonic()  # until it has its imports, it is neither quiet nor the clear
-    beside = clear_apart(cache.url, backup=True)
+    beside = clear_apart(cache.url, backup=backup)
     ended_s = time.monotonic()
     during = load.latencies_ms((beside.began_s, beside.ended_s))
-    quiet = load.latencies_ms((load.began_s + WARMUP_S, started_s), (ended_s, load.began_s + LOAD_S))
-    assert ended_s + QUIET_S / 2 < load.began_s + LOAD_S, "the load ended too early: make it longer"
+    quiet = load.latencies_ms((load.began_s + WARMUP_S, started_s), (ended_s, load.began_s + load_s))
+    assert ended_s + QUIET_S / 2 < load.began_s + load_s, "the load ended too early: make it longer"
     return beside, p99(quiet), p99(during)
 
 
@@ -160,7 +172,7 @@ def serve(url: str) -> None:
     import uvicorn
     from redis import asyncio as redis_asyncio
 
-    cache = redis_asyncio.Redis.from_url(url)
+    cache = redis_asyncio.Redis.from_url(url, max_connections=4096)  # one for each request of a long stall
     asked = iter(range(10**9))
 
     async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -182,26 +194,60 @@ def serve(url: str) -> None:
 
 
 @contextmanager
-def cache_server() -> Iterator[tuple[RedisCache, int]]:
+def cache_server() -> Iterator[RedisCache]:
     with tempfile.TemporaryDirectory() as folder:
         cache = start_embedded(Path(folder))
+        assert isinstance(cache, RedisCache)
         try:
-            yield cache, int(cache.url.rpartition(":")[2].partition("/")[0])
+            yield cache
         finally:
             cache.stop()
+
+
+def table() -> None:
+    """Rounds of ours and the peer's with 1000 keys a page, then of a clear beside load; neither with a backup."""
+    from harness.rounds import in_rounds
+    from harness.targets import running
+    from harness.telling import skip, tell
+
+    with cache_server() as cache, cache.client(socket_timeout=60) as client:
+
+        def filled(clear: Callable[[], float | None], number: int) -> float | None:
+            fill(client)
+            return clear()
+
+        turns = {
+            "ours": partial(filled, lambda: clear_apart(cache.url, backup=False).seconds),
+            "peer": partial(filled, lambda: peer(cache.url, "--count", "1000")),
+        }
+        seconds = in_rounds(turns, ROUNDS)
+        pairs = [(own, other) for own, other in zip(seconds["ours"], seconds["peer"], strict=True) if own and other]
+        if pairs:
+            note = f"{median(own for own, _ in pairs):.2f} s against {median(other for _, other in pairs):.2f} s"
+            tell("clear-time", [own / other for own, other in pairs], note)
+        else:
+            skip("clear-time", "neither valkey-cli nor redis-cli is installed")
+        ratios, quiet = [], []
+        with running(Path(__file__), "serve", cache.url) as service:
+            for _ in range(ROUNDS):
+                fill(client)
+                _, quiet_ms, during_ms = beside_load(service.url, cache, backup=False, load_s=TABLE_LOAD_S)
+                ratios.append(during_ms / quiet_ms)
+                quiet.append(quiet_ms)
+        tell("clear-p99", ratios, f"quiet {median(quiet):.2f} ms at {RATE:g}/s")
 
 
 def main() -> None:
     from harness.targets import running
 
     print(f"{ALL:,} keys, {IN_SCOPE:,} in scope, values of {len(VALUE)} bytes")
-    with cache_server() as (cache, port), cache.client(socket_timeout=60) as client:
+    with cache_server() as cache, cache.client(socket_timeout=60) as client:
         fill(client)
         without = clear_apart(cache.url, backup=False)
         fill(client)
-        plain = peer(port)
+        plain = peer(cache.url)
         fill(client)
-        tuned = peer(port, "--count", "1000")
+        tuned = peer(cache.url, "--count", "1000")
         fill(client)
         backed = clear_apart(cache.url, backup=True)
         rounds = []
@@ -229,5 +275,7 @@ if __name__ == "__main__":
             serve(url)
         case ["clear", url, backup]:
             print(json.dumps(clear_here(url, backup=backup == "1")))
+        case ["--table"]:
+            table()
         case _:
             main()
