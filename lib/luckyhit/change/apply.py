@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -86,6 +87,8 @@ def roll_back(stack: Stack, journal: Journal) -> Rollback:
     outcome: dict[str, Any] = {"how": "restarted without the change"}
     if change.needs_start:
         stack.restart(kind.settings("before"))
+        with suppress(LuckyHitError):  # then `luckyhit revert` finds them by their environment
+            _record_processes(stack, journal)
         detail = f"The service was restarted without the change ({change.what})."
     elif step is None:
         return Rollback(
@@ -109,12 +112,17 @@ def in_place(stack: Stack, journal: Journal) -> bool:
 
 
 def reset_block(
-    stacks: Mapping[Arm, Stack], case: Case, journal: Journal, *, headers: Mapping[str, str] | None = None
+    stacks: Mapping[Arm, Stack],
+    case: Case,
+    journal: Journal,
+    *,
+    headers: Mapping[str, str] | None = None,
+    fresh: bool = False,
 ) -> dict[str, Any]:
     """Bring every arm to the declared state for the start of a block: set its side of the change and restart services
     of the run's own (which empties caches inside the process), all arms at once; then clear the declared keys, and
     purge the declared HTTP caches. A service that is only observed is left alone. `headers`: sent with each purge to
-    the service's own address.
+    the service's own address. `fresh`: the services are on their sides, and were just started: none is started again.
 
     Returns facts for the manifest: `{"clear": {arm: ...}, "purge": {arm: ...}, "started": {arm: pid}}`.
     """
@@ -126,7 +134,8 @@ def reset_block(
         else:
             _set(stacks[arm], arm, journal)
 
-    _together(set_side, changeable)
+    if not fresh:
+        _together(set_side, changeable)
     started = {arm: stacks[arm].service_pid for arm in changeable if stacks[arm].owned}
     cleared = clear_declared({arm: stacks[arm] for arm in changeable}, case, journal, headers=headers)
     return {**cleared, "started": started}
