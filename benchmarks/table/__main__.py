@@ -22,7 +22,7 @@ from pathlib import Path
 
 from checkout import NoCheckout, checkout
 from outcomes import Outcome, as_text, outcome_of, told_rows, with_recorded
-from rows import FILE, HERE, Row, RowError, read_rows
+from table_rows import FILE, HERE, Row, RowError, read_rows
 
 _LAST_LINES = 1
 _ENDS_WITHIN_S = 10.0

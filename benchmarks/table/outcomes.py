@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from rows import Row
+from table_rows import Row
 
 REGRESSION = 0.10
 State = Literal["reached", "short", "unclear", "worse", "failed", "skipped"]
