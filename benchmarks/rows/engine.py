@@ -1,10 +1,10 @@
 """The load engine against its peers, as ratios: a closed loop beside wrk, added latency at high rates beside aiohttp.
 
-    python benchmarks/table/engine.py closed [SECONDS] [ROUNDS]
-    python benchmarks/table/engine.py added [SECONDS] [ROUNDS]
+    python benchmarks/rows/engine.py closed [SECONDS] [ROUNDS]
+    python benchmarks/rows/engine.py added [SECONDS] [ROUNDS]
 
-The parts are those of `closed_loop.py` and `added_latency.py`. Added latency is told as a part of what is wanted: 0.2 ms
-at p50 and 1.0 ms at p99, at the rate where it is worst.
+The parts are those of `closed_loop.py` and `added_latency.py`. Added latency is told as a part of what is wanted, 0.2
+ms at p50 and 1.0 ms at p99, at the rate where it is worst.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from statistics import median
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import added_latency  # noqa: E402
-import closed_loop  # noqa: E402
-from harness import peers  # noqa: E402
-from harness.rounds import in_rounds  # noqa: E402
-from harness.targets import ECHO, TIMED_ECHO, running  # noqa: E402
-from harness.telling import skip, tell  # noqa: E402
+import added_latency
+import closed_loop
+from harness import peers
+from harness.rounds import in_rounds
+from harness.targets import ECHO, TIMED_ECHO, running
+from harness.telling import skip, tell
 
 RATES = (5_000, 10_000, 20_000)
 WANTED_MS = {"p50_ms": 0.2, "p99_ms": 1.0}
@@ -56,6 +56,4 @@ def added(seconds: float, rounds: int) -> None:
 
 if __name__ == "__main__":
     parts = {"closed": closed, "added": added}
-    parts[sys.argv[1]](
-        float(sys.argv[2]) if len(sys.argv) > 2 else 3.0, int(sys.argv[3]) if len(sys.argv) > 3 else 3
-    )
+    parts[sys.argv[1]](float(sys.argv[2]) if len(sys.argv) > 2 else 3.0, int(sys.argv[3]) if len(sys.argv) > 3 else 3)

@@ -1,9 +1,9 @@
 """Judging ten million rows, against an earlier build: time, and memory.
 
-    python benchmarks/table/judging.py BASE [ROWS] [ROUNDS]
+    python benchmarks/rows/judging.py BASE [ROWS] [ROUNDS]
 
-`BASE`: a checkout of the earlier build. Each build makes the run directory with its own `benchmarks/judge_rows.py`, from
-the same seed, and judges it in a process of its own. The builds take turns.
+`BASE`: a checkout of the earlier build. Each build makes the run directory with its own `benchmarks/judge_rows.py`,
+from the same seed, and judges it in a process of its own. The builds take turns.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What one waits for besides measuring, against an earlier build: a demo run, and the three notebooks by papermill.
 
-    python benchmarks/table/waiting.py demo BASE [ROUNDS]
-    python benchmarks/table/waiting.py notebooks BASE [ROUNDS]
+    python benchmarks/rows/waiting.py demo BASE [ROUNDS]
+    python benchmarks/rows/waiting.py notebooks BASE [ROUNDS]
 
 Each build works from its own root with its own library, on a copy of its shipped case. Seconds are those from the start
 of the command to its end, without those in which the load was measured or warmed up. The builds take turns.

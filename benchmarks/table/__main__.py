@@ -87,9 +87,7 @@ def _outcomes(rows: list[Row], base: Path | None, deadline_s: float) -> list[Out
     told = told_rows(output)
     if status is None:
         note = f"was not done within {left_s:.0f} s: --minutes, or --only"
-        return [
-            outcome_of(row, told[row.id]) if row.id in told else Outcome(row, "skipped", note=note) for row in rows
-        ]
+        return [outcome_of(row, told[row.id]) if row.id in told else Outcome(row, "skipped", note=note) for row in rows]
     last = "; ".join(line for line in output.splitlines()[-_LAST_LINES:] if not line.startswith("{"))
     otherwise = f"its command ended with status {status}" + (f": {last}" if last else "")
     return [outcome_of(row, told.get(row.id), otherwise) for row in rows]

@@ -22,8 +22,8 @@ _WIDTH = 74
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`noise`: half the range over the rounds, as a part of the ratio. `note`: what the command adds, or why there is no
-    ratio."""
+    """`noise`: half the range over the rounds, as a part of the ratio. `note`: what the command adds, or why there is
+    no ratio."""
 
     row: Row
     state: State

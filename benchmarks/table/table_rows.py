@@ -23,9 +23,9 @@ class RowError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`wanted`: the ratio that the row should reach; `more`: whether a larger one is better. `recorded`: the ratio as it
-    was last written down, None for a row that never ran. `seconds`: how long its command takes, about. `skip`: why it
-    is not run here; its command is then for by hand."""
+    """`wanted`: the ratio that the row should reach; `more`: whether a larger one is better. `recorded`: the ratio as
+    it was last written down, None for a row that never ran. `seconds`: how long its command takes, about. `skip`: why
+    it is not run here; its command is then for by hand."""
 
     id: str
     what: str

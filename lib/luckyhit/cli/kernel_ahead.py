@@ -1,5 +1,5 @@
-"""Start the process of a run's kernel before anything else is imported: its imports take as long as all that the command
-line does until the first cell."""
+"""Start the process of a run's kernel before anything else is imported: its imports take as long as all that the
+command line does until the first cell."""
 
 from __future__ import annotations
 

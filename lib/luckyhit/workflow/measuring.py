@@ -77,8 +77,9 @@ class Measuring:
         fresh: bool = False,
     ) -> Guard | None:
         """Reset, fingerprint, warm up, measure, fingerprint again; record the block in the manifest. `control`: without
-        the freshness probe. `fresh`: the services were just started, and only their configuration was read. Returns the failed guard if the arms can't start alike; nothing was measured then. Raises
-        LimitExceeded if the target's limits stopped it; what was measured so far is recorded."""
+        the freshness probe. `fresh`: the services were just started, and only their configuration was read. Returns the
+        failed guard if the arms can't start alike; nothing was measured then. Raises LimitExceeded if the target's
+        limits stopped it; what was measured so far is recorded."""
         run, case = self._run, self._case
         doing = _DOING[stage]
         self.show(f"{doing}: back to the declared cache state")

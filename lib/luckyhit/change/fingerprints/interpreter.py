@@ -158,7 +158,7 @@ def _stamp(interpreter: str, paths: Sequence[Path]) -> _Stamp:
     for path in map(str, paths):
         stats.append(_file_stat(path))
         with contextlib.suppress(OSError):
-            for name in sorted(os.listdir(path)):
+            for name in sorted(os.listdir(path)):  # noqa: PTH208
                 child = f"{path}{os.sep}{name}"
                 if name.endswith((".dist-info", ".egg-info")):
                     stats += [_file_stat(f"{child}{file}") for file in ("", f"{os.sep}METADATA", f"{os.sep}RECORD")]

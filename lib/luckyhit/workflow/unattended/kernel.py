@@ -8,7 +8,6 @@ otherwise it starts, and imports what the first cells need, while this process i
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import signal
 import subprocess
@@ -39,8 +38,8 @@ _AS_NEW = "get_ipython().reset(new_session=True)"
 
 
 class Kernel:
-    """A kernel that starts in the background. `close` ends it, whatever it is doing. `ahead`: a process that was started
-    for it (`luckyhit.cli.kernel_ahead`)."""
+    """A kernel that starts in the background. `close` ends it, whatever it is doing. `ahead`: a process that was
+    started for it (`luckyhit.cli.kernel_ahead`)."""
 
     def __init__(self, ahead: subprocess.Popen[bytes] | None = None) -> None:
         self._ahead = ahead

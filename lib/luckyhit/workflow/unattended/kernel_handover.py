@@ -15,8 +15,9 @@ _LAUNCHER = "ipykernel_launcher"
 
 
 def hand_over(manager: AsyncKernelManager, ahead: subprocess.Popen[bytes]) -> None:
-    """Let `manager` make `ahead` its kernel when it starts one. It starts its own where the kernel's command is not this
-    Python with ipykernel, or `ahead` has ended. (jupyter_client is imported here: it takes a third of a second.)"""
+    """Let `manager` make `ahead` its kernel when it starts one. It starts its own where the kernel's command is not
+    this Python with ipykernel, or `ahead` has ended. (jupyter_client is imported here: it takes a third of a second.)
+    """
     from jupyter_client.provisioning import LocalProvisioner
 
     class HandedOver(LocalProvisioner):
@@ -28,9 +29,7 @@ def hand_over(manager: AsyncKernelManager, ahead: subprocess.Popen[bytes]) -> No
             self.cwd = kwargs.get("cwd")
             return self.connection_info
 
-    manager.provisioner = HandedOver(
-        parent=manager, kernel_id=manager.kernel_id, kernel_spec=manager.kernel_spec
-    )
+    manager.provisioner = HandedOver(parent=manager, kernel_id=manager.kernel_id, kernel_spec=manager.kernel_spec)
 
 
 def _arguments(command: list[str]) -> list[str] | None:
