@@ -17,6 +17,7 @@ from luckyhit.change import processes
 from luckyhit.change.clearing.clear import clear
 from luckyhit.change.clearing.purge import purge
 from luckyhit.change.fingerprints.collect import fingerprint
+from luckyhit.change.fingerprints.sources import SourcesOnce
 from luckyhit.change.journal import Journal
 from luckyhit.change.kinds import ChangeKind, UndoContext, kind_of, outcome_of
 from luckyhit.change.lock import target_identities
@@ -168,9 +169,10 @@ def clear_declared(
 
 def take_fingerprints(stacks: Mapping[Arm, Stack], case: Case, *, keyspace: bool = True) -> dict[Arm, dict[str, str]]:
     """The fingerprint of each arm, all at once. `keyspace`: count the keys outside the scope as well."""
-    arms = list(stacks)
+    arms, sources = list(stacks), SourcesOnce()
     fingerprints = _together(
-        lambda arm: fingerprint(stacks[arm], case, environ=stacks[arm].environ, keyspace=keyspace), arms
+        lambda arm: fingerprint(stacks[arm], case, environ=stacks[arm].environ, keyspace=keyspace, sources=sources),
+        arms,
     )
     return dict(zip(arms, fingerprints, strict=True))
 

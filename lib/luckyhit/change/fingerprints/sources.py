@@ -8,6 +8,7 @@ import shutil
 import stat
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -62,6 +63,23 @@ def source_of(cwd: Path, directories: Sequence[Path] = (), *, runs_dir: Path | N
             values = {"git.revision": head, "git.changes": f"not visible: {type(error).__name__}"}
     modules = {name: _of_modules(path, runs_dir) for name, path in loose.items()}
     return {**values, **modules, **_settings_files(cwd, top)}
+
+
+class SourcesOnce:
+    """Reads the files of a service once for several stacks, in several threads: most arms have the same directories,
+    and a look starts five processes of Git."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: dict[tuple[Path, tuple[Path, ...], Path | None], Mapping[str, str]] = {}
+
+    def read(self, cwd: Path, directories: Sequence[Path], runs_dir: Path | None) -> Mapping[str, str]:
+        """As `source_of`."""
+        asked = cwd.resolve(), tuple(directories), runs_dir
+        with self._lock:
+            if asked not in self._known:
+                self._known[asked] = source_of(cwd, directories, runs_dir=runs_dir)
+            return self._known[asked]
 
 
 def outside_hooks(environ: Mapping[str, str]) -> dict[str, str]:

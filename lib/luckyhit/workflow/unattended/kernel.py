@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import queue
 import signal
 import subprocess
 import threading
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _NAME = "python3"
 _START_S = 120
+_LOOKS_EVERY_S = 0.5
 _POLL_S = 0.1
 _CLEANUP_S = 30.0
 # No kernel warnings between the progress lines, and no entries in the user's history file.
@@ -95,14 +97,23 @@ async def _ended(manager: AsyncKernelManager) -> None:
 
 
 async def _execute(manager: AsyncKernelManager, code: str) -> None:
-    """Queue `code` for execution, without waiting for it."""
+    """Execute `code` in the kernel, once it is ready for that. Raises RuntimeError if it ends instead, TimeoutError.
+
+    A client's `wait_for_ready` would take 0.2 s longer, in which it looks for output of others."""
     client = manager.client()
-    client.start_channels()
+    client.start_channels(iopub=False, stdin=False, hb=False, control=False)
+    deadline = time.monotonic() + _START_S
     try:
-        await client.wait_for_ready(timeout=_START_S)
         client.execute(code, silent=True, store_history=False)
+        while time.monotonic() < deadline:
+            with contextlib.suppress(queue.Empty):
+                await client.get_shell_msg(timeout=_LOOKS_EVERY_S)
+                return
+            if not await manager.is_alive():
+                raise RuntimeError("the kernel ended before it was ready")
     finally:
         client.stop_channels()
+    raise TimeoutError(f"the kernel was not ready within {_START_S} seconds")
 
 
 class Notebook:
