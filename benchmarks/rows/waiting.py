@@ -47,9 +47,11 @@ def not_measuring(how: str, root: Path, number: int) -> float:
         commands = COMMANDS[how](root, case, place)
         began_s = time.monotonic()
         for command in commands:
-            subprocess.run(
-                command, cwd=root, env=env, check=True, stdin=subprocess.DEVNULL, capture_output=True, text=True
+            done = subprocess.run(
+                command, cwd=root, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
             )
+            if done.returncode != 0:
+                sys.exit(f"{' '.join(command[1:4])}: status {done.returncode}: {done.stderr.strip()[-500:]}")
         seconds = time.monotonic() - began_s
         (manifest,) = place.glob("runs/*/*/manifest.json")
         blocks = json.loads(manifest.read_text())["blocks"]

@@ -8,6 +8,7 @@ otherwise it starts, and imports what the first cells need, while this process i
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import queue
 import signal
