@@ -40,7 +40,7 @@ TEMPLATE, GLOB = "product:{id}:v1", "product:*:v1"
 
 
 class TooBusy(Exception):
-    """The load ended before the clear did."""
+    """The load ended before the clear did, or had no answers."""
 
 
 class Cleared(NamedTuple):
@@ -160,6 +160,8 @@ class Load:
         for due_ns, done_ns, status in zip(*(self._rows[name] for name in COLUMNS), strict=True):
             at_s = self.began_s + (due_ns - first_ns) / 1e9
             if any(since <= at_s <= until for since, until in stretches):
+                if status is None:
+                    raise TooBusy("the machine is too busy: requests had no answer in time")
                 assert status == 200, f"the service answered {status}"
                 found.append((done_ns - due_ns) / 1e6)
         return found
