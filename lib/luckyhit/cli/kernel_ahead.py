@@ -11,8 +11,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 KernelProcess = subprocess.Popen[bytes]
-# Collecting garbage while modules are made takes a fifth of the time, and finds none.
-_CODE = "import gc; gc.disable(); from luckyhit.workflow.unattended import kernel_entry; kernel_entry.main()"
+# Collecting garbage while modules are made takes a fifth of the time, and finds none. The last place to look for this
+# package is the one it was found in; its environment is that of the kernel, and of what that starts.
+_CODE = (
+    f"import gc, sys; gc.disable(); sys.path.append({str(Path(__file__).parents[2])!r}); "
+    "from luckyhit.workflow.unattended import kernel_entry; kernel_entry.main()"
+)
 _ENDS_WITHIN_S = 5.0
 
 
@@ -20,13 +24,11 @@ _ENDS_WITHIN_S = 5.0
 def kernel_ahead() -> Iterator[KernelProcess]:
     """A process that becomes a kernel once `luckyhit.workflow.unattended.kernel` hands it the arguments of one. It is
     ended when the context is left."""
-    library = str(Path(__file__).parents[2])
-    others = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path and path != library]
     process = subprocess.Popen(
         [sys.executable, "-P", "-c", _CODE],
         stdin=subprocess.PIPE,
         start_new_session=True,  # Ctrl-C is for the command line, which passes it on
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([library, *others]), "JPY_PARENT_PID": str(os.getpid())},
+        env={**os.environ, "JPY_PARENT_PID": str(os.getpid())},
     )
     try:
         yield process
