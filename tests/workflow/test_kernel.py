@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,8 +13,11 @@ import psutil
 import pytest
 
 from luckyhit.case_run import CaseRun
+from luckyhit.cli.kernel_ahead import kernel_ahead
+from luckyhit.workflow.unattended import kernel_handover
 from luckyhit.workflow.unattended.interruptions import interruptions_of
 from luckyhit.workflow.unattended.kernel import Kernel, Notebook
+from waiting import eventually
 
 CASE = Path(__file__).parents[2] / "data" / "cases" / "placebo.yml"
 FIRST = "import os\nleft_behind = 1\nos.getpid()"
@@ -65,6 +70,53 @@ def test_what_is_on_disk_is_whole_after_a_cell_that_fails(tmp_path: Path, run: C
     outputs = [output for cell in cells for output in cell.get("outputs", [])]
     assert any("before" in "".join(output.get("text", "")) for output in outputs)
     assert any(output.get("ename") == "ZeroDivisionError" for output in outputs)
+
+
+def test_a_process_that_waits_becomes_the_kernel(tmp_path: Path, run: CaseRun) -> None:
+    with kernel_ahead() as ahead:
+        with Kernel(ahead) as kernel:
+            notebook = executed(
+                tmp_path, run, kernel, "1-first", "import os, sys\nassert 'pandas' in sys.modules\nos.getpid()"
+            )
+            assert notebook.error is None, notebook.error
+            assert int("".join(last_output(notebook)["data"]["text/plain"])) == ahead.pid
+        assert ahead.poll() is not None, "it ends with the kernel"
+
+
+def test_a_process_that_is_not_needed_ends() -> None:
+    with kernel_ahead() as ahead:
+        assert ahead.poll() is None
+    assert not psutil.pid_exists(ahead.pid)
+
+
+def test_a_process_that_has_ended_is_replaced(tmp_path: Path, run: CaseRun) -> None:
+    with kernel_ahead() as ahead:
+        ahead.kill()
+        ahead.wait()
+        with Kernel(ahead) as kernel:
+            notebook = executed(tmp_path, run, kernel, "1-first", FIRST)
+    assert notebook.error is None, notebook.error
+    assert int("".join(last_output(notebook)["data"]["text/plain"])) != ahead.pid
+
+
+def test_a_kernel_of_another_python_is_started_as_declared() -> None:
+    assert kernel_handover._arguments(["/elsewhere/python", "-m", "ipykernel_launcher", "-f", "x"]) is None
+    assert kernel_handover._arguments([sys.executable, "-m", "xeus", "-f", "x"]) is None
+    assert kernel_handover._arguments([sys.executable, "-m", "ipykernel_launcher", "-f", "x"]) == ["-f", "x"]
+
+
+def test_an_interrupted_kernel_stops_its_cell(tmp_path: Path, run: CaseRun) -> None:
+    with kernel_ahead() as ahead, Kernel(ahead) as kernel:
+        kernel.manager()
+        started = tmp_path / "started"
+        worker = threading.Thread(
+            target=lambda: eventually(started.exists) and kernel.interrupt(kill=False), daemon=True
+        )
+        worker.start()
+        source = f"import pathlib, time\npathlib.Path({str(started)!r}).touch()\ntime.sleep(60)"
+        notebook = executed(tmp_path, run, kernel, "1-first", source)
+        worker.join()
+    assert "KeyboardInterrupt" in str(notebook.error)
 
 
 def test_a_kernel_that_can_not_start_is_an_error(tmp_path: Path, run: CaseRun, monkeypatch) -> None:

@@ -141,7 +141,7 @@ class BackedUpRemoval:
 
     def checked(self, keys: list[bytes]) -> list[bytes]:
         """The last check of the keys that a removing command names. Raises ScopeRefused."""
-        if not all(key in self._scope for key in keys):
+        if len(self._scope.within(keys)) != len(keys):
             raise ScopeRefused(
                 "a key outside the scope was about to be cleared", hint="Please report this: it is a bug."
             )

@@ -20,7 +20,7 @@ Progress = Callable[[int, int], None]
 """Called with (keys done, keys in all)."""
 _FIRST, _MOST = 16, 128
 _LONG_S, _VERY_LONG_S = 0.015, 0.060
-_RESTS, _LONGEST_REST_S = 1.0, 0.02
+_SHORT_S, _RESTS, _LONGEST_REST_S = 0.002, 1.0, 0.02
 _PLAIN = re.compile(rb"[A-Za-z0-9_:./]")
 
 
@@ -58,6 +58,10 @@ class Scope:
 
     def __contains__(self, key: bytes) -> bool:
         return self._fits(key) is not None
+
+    def within(self, keys: Iterable[bytes]) -> list[bytes]:
+        """Those of `keys` that are declared."""
+        return list(filter(self._fits, keys))
 
     @property
     def glob(self) -> bytes | None:
@@ -104,7 +108,8 @@ class ClearPace:
     """How fast a cache is cleared that others use: batches that its server finishes in a few milliseconds, and rests. A
     Redis or Valkey server does one thing at a time, so the others wait while it works for us.
 
-    `rate`: the most keys per second, None for no limit. `resting`: rest after each batch for as long as it took.
+    `rate`: the most keys per second, None for no limit. `resting`: rest after each batch for as long as it took, unless
+    that was no longer than a page of a scan, which the others have to bear anyway.
     """
 
     def __init__(
@@ -132,7 +137,8 @@ class ClearPace:
             self._size = max(least, min(self._size, keys) // 2)
         elif keys >= self._size:
             self._size = min(_MOST, self._size * 2)
-        rest_s = min(seconds * _RESTS, _LONGEST_REST_S) if self._resting else 0.0
+        rests = self._resting and seconds > _SHORT_S
+        rest_s = min(seconds * _RESTS, _LONGEST_REST_S) if rests else 0.0
         if self._rate is not None:
             now_s = self._clock()
             self._next_s = max(self._next_s, now_s - seconds) + keys / self._rate  # unused time is not saved up

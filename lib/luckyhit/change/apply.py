@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +17,7 @@ from luckyhit.change import processes
 from luckyhit.change.clearing.clear import clear
 from luckyhit.change.clearing.purge import purge
 from luckyhit.change.fingerprints.collect import fingerprint
+from luckyhit.change.fingerprints.sources import SourcesOnce
 from luckyhit.change.journal import Journal
 from luckyhit.change.kinds import ChangeKind, UndoContext, kind_of, outcome_of
 from luckyhit.change.lock import target_identities
@@ -86,6 +88,8 @@ def roll_back(stack: Stack, journal: Journal) -> Rollback:
     outcome: dict[str, Any] = {"how": "restarted without the change"}
     if change.needs_start:
         stack.restart(kind.settings("before"))
+        with suppress(LuckyHitError):  # then `luckyhit revert` finds them by their environment
+            _record_processes(stack, journal)
         detail = f"The service was restarted without the change ({change.what})."
     elif step is None:
         return Rollback(
@@ -109,12 +113,17 @@ def in_place(stack: Stack, journal: Journal) -> bool:
 
 
 def reset_block(
-    stacks: Mapping[Arm, Stack], case: Case, journal: Journal, *, headers: Mapping[str, str] | None = None
+    stacks: Mapping[Arm, Stack],
+    case: Case,
+    journal: Journal,
+    *,
+    headers: Mapping[str, str] | None = None,
+    fresh: bool = False,
 ) -> dict[str, Any]:
     """Bring every arm to the declared state for the start of a block: set its side of the change and restart services
     of the run's own (which empties caches inside the process), all arms at once; then clear the declared keys, and
     purge the declared HTTP caches. A service that is only observed is left alone. `headers`: sent with each purge to
-    the service's own address.
+    the service's own address. `fresh`: the services are on their sides, and were just started: none is started again.
 
     Returns facts for the manifest: `{"clear": {arm: ...}, "purge": {arm: ...}, "started": {arm: pid}}`.
     """
@@ -126,7 +135,8 @@ def reset_block(
         else:
             _set(stacks[arm], arm, journal)
 
-    _together(set_side, changeable)
+    if not fresh:
+        _together(set_side, changeable)
     started = {arm: stacks[arm].service_pid for arm in changeable if stacks[arm].owned}
     cleared = clear_declared({arm: stacks[arm] for arm in changeable}, case, journal, headers=headers)
     return {**cleared, "started": started}
@@ -159,9 +169,10 @@ def clear_declared(
 
 def take_fingerprints(stacks: Mapping[Arm, Stack], case: Case, *, keyspace: bool = True) -> dict[Arm, dict[str, str]]:
     """The fingerprint of each arm, all at once. `keyspace`: count the keys outside the scope as well."""
-    arms = list(stacks)
+    arms, sources = list(stacks), SourcesOnce()
     fingerprints = _together(
-        lambda arm: fingerprint(stacks[arm], case, environ=stacks[arm].environ, keyspace=keyspace), arms
+        lambda arm: fingerprint(stacks[arm], case, environ=stacks[arm].environ, keyspace=keyspace, sources=sources),
+        arms,
     )
     return dict(zip(arms, fingerprints, strict=True))
 

@@ -18,6 +18,7 @@ from luckyhit.cli.app import (
     app,
     print_json,
 )
+from luckyhit.cli.kernel_ahead import kernel_ahead
 from luckyhit.cli.waiting import waiting
 from luckyhit.errors import ArgumentError
 from luckyhit.project import Project
@@ -99,24 +100,26 @@ def run(
     reports_dir: ReportsOption = "",
 ) -> None:
     """Run a case: measure the baseline and the change, roll back, report. The last line is the report's path."""
-    from luckyhit.cli.tasks import case_tasks
+    with kernel_ahead() as ahead:
+        from luckyhit.cli.tasks import case_tasks
 
-    case_tasks.run(
-        case,
-        parameter or [],
-        environment=environment,
-        observe=observe,
-        diagnose=diagnose,
-        dask=dask,
-        timeout=timeout,
-        fail_on=fail_on,
-        notify_command=notify_command,
-        summary=summary,
-        junit=junit,
-        as_json=as_json,
-        runs_dir=runs_dir,
-        reports_dir=reports_dir,
-    )
+        case_tasks.run(
+            case,
+            parameter or [],
+            environment=environment,
+            observe=observe,
+            diagnose=diagnose,
+            dask=dask,
+            timeout=timeout,
+            fail_on=fail_on,
+            notify_command=notify_command,
+            summary=summary,
+            junit=junit,
+            as_json=as_json,
+            runs_dir=runs_dir,
+            reports_dir=reports_dir,
+            ahead=ahead,
+        )
 
 
 @app.command()

@@ -53,7 +53,8 @@ def scrub_log(path: Path, redactor: Redactor) -> None:
     if not path.is_file():
         return
     with path.open("rb") as source:
-        if all(_scrubbed(line, redactor.secrets) == line for line in source):
+        pieces = iter(lambda: b"".join(source.readlines(_PIECE_BYTES)), b"")
+        if all(_scrubbed(piece, redactor.secrets) == piece for piece in pieces):
             return
     with replacing(path) as clean, path.open("rb") as source, clean.open("wb") as target:
         _scrub_lines(source, target, redactor.secrets)

@@ -210,7 +210,7 @@ class Service:
                         return
                 if self._stopping.wait(min(pause_s, max(left_s, 0))):
                     break
-                pause_s = min(pause_s * 1.5, 0.1)
+                pause_s = min(pause_s * 1.5, 0.04)
                 patience_s *= 1 if status else 2
         if self._stopping.is_set():
             raise ServiceStopped("the service was stopped while it was starting")

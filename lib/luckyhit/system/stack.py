@@ -292,6 +292,16 @@ def start_together(stacks: Iterable[Stack], start: Callable[[Stack], None] = Sta
             raise
 
 
+def stop_together(stacks: Iterable[Stack]) -> None:
+    """Stop all `stacks` at the same time. Raises the first error once all are stopped, as far as they can be."""
+    made = list(stacks)
+    if made:
+        with ThreadPoolExecutor(len(made), thread_name_prefix="stop") as pool:
+            ends = [pool.submit(stack.stop) for stack in made]
+        for end in ends:
+            end.result()
+
+
 def _stop_all(stacks: Iterable[Stack]) -> None:
     for stack in stacks:
         with contextlib.suppress(TargetError):  # the first error tells more

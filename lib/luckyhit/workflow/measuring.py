@@ -56,6 +56,8 @@ class Measuring:
         self.looks = changing.FingerprintHistory(self._case, revisions=revisions, redactor=self._run.redactor)
         for arm, fingerprint in self._run.manifest.fingerprints.items():
             self.looks.record(arm, fingerprint, "in the baseline")
+        self._ahead: EnginePool | None = None
+        step.stacks.callback(self._end_ahead)
 
     def show(self, doing: str) -> None:
         self._progress(doing, self.done_s, self.total_s)
@@ -65,20 +67,28 @@ class Measuring:
         return {arm: fingerprint for arm, (fingerprint, _) in self._look(stacks, when, keyspace=True).items()}
 
     def block(
-        self, stacks: Mapping[Arm, Stack], stage: Stage, pair: int, seconds: float, *, control: bool = False
+        self,
+        stacks: Mapping[Arm, Stack],
+        stage: Stage,
+        pair: int,
+        seconds: float,
+        *,
+        control: bool = False,
+        fresh: bool = False,
     ) -> Guard | None:
         """Reset, fingerprint, warm up, measure, fingerprint again; record the block in the manifest. `control`: without
-        the freshness probe. Returns the failed guard if the arms can't start alike; nothing was measured then. Raises
-        LimitExceeded if the target's limits stopped it; what was measured so far is recorded."""
+        the freshness probe. `fresh`: the services were just started, and only their configuration was read. Returns the
+        failed guard if the arms can't start alike; nothing was measured then. Raises LimitExceeded if the target's
+        limits stopped it; what was measured so far is recorded."""
         run, case = self._run, self._case
         doing = _DOING[stage]
         self.show(f"{doing}: back to the declared cache state")
         stop_if_asked(run)
         # The engine starts meanwhile; it sends nothing before it has its plan.
-        with pool_for(case.workload, run.path) as pool:
+        with self._engines() as pool:
             noted = run.manifest.blocks
             arms = in_turn(stacks, len(noted))
-            reset = changing.reset_block(arms, case, self._step.journal, headers=self._step.headers)
+            reset = changing.reset_block(arms, case, self._step.journal, headers=self._step.headers, fresh=fresh)
             start = numbered(noted, reset["started"])
             if stage == "change" and (failed := self._start_unlike(stacks, reset)) is not None:
                 return failed
@@ -92,6 +102,8 @@ class Measuring:
                 # The same requests as the pair before: what differs between the two is due to the probe, or chance.
                 plan = replace(plan, probed=False, seed=plan.seed - 1)
             report, unseen, stopped = self._watched(stacks, plan, doing, pool)
+        if stage == "change" and stopped is None and case.workload.hosts == 1:
+            self._ahead = pool_for(case.workload, run.path)  # another block follows, at least that after the rollback
         at_end = {} if stopped else self._look(stacks, f"at the end of block {number}", keyspace=False)
         facts = {
             "pair": pair,
@@ -109,6 +121,17 @@ class Measuring:
             raise stopped
         self.done_s += case.plan.warmup + seconds
         return None
+
+    def _engines(self) -> EnginePool:
+        """The processes that were started ahead, or new ones."""
+        pool, self._ahead = self._ahead, None
+        return pool or pool_for(self._case.workload, self._run.path)
+
+    def _end_ahead(self) -> None:
+        """End what was started for a block that does not come."""
+        if self._ahead is not None:
+            with self._engines():
+                pass
 
     def _start_unlike(self, stacks: Mapping[Arm, Stack], reset: Mapping[str, Any]) -> Guard | None:
         """The failed guard on the caches' initial state: side by side, each block counts, so none can differ."""

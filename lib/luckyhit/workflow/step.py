@@ -17,7 +17,7 @@ from luckyhit.project import Project
 from luckyhit.records import Arm, Rollback
 from luckyhit.records.manifest import RunFailure
 from luckyhit.scrub.sweep import keep_logs, sweep
-from luckyhit.system import Settings, Stack
+from luckyhit.system import Settings, Stack, stop_together
 from luckyhit.workflow.preflight import secret_headers
 
 Sources = Mapping[Arm, Settings]
@@ -174,7 +174,7 @@ def start_stacks(step: RunningStep, names: Mapping[Arm, str], *, hooks: str | No
         stack.sources = step.checked_out
         stack.settings = replace(changing.settings_of(stack, "before"), hooks=hooks)
         made[arm] = stack
-        step.stacks.callback(stack.stop)
+    step.stacks.callback(stop_together, list(made.values()))
     changing.start_stacks(list(made.values()), step.journal)
     for stack in made.values():
         if stack.cache is not None and stack.cache.owned:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import importlib
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import ModuleType
 from typing import Any
@@ -180,7 +180,9 @@ def measure_change(run: CaseRun, project: Project, progress: Progress, sources: 
         _confirm(run, rollback, unchanged, changing.take_fingerprints({"before": changed}, case)["before"])
         if failed is not None:
             _stop_at_failed([failed])
-        measuring.block({"before": changed}, "after-rollback", 1, case.plan.after_rollback)
+        # The rollback has started the service, which answered nothing since then but what it is.
+        fresh = case.change.needs_start and not case.change.nothing
+        measuring.block({"before": changed}, "after-rollback", 1, case.plan.after_rollback, fresh=fresh)
         run.update(measured_s=measuring.done_s, state="measured")
 
 
@@ -245,12 +247,13 @@ _NEEDED = (
 
 
 @contextmanager
-def imported_meanwhile() -> Iterator[None]:
-    """Import what later cells need in a thread while the block runs; both are done at its end."""
-    if all(name in sys.modules for name in _NEEDED):
+def imported_meanwhile(names: Collection[str] = _NEEDED) -> Iterator[None]:
+    """Import what comes later (by default, what later cells need) in a thread while the block runs; both are done at
+    its end."""
+    if all(name in sys.modules for name in names):
         yield
         return
-    importing = threading.Thread(target=_import, name="imports", daemon=True)
+    importing = threading.Thread(target=import_needed, args=[names], name="imports", daemon=True)
     importing.start()
     try:
         yield
@@ -258,8 +261,9 @@ def imported_meanwhile() -> Iterator[None]:
         importing.join()
 
 
-def _import() -> None:
-    for name in _NEEDED:
+def import_needed(names: Collection[str] = _NEEDED) -> None:
+    """Import what later cells need."""
+    for name in names:
         # The cell that needs it raises the ImportError.
         with suppress(Exception):
             importlib.import_module(name)

@@ -62,7 +62,7 @@ def exchange(work: Sequence[tuple[RedisConnection, list[Command]]]) -> list[list
     for taken, commands in work:
         if not taken.connection.is_connected:
             raise redis_errors.ConnectionError("the connection broke")
-        taken.connection.send_packed_command([_packed(commands)], check_health=False)
+        taken.connection.send_packed_command([packed(commands)], check_health=False)
     return [[_answer(taken.connection) for _ in commands] for taken, commands in work]
 
 
@@ -82,7 +82,7 @@ def removed(answers: Sequence[Any]) -> int:
     return inside + sum(answer for answer in answers if isinstance(answer, int))
 
 
-def _packed(commands: Sequence[Command]) -> bytes:
+def packed(commands: Sequence[Command]) -> bytes:
     """Commands in the wire format. (redis-py's packing, which takes values of any type, costs more than all that the
     server does.)"""
     parts = []

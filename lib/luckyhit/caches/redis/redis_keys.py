@@ -11,11 +11,13 @@ import redis
 from redis import exceptions as redis_errors
 
 from luckyhit.caches.backup import BackupEntry, BackupWriter
+from luckyhit.caches.redis.redis_connections import packed
 from luckyhit.caches.redis.removal import KeyRemoval
 from luckyhit.caches.redis.topology import Topology
 from luckyhit.caches.scope import MOST_EXAMPLES, ClearPace, Listing, Scope
 
-_SCAN_COUNT = 1000
+_SCAN_COUNT = 2000
+"""Keys that the server looks at for one page: it does nothing else meanwhile, which is half a millisecond."""
 
 
 class RedisKeys:
@@ -75,13 +77,28 @@ def server_time_ms(client: redis.Redis) -> int:
 
 def scan(client: redis.Redis, match: bytes | None = None) -> Iterator[list[bytes]]:
     """All keys in batches, in a cluster those of this node. A key that comes and goes may be missing or come twice.
-    `match` is a glob."""
-    cursor = 0
-    while True:
-        cursor, keys = client.scan(cursor, match=match, count=_SCAN_COUNT)
-        yield cast(list[bytes], keys)
-        if cursor == 0:
-            return
+    `match` is a glob. The server makes the next page while the caller deals with one."""
+    options = (b"COUNT", b"%d" % _SCAN_COUNT, *((b"MATCH", match) if match is not None else ()))
+    pool = client.connection_pool
+    connection = pool.get_connection()
+    cursor, ended = b"0", False
+    try:
+        connection.send_packed_command([packed([(b"SCAN", cursor, *options)])], check_health=False)
+        while not ended:
+            try:
+                cursor, keys = connection.read_response()
+            except (redis_errors.ConnectionError, redis_errors.TimeoutError):
+                connection.disconnect()  # a late answer must not be taken for that of the next page
+                following, keys = client.scan(int(cursor), match=match, count=_SCAN_COUNT)  # which tries again
+                cursor = b"%d" % following
+            ended = cursor == b"0"
+            if not ended:
+                connection.send_packed_command([packed([(b"SCAN", cursor, *options)])], check_health=False)
+            yield cast(list[bytes], keys)
+    finally:
+        if not ended:
+            connection.disconnect()
+        pool.release(connection)
 
 
 def listing(topology: Topology, scope: Scope, *, every: bool = False) -> Listing:
@@ -98,7 +115,7 @@ def listing(topology: Topology, scope: Scope, *, every: bool = False) -> Listing
             continue
         counted: set[int] = set()  # SCAN may give a key twice
         for keys in scan(primary.client, scope.glob if size is not None else None):
-            inside.update(dict.fromkeys([key for key in keys if key in scope]))
+            inside.update(dict.fromkeys(scope.within(keys)))
             if size is None:
                 counted.update(map(hash, keys))
                 others = (key for key in keys if key not in scope)

@@ -78,17 +78,18 @@ class KeyRemoval(BackedUpRemoval):
     def _batches(self, keys: list[bytes]) -> Iterator[list[bytes]]:
         start = 0
         while start < len(keys):
-            end, size = start, 0
-            while end < len(keys) and end - start < self._pace.size and size <= _MOST_KEY_BYTES:
-                size += len(keys[end])
-                end += 1
-            yield keys[start:end]
-            start = end
+            batch = keys[start : start + self._pace.size]
+            while len(batch) > 1 and sum(map(len, batch)) > _MOST_KEY_BYTES:
+                batch = batch[: len(batch) // 2]
+            yield batch
+            start += len(batch)
 
     def _batch(self, keys: list[bytes]) -> None:
         self._written.clear()
+        # Without WATCH, a batch is one command: in a cluster, one for each key.
+        together = _TOGETHER if self._inspects or self._topology.cluster is not None else len(keys)
         with explained("clearing the keys"):
-            groups = [part for group in self._topology.groups(keys) for part in _parts(group)]
+            groups = [part for group in self._topology.groups(keys) for part in _parts(group, together)]
         for _ in range(_ATTEMPTS):
             again: list[NodeGroup] = []
             for start in range(0, len(groups), _MOST_GROUPS):

@@ -138,9 +138,7 @@ class _ClearStep:
                 "url_env": spec.url_env,
             }
         in_order = sorted(listed)
-        digest = hashlib.sha256()
-        for key in in_order:
-            digest.update(len(key).to_bytes(4) + key)
+        digest = hashlib.sha256(b"".join([len(key).to_bytes(4) + key for key in in_order]))
         detail = {
             "templates": list(spec.clear),
             "listed": len(listed),

@@ -34,7 +34,7 @@ from luckyhit.case.values.variables import known_secrets
 from luckyhit.change.fingerprints.interpreter import PythonEnvironment, interpreter_of, python_environment, run_quietly
 from luckyhit.change.fingerprints.normalize import StackNormalizer, hashed, names_a_version, shown_env
 from luckyhit.change.fingerprints.origin import OWN_MODULES, source_elsewhere
-from luckyhit.change.fingerprints.sources import repository_of, source_of
+from luckyhit.change.fingerprints.sources import SourcesOnce, repository_of
 from luckyhit.change.kinds import shown_state
 from luckyhit.scrub.secrets import is_secret_name
 from luckyhit.system.control import client_options
@@ -60,17 +60,23 @@ _SETTING = "cache.config."
 
 
 def fingerprint(
-    stack: Stack, case: Case, *, environ: Mapping[str, str] = os.environ, keyspace: bool = True
+    stack: Stack,
+    case: Case,
+    *,
+    environ: Mapping[str, str] = os.environ,
+    keyspace: bool = True,
+    sources: SourcesOnce | None = None,
 ) -> dict[str, str]:
     """Everything visible of `stack`. Sends safe requests only: to the configuration endpoint and the ready check of the
     service, and INFO, CONFIG GET and SCAN to the cache. `keyspace`: count the keys outside the scope, which takes a
-    scan of all keys. Raises CacheUnreachable where the cache does not answer."""
+    scan of all keys. `sources`: shared with the other arm, which is looked at in the same moment. Raises
+    CacheUnreachable where the cache does not answer."""
     normalizer = StackNormalizer(stack)
     values: dict[str, str] = {}
     if stack.owned:
         values["command"] = _command(stack, case, normalizer)
         values |= _environment(stack, case, normalizer)
-        values |= _on_disk(stack, normalizer)
+        values |= _on_disk(stack, normalizer, sources or SourcesOnce())
     values |= _facts(stack, case, normalizer, environ)
     values |= shown_state(stack)
     values |= _service(stack, case, normalizer, environ)
@@ -107,7 +113,7 @@ def _environment(stack: Stack, case: Case, normalizer: StackNormalizer) -> dict[
     return values
 
 
-def _on_disk(stack: Stack, normalizer: StackNormalizer) -> dict[str, str]:
+def _on_disk(stack: Stack, normalizer: StackNormalizer, once: SourcesOnce) -> dict[str, str]:
     """Interpreter, packages, and the files that the service is made of."""
     values: dict[str, str] = {}
     python: PythonEnvironment | None = None
@@ -125,13 +131,13 @@ def _on_disk(stack: Stack, normalizer: StackNormalizer) -> dict[str, str]:
     runs_dir = _runs_around(stack)
     elsewhere = source_elsewhere(stack, modules)
     if elsewhere is not None:
-        sources = source_of(elsewhere[0], elsewhere[1:], runs_dir=runs_dir) if elsewhere else {"path": _NO_SOURCE}
+        sources = once.read(elsewhere[0], elsewhere[1:], runs_dir) if elsewhere else {"path": _NO_SOURCE}
     else:
         origin = repository_of(source_directory(start, stack.project, stack.environ))
         # Of a worktree, the repository itself is on the path as well, after it.
         shadowed = origin if origin != repository_of(stack.cwd) else None
         directories = [place for place in modules if shadowed is None or repository_of(place) != shadowed]
-        sources = source_of(stack.cwd, directories, runs_dir=runs_dir)
+        sources = once.read(stack.cwd, directories, runs_dir)
     for name, value in sources.items():
         values[normalizer.normalize(name, times=False)] = value
     return values

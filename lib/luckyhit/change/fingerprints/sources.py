@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import stat
 import subprocess
 import tempfile
+import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -28,6 +31,11 @@ _LOADED = _CODE.union(
 # Ignored directories in which a service keeps settings of this machine.
 _OF_SETTINGS = frozenset({"instance", "config", "conf", "settings"})
 _OF_A_HOOK = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"})
+_KNOWN: dict[Path, tuple[tuple[int | bool, ...], str]] = {}
+"""Digests, by file, with what was true of it then."""
+_MOST_KNOWN = 20_000
+_SETTLED_NS = 2_000_000_000
+"""A file that was written less than that before it was read may be written again without another time."""
 _NOT_WALKED = frozenset({"__pycache__", "node_modules", "site-packages", "dist-packages"})
 
 
@@ -55,6 +63,23 @@ def source_of(cwd: Path, directories: Sequence[Path] = (), *, runs_dir: Path | N
             values = {"git.revision": head, "git.changes": f"not visible: {type(error).__name__}"}
     modules = {name: _of_modules(path, runs_dir) for name, path in loose.items()}
     return {**values, **modules, **_settings_files(cwd, top)}
+
+
+class SourcesOnce:
+    """Reads the files of a service once for several stacks, in several threads: most arms have the same directories,
+    and a look starts five processes of Git."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: dict[tuple[Path, tuple[Path, ...], Path | None], Mapping[str, str]] = {}
+
+    def read(self, cwd: Path, directories: Sequence[Path], runs_dir: Path | None) -> Mapping[str, str]:
+        """As `source_of`."""
+        asked = cwd.resolve(), tuple(directories), runs_dir
+        with self._lock:
+            if asked not in self._known:
+                self._known[asked] = source_of(cwd, directories, runs_dir=runs_dir)
+            return self._known[asked]
 
 
 def outside_hooks(environ: Mapping[str, str]) -> dict[str, str]:
@@ -137,18 +162,18 @@ def _of_modules(directory: Path, runs_dir: Path | None) -> str:
     """How many modules there are below a directory, and a digest of all of them."""
     paths: list[Path] = []
     walked = 0
+    runs = str(runs_dir)
     for folder, folders, files in os.walk(directory):
-        here = Path(folder)
         folders[:] = sorted(
             name
             for name in folders
-            if not name.startswith(".") and name not in _NOT_WALKED and not (here / name / "pyvenv.cfg").is_file()
-            and here / name != runs_dir
+            if not name.startswith(".") and name not in _NOT_WALKED and f"{folder}{os.sep}{name}" != runs
+            and not os.path.isfile(f"{folder}{os.sep}{name}{os.sep}pyvenv.cfg")  # noqa: PTH113 - many, at each look
         )  # fmt: skip
         walked += len(files)
         if walked > _MOST_WALKED:
             return f"not read: more than {_MOST_WALKED:,} files"
-        paths += [here / name for name in files if Path(name).suffix in _CODE]
+        paths += [Path(folder, name) for name in files if os.path.splitext(name)[1] in _CODE]  # noqa: PTH122
     if not paths:
         return _NONE
     whole = hashlib.sha256()
@@ -168,10 +193,30 @@ def _listed(files: Sequence[tuple[str, Path]]) -> str:
 
 
 def _digest(path: Path, *, read: bool = True) -> str:
-    """Of a file's contents; of its size and time where it is very large, or not `read`."""
-    whole = hashlib.sha256()
+    """Of a file's contents; of its size and time where it is very large, or not `read`. A file that has not changed
+    since an earlier look is not read again."""
     try:
         status = path.lstat()
+    except FileNotFoundError:
+        return "deleted"
+    except OSError:
+        return "unreadable"
+    stamp = (status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_mode, read)
+    known = _KNOWN.get(path)
+    if known is not None and known[0] == stamp:
+        return known[1]
+    looked_ns = time.time_ns()
+    digest = _digest_of(path, status, read=read)
+    if stat.S_ISREG(status.st_mode) and looked_ns - status.st_ctime_ns > _SETTLED_NS:
+        if len(_KNOWN) >= _MOST_KNOWN:
+            _KNOWN.clear()
+        _KNOWN[path] = stamp, digest
+    return digest
+
+
+def _digest_of(path: Path, status: os.stat_result, *, read: bool) -> str:
+    whole = hashlib.sha256()
+    try:
         whole.update(f"{status.st_mode & 0o111}\0".encode())
         if path.is_symlink():
             whole.update(os.fsencode(path.readlink()))

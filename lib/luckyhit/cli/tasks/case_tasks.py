@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -39,9 +40,10 @@ def run(
     as_json: bool,
     runs_dir: str,
     reports_dir: str,
+    ahead: subprocess.Popen[bytes],
 ) -> None:
-    """Run a case unattended, and print how it ended. `given`: `NAME=VALUE` of each `-p`. Raises typer.Exit with the
-    exit code."""
+    """Run a case unattended, and print how it ended. `given`: `NAME=VALUE` of each `-p`. `ahead`: a process for the
+    kernel. Raises typer.Exit with the exit code."""
     chosen = chosen_outcomes(fail_on)
     refuse_two_on_stdout(summary, junit, as_json=as_json)
     notified = command_words(notify_command)
@@ -75,6 +77,7 @@ def run(
             observe=observe,
             diagnose=diagnose,
             timeout_s=timeout_s,
+            ahead=ahead,
         )
     except LuckyHitError as raised:
         if notified:

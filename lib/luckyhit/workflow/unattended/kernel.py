@@ -1,8 +1,8 @@
 """The kernel that the notebooks of an unattended run share, and the execution of one notebook in it.
 
 Separate kernels would take five seconds each to start and to import the same libraries. The kernel is reset between
-notebooks, so that each can rely on the run directory only. It starts, and imports what the first cells need, while this
-process imports papermill; what later cells need is imported while the service starts (`luckyhit.workflow.steps`).
+notebooks, so that each can rely on the run directory only. Its process may have been started before (`kernel_entry`);
+otherwise it starts, and imports what the first cells need, while this process imports papermill.
 """
 
 from __future__ import annotations
@@ -10,24 +10,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import queue
 import signal
+import subprocess
 import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
-
 from luckyhit.case_run import CaseRun
 from luckyhit.scrub.sweep import scrub_notebook
 from luckyhit.workflow.step import STOP
 from luckyhit.workflow.unattended.interruptions import Interruptions
+from luckyhit.workflow.unattended.kernel_handover import hand_over
 
 if TYPE_CHECKING:
     from jupyter_client.manager import AsyncKernelManager
 
 _NAME = "python3"
 _START_S = 120
+_LOOKS_EVERY_S = 0.5
 _POLL_S = 0.1
 _CLEANUP_S = 30.0
 # No kernel warnings between the progress lines, and no entries in the user's history file.
@@ -39,9 +41,11 @@ _AS_NEW = "get_ipython().reset(new_session=True)"
 
 
 class Kernel:
-    """A kernel that starts in the background. `close` ends it, whatever it is doing."""
+    """A kernel that starts in the background. `close` ends it, whatever it is doing. `ahead`: a process that was
+    started for it (`luckyhit.cli.kernel_ahead`)."""
 
-    def __init__(self) -> None:
+    def __init__(self, ahead: subprocess.Popen[bytes] | None = None) -> None:
+        self._ahead = ahead
         self._manager: AsyncKernelManager | None = None
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._start, name="kernel", daemon=True)
@@ -63,6 +67,8 @@ class Kernel:
         from jupyter_client.manager import AsyncKernelManager
 
         manager = AsyncKernelManager(kernel_name=_NAME)
+        if self._ahead is not None:
+            hand_over(manager, self._ahead)
         await manager.start_kernel(extra_arguments=_OPTIONS)
         self._manager = manager
         await _execute(manager, _IMPORTED)
@@ -75,6 +81,12 @@ class Kernel:
         asyncio.run(_execute(self._manager, _AS_NEW))
         return self._manager
 
+    def interrupt(self, *, kill: bool) -> None:
+        """Interrupt what it is doing, or kill it. (Its manager would signal all that it has started, too.)"""
+        process = getattr(self._manager.provisioner, "process", None) if self._manager is not None else None
+        if process is not None:
+            process.send_signal(signal.SIGKILL if kill else signal.SIGINT)
+
     def close(self) -> None:
         self._thread.join(_START_S)
         if self._manager is not None:
@@ -86,14 +98,23 @@ async def _ended(manager: AsyncKernelManager) -> None:
 
 
 async def _execute(manager: AsyncKernelManager, code: str) -> None:
-    """Queue `code` for execution, without waiting for it."""
+    """Execute `code` in the kernel, once it is ready for that. Raises RuntimeError if it ends instead, TimeoutError.
+
+    A client's `wait_for_ready` would take 0.2 s longer, in which it looks for output of others."""
     client = manager.client()
-    client.start_channels()
+    client.start_channels(iopub=False, stdin=False, hb=False, control=False)
+    deadline = time.monotonic() + _START_S
     try:
-        await client.wait_for_ready(timeout=_START_S)
         client.execute(code, silent=True, store_history=False)
+        while time.monotonic() < deadline:
+            with contextlib.suppress(queue.Empty):
+                await client.get_shell_msg(timeout=_LOOKS_EVERY_S)
+                return
+            if not await manager.is_alive():
+                raise RuntimeError("the kernel ended before it was ready")
     finally:
         client.stop_channels()
+    raise TimeoutError(f"the kernel was not ready within {_START_S} seconds")
 
 
 class Notebook:
@@ -139,19 +160,12 @@ class Notebook:
                 handled = interruptions.count
                 deadline = deadline or time.monotonic() + _CLEANUP_S
                 (self.run.path / STOP).touch()  # for a kernel that is between two cells
-                self._interrupt_kernel(kill=handled > 1)
+                self.kernel.interrupt(kill=handled > 1)
             if deadline is not None and time.monotonic() > deadline:
-                self._interrupt_kernel(kill=True)
+                self.kernel.interrupt(kill=True)
                 thread.join(_CLEANUP_S)
                 break
         self._redact()
-
-    def _interrupt_kernel(self, *, kill: bool) -> None:
-        """Interrupt the kernels that this process started, or kill them."""
-        for child in psutil.Process().children(recursive=False):
-            with contextlib.suppress(psutil.Error):
-                if "ipykernel" in " ".join(child.cmdline()):
-                    child.send_signal(signal.SIGKILL if kill else signal.SIGINT)
 
     def _redact(self) -> None:
         if self.output.is_file():

@@ -42,6 +42,8 @@ from luckyhit.workflow.unattended.interruptions import interruptions_of, one_at_
 from luckyhit.workflow.unattended.kernel import Kernel, Notebook
 
 SAFE = ("GET", "HEAD")
+_AT_THE_END = ("luckyhit.report.run_outcome",)
+"""What the command line says at the end of a run."""
 
 
 def new_run(project: Project, case_file: Path, *, environment: str = "", observe: bool = False) -> CaseRun:
@@ -157,10 +159,12 @@ def run_case(
     diagnose: bool = False,
     timeout_s: float | None = None,
     quiet: bool = False,
+    ahead: subprocess.Popen[bytes] | None = None,
 ) -> RunEnding:
     """Run the notebooks on one case. `environment`, `observe`: as in `new_run`. `diagnose`: after the baseline, find
-    out which kind of fault the service has. After `timeout_s` seconds it is stopped as by Ctrl-C. Raises before
-    anything is started for invalid input, and TargetBusy if another run of this case is in progress."""
+    out which kind of fault the service has. After `timeout_s` seconds it is stopped as by Ctrl-C. `ahead`: a process
+    for the kernel, see `Kernel`. Raises before anything is started for invalid input, and TargetBusy if another run of
+    this case is in progress."""
     started = time.monotonic()
     # From here on signals are only counted: the notebook is stopped, and the report is still written. That includes the
     # making of the run directory: every run has a report.
@@ -175,7 +179,7 @@ def run_case(
             "reports_dir": str(project.reports),
             **({"diagnose": True} if diagnose else {}),
         }
-        with console.follow(run, quiet=quiet) as show, Kernel() as kernel:
+        with console.follow(run, quiet=quiet) as show, Kernel(ahead) as kernel:
             show(f"run {run.id} of case {run.name}")
             if run.case.target.url is not None:
                 show(_what_may_happen(run))
@@ -183,7 +187,9 @@ def run_case(
                 if interruptions.count:
                     break
                 worker = Notebook(project.notebook(name), run, kernel, handed, timeout_s=_timeout_s(run))
-                worker.execute(interruptions)
+                # Nothing is measured any more while the last one is executed, and one core has nothing to do.
+                with steps.imported_meanwhile(_AT_THE_END if name == NOTEBOOKS[-1] else ()):
+                    worker.execute(interruptions)
                 error = worker.error
                 if interruptions.count or error is not None:
                     break
