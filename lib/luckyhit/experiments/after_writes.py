@@ -21,6 +21,7 @@ _CLOSE_S = 0.12
 _NEARLY = 0.8
 """Of its life, from when on an entry may be over: it was loaded a little before the last read that warmed it."""
 _AT_ONCE = 4
+_CONDITIONAL_FIRST = 8
 _LONG_S = 0.5
 _SPREAD = 24
 """New connections at once, to reach each process."""
@@ -46,6 +47,8 @@ def write_then_read(bench: Bench, trials: int) -> list[Observations]:
 
     bench.late_s = max(bench.late_s, _WATCHED_S)
     made = bench.each(trials, one, at_once=_AT_ONCE if bench.bound_s < _LONG_S else 3 * _AT_ONCE)
+    if any(trial.outcome for trial in conditional) and not any(_old(trial) for trial in made):
+        conditional += bench.each(_CONDITIONAL_FIRST, lambda: _conditional_first(bench), at_once=_AT_ONCE)
     late = [float(trial.facts.get("old_until_ms") or 0) for trial in made if trial.outcome == "first-read-stale"]
     bench.late_s = max(SETTLED_S, 1.5 * max(late, default=0.0) / 1000 + 0.2)
     results = [observed("write-then-read", made, ids("write-then-read"))]
@@ -111,11 +114,7 @@ def _conditional(bench: Bench, key: Key, warm: Reading, written: Written, readin
     """The first answer's validator, sent once the plain answer is new."""
     if stale(readings, written) is not False:
         return Trial(None)
-    headers = {}
-    if etag := warm.headers.get("etag"):
-        headers["If-None-Match"] = etag
-    elif modified := warm.headers.get("last-modified"):
-        headers["If-Modified-Since"] = modified
+    headers = _validator(warm)
     if not headers:
         return Trial(None)
     reading = bench.read(key, headers=headers)
@@ -127,6 +126,35 @@ def _conditional(bench: Bench, key: Key, warm: Reading, written: Written, readin
     else:
         outcome = "conditional-stale" if reading.version < written.version else "as-plain"
     return Trial(outcome, [warm.row, written.row, reading.row], {"validator": next(iter(headers.values()))})
+
+
+def _validator(warm: Reading) -> dict[str, str]:
+    """What a client that holds this answer asks with; {} where it has no validator."""
+    if etag := warm.headers.get("etag"):
+        return {"If-None-Match": etag}
+    modified = warm.headers.get("last-modified")
+    return {"If-Modified-Since": modified} if modified else {}
+
+
+def _old(trial: Trial) -> bool:
+    return trial.outcome not in (None, "fresh", "within-bound")
+
+
+def _conditional_first(bench: Bench) -> Trial:
+    """The first answer's validator, sent before anybody asks plainly: a plain read may put right what is kept of it."""
+    key = bench.take()
+    warm = bench.warm(key)
+    written = bench.write(key)
+    headers = _validator(warm)
+    if not written.accepted or "If-None-Match" not in headers:
+        return Trial(None)
+    wait_until(settled_at(bench, written))
+    reading, plain = bench.read(key, headers=headers), bench.read(key)
+    if stale([plain], written) is not False or (reading.status != 304 and reading.version is None):
+        return Trial(None)
+    old = reading.status == 304 or stale([reading], written)
+    rows = [warm.row, written.row, reading.row, plain.row]
+    return Trial("conditional-stale" if old else "as-plain", rows, {"validator": headers["If-None-Match"]})
 
 
 def keys_read_and_deleted(bench: Bench, trials: int) -> list[Observations]:
@@ -214,24 +242,27 @@ def read_with_cache_emptied(bench: Bench, trials: int) -> list[Observations]:
 
 
 def unrelated_write(bench: Bench, trials: int) -> list[Observations]:
-    """Three warm keys, then a write of another one: are they loaded again? One of them alone may share a group with the
-    written one; all of them is more than the write changed."""
+    """Three warm keys: are they loaded again after a pause, and after a write of another key? One of them alone may
+    share a group with the written one; all of them is more than the write changed. Those that are loaded again after
+    the pause alone tell nothing of the write."""
     made = []
     for _ in range(trials):
         others = [bench.take() for _ in range(3)]
         for other in others:
             bench.warm(other)
-        still = [bench.loaded(bench.read(other)) for other in others]
+        time.sleep(AFTERWARDS_S)
+        before = [bench.read(other) for other in others]
         written = bench.write(bench.take())
         if not written.accepted:
             continue
         time.sleep(AFTERWARDS_S)
-        readings = [bench.read(other) for other in others]
-        loads = [bench.loaded(reading) for reading in readings]
-        if None in loads or None in still:
+        after = [bench.read(other) for other in others]
+        unasked, loads = ([bench.loaded(reading) for reading in readings] for readings in (before, after))
+        if None in loads or None in unasked:
             continue
-        rows = [written.row, *(reading.row for reading in readings)]
-        made.append(Trial("miss" if all(loads) else "still-hit", rows, {"loaded_again": sum(map(bool, loads))}))
+        outcome = "misses-anyway" if any(unasked) else "miss" if all(loads) else "still-hit"
+        rows = [*(one.row for one in before), written.row, *(one.row for one in after)]
+        made.append(Trial(outcome, rows, {"loaded_again": sum(map(bool, loads))}))
     return [observed("unrelated-write", made, ids("unrelated-write"))]
 
 

@@ -126,6 +126,7 @@ OUTCOME_WORDS: dict[str, str] = {
     "many-loads": "about one load for each request, and they become slow",
     "many-without-harm": "several loads, none of which is slow",
     "miss": "it misses",
+    "misses-anyway": "it misses, also without the write",
     "misses-gone": "keys were evicted before, and the misses are gone",
     "misses-stay": "keys were evicted before, and the misses stay",
     "never-evicted": "no key is evicted",

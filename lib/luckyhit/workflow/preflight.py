@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -103,6 +104,9 @@ def _safe_routes(
         keys = range(len(table.keys)) if table is not None else range(first, last + 1)
         yield RouteTemplate(route, origin, headers, table=table, cookies=case.workload.cookies), keys
 
+_NO_PASSWORD = re.compile(r"NOAUTH|WRONGPASS|AuthenticationError|authentication required|already authenticated", re.I)
+"""What Redis, Valkey and their clients say of a connection without the password."""
+
 
 @dataclass(frozen=True)
 class _Asking:
@@ -150,10 +154,18 @@ class _Asking:
         )
 
     def refused(self, answer: UnexpectedAnswer) -> ResponseUnexpected:
+        log = self.stack.log_tail()
+        hint = "Fix the service, or what the case expects (expected.response, or the route's response)."
+        if self.case.passes_password and _NO_PASSWORD.search("\n".join(log)):
+            hint = (
+                "The cache refuses the service: it has a password, which stands in {cache_url}, and the service does "
+                "not send it. If it takes only host and port from its URL, write redis://{cache_host}:{cache_port}/0 "
+                "for {cache_url} in target.start; then the cache has no password."
+            )
         return ResponseUnexpected(
             f"{answer.request} does not answer as the case expects: {answer.wrong}",
-            hint="Fix the service, or what the case expects (expected.response, or the route's response).",
-            log=self.stack.log_tail(),
+            hint=hint,
+            log=log,
             refusal=refusal_of(answer.status),
         )
 

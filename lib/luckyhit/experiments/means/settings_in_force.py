@@ -51,6 +51,13 @@ def multiplied(bench: Bench, name: str, times: int) -> str:
     return f"{times * float(_variables(bench)[name]):g}"
 
 
+def scaled(bench: Bench, name: str, factor: float) -> str:
+    """The value of a variable times `factor`, in its own unit: at least 1, and whole where it was whole."""
+    before = float(_variables(bench)[name])
+    after = max(min(1.0, before), before * factor)
+    return f"{round(after) if before.is_integer() else after:g}"
+
+
 def _variables(bench: Bench) -> dict[str, str]:
     start = bench.case.target.start
     declared = dict(start.env) if start is not None else {}

@@ -111,7 +111,7 @@ STALE_FAULTS = (
                     repeat_request="hit some-misses",
                     keys_of_a_repeat="one-key stored-again",
                     entry_lifetime="shorter",
-                    unrelated_write="still-hit miss",
+                    unrelated_write="still-hit misses-anyway",
                     burst_ttl_doubled="as-before",
                     raise_the_memory_limit="never-evicted misses-stay",
                 ),
