@@ -13,6 +13,7 @@ from luckyhit.experiments.means.traced import AFTERWARDS_S, TouchedKeys
 from luckyhit.experiments.repeats import ids
 from luckyhit.judge.diagnosis.outcome import Observations
 from luckyhit.judge.diagnosis.trials import MANY_KEYS, ReadAfterWrite, after_write, touched_keys
+from luckyhit.probe.probe_reads import variants_of
 
 _WATCHED_S = 1.5
 """So long beyond the declared bound reads are watched for one that is late, but comes."""
@@ -299,7 +300,8 @@ def _into(readings: list[Reading], reading: Reading) -> Trial:
 def write_then_each_variant(bench: Bench, trials: int) -> list[Observations]:
     """Once the bound is over: does each variant show what was written?"""
     probe = bench.case.freshness
-    variants = [dict(variant.headers) for variant in probe.variants] if probe is not None else []
+    sent = variants_of(probe, bench.case.workload.routes) if probe is not None else ()
+    variants = [dict(variant.headers) for variant in sent] if len(sent) > 1 else []
     others = [
         route for route in bench.routes.diagnosable if route is not bench.route and _same_thing(route, bench.route)
     ]

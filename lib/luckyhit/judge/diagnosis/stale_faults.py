@@ -77,10 +77,14 @@ STALE_FAULTS = (
                 "missing-or-long",
                 _SOMETIMES_STALE
                 | cells(
-                    keys_read_and_deleted="same-key nothing-touched",
+                    keys_read_and_deleted="nothing-touched",
                     entry_lifetime="no-ttl longer",
                     wait_out_the_ttl="not-stale within-bound outlives-ttl",
                 ),
+            ),
+            # Reads behind a write are right then; what else changes the thing stays unseen for too long.
+            FaultForm(
+                "long-beside-a-delete", cells(keys_read_and_deleted="same-key", entry_lifetime="no-ttl longer")
             ),
             FaultForm(
                 "renewed-by-reads",
