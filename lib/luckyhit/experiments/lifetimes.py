@@ -11,7 +11,13 @@ import time
 from collections.abc import Sequence
 
 from luckyhit.experiments.means.bench import Bench, Trial, lacking, observed
-from luckyhit.experiments.means.settings_in_force import declared_ttl_s, scaled, ttl_setting, with_variable
+from luckyhit.experiments.means.settings_in_force import (
+    TOLERATED_S,
+    declared_ttl_s,
+    scaled,
+    ttl_setting,
+    with_variable,
+)
 from luckyhit.experiments.repeats import ids
 from luckyhit.judge.diagnosis.outcome import Observations
 from luckyhit.judge.diagnosis.trials import lifetime
@@ -22,6 +28,8 @@ _BRIEF_S = 2.0
 """A time to live that an entry is given to see whether it ends then."""
 _LATE_S = 1.5
 """So long after its end an entry may still be there: lives are rounded to seconds, and differ on purpose."""
+_LONG_LIFE_S = 20.0
+"""Entries that live so long are not too short-lived for any load of them."""
 _KEYS = 3
 _MOVED = 0.9
 """Of its life, below which an entry lives shorter than before."""
@@ -30,8 +38,10 @@ _MOVED = 0.9
 def entry_lifetime(bench: Bench, trials: int) -> list[Observations]:
     """Store an entry, and ask the cache for its time to live; where it is not the declared one, see what ends it."""
     cache, declared_s = bench.cache, declared_ttl_s(bench)
-    if cache is None or declared_s is None:
+    if cache is None:
         return [lacking("entry-lifetime", "known-ttl")]
+    if declared_s is None:
+        return [_undeclared(bench, trials)]
     made = []
     for _ in range(trials):
         touched, reading = bench.traced_read(bench.take())
@@ -52,6 +62,20 @@ def entry_lifetime(bench: Bench, trials: int) -> list[Observations]:
     if not made:
         return [lacking("entry-lifetime", "known-ttl")]
     return [observed("entry-lifetime", made, order)]
+
+
+def _undeclared(bench: Bench, trials: int) -> Observations:
+    """Nothing declares a time to live. Where readers accept less than the time of a write, none could keep that for
+    them: a long one is no fault. What is short, or what they accept for longer, can't be told."""
+    made = []
+    for _ in range(trials if bench.bound_s < TOLERATED_S else 0):
+        touched, reading = bench.traced_read(bench.take())
+        lives = list(bench.cache.lifetimes_s(touched.filled).values()) if bench.cache is not None else []
+        if lives and all(life is None or life >= _LONG_LIFE_S for life in lives):
+            made.append(Trial("undeclared", [reading.row], {"key": touched.filled[0], "lives_s": lives[0]}))
+    if not made:
+        return lacking("entry-lifetime", "known-ttl")
+    return observed("entry-lifetime", made, ids("entry-lifetime"))
 
 
 def _tried_long(bench: Bench, made: list[Trial], declared_s: float) -> list[Trial]:

@@ -190,6 +190,7 @@ OUTCOME_WORDS: dict[str, str] = {
     "unchanged": "no read shows it",
     "within-bound": "old, but not longer than declared",
     "workers-differ": "processes answer differently",
+    "undeclared": "it lives long, and no time to live is declared that it could exceed",
     "write-fails": "the write fails, or is refused although it is stored",
     "wrong-answers": "some were wrong",
 }

@@ -19,11 +19,15 @@ _WORKERS = re.compile(r"(^|_)(WORKERS|WEB_CONCURRENCY|PROCESSES|WORKER_COUNT)$")
 
 
 def ttl_setting(bench: Bench) -> tuple[str, float] | None:
-    """Name and seconds of the one variable that is a time to live; None where there is none, or several."""
+    """Name and seconds of the one variable that is a time to live; None where there is none, or several. What the
+    service shows of itself under another name counts where the case starts it with no such variable."""
+    start = bench.case.target.start
     named = {
         name: seconds for name, value in _variables(bench).items() if (seconds := _seconds(name, value)) is not None
     }
-    return next(iter(named.items())) if len(named) == 1 else None
+    declared = {name: seconds for name, seconds in named.items() if start is not None and name in start.env}
+    chosen = declared or named
+    return next(iter(chosen.items())) if len(chosen) == 1 else None
 
 
 def worker_setting(bench: Bench) -> str | None:

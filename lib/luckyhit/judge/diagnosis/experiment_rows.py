@@ -112,6 +112,7 @@ _ROWS = (
         1.0,
         (
             _healthy("as-declared"),
+            _healthy("undeclared"),
             Outcome("no-ttl"),
             Outcome("longer"),
             Outcome("shorter"),

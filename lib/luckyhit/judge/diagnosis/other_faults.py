@@ -119,7 +119,7 @@ OTHER_FAULTS = (
                     baseline_hits="hits hardly-any",
                     repeat_request="hit some-misses always-miss",
                     keys_of_a_repeat="one-key stored-again",
-                    entry_lifetime="as-declared gone-at-once",
+                    entry_lifetime="as-declared undeclared gone-at-once",
                     unrelated_write="still-hit misses-anyway",
                     burst_ttl_doubled="as-before",
                 ),

@@ -91,7 +91,7 @@ STALE_FAULTS = (
                 _SOMETIMES_STALE
                 | cells(
                     keys_read_and_deleted="same-key nothing-touched",
-                    entry_lifetime="as-declared longer",
+                    entry_lifetime="as-declared undeclared longer",
                     lifetime_runs_down="renewed",
                     wait_out_the_ttl="outlives-ttl",
                     wait_with_siblings="same-end renewed",
@@ -102,7 +102,7 @@ STALE_FAULTS = (
                 _SOMETIMES_STALE
                 | cells(
                     keys_read_and_deleted="same-key nothing-touched",
-                    entry_lifetime="as-declared longer",
+                    entry_lifetime="as-declared undeclared longer",
                     siblings_in_use="siblings",
                     wait_out_the_ttl="not-stale within-bound ends-at-ttl outlives-ttl",
                     wait_with_siblings="renewed",
