@@ -149,7 +149,7 @@ def _conditional_first(bench: Bench) -> Trial:
     headers = _validator(warm)
     if not written.accepted or "If-None-Match" not in headers:
         return Trial(None)
-    wait_until(settled_at(bench, written))
+    wait_until(written.acked_s + bench.bound_s * 1.1 + SETTLED_S)
     reading, plain = bench.read(key, headers=headers), bench.read(key)
     if stale([plain], written) is not False or (reading.status != 304 and reading.version is None):
         return Trial(None)

@@ -1,0 +1,91 @@
+"""What looks like a fault, and is none; and the fault beside it, which still shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from experiments.pretended import Pretended
+from luckyhit.experiments import lifetimes
+from luckyhit.experiments.after_writes import unrelated_write, write_then_read
+from luckyhit.experiments.lifetimes import entry_lifetime
+from luckyhit.experiments.means.settings_in_force import scaled, ttl_setting
+from luckyhit.experiments.repeats import repeat_request
+from luckyhit.judge.diagnosis.outcome import Observations
+
+
+def outcomes(observations: list[Observations], experiment: str) -> set[str]:
+    return set(next(one for one in observations if one.experiment == experiment).trials)
+
+
+@pytest.mark.parametrize(
+    ("bench", "outcome"),
+    [
+        (Pretended(), "still-hit"),
+        (Pretended(lives_s=0.01), "misses-anyway"),
+        (Pretended(writes_empty=True), "miss"),
+    ],
+)
+def test_a_write_is_blamed_for_its_own_misses(bench: Pretended, outcome: str) -> None:
+    assert outcomes(unrelated_write(bench, 3), "unrelated-write") == {outcome}
+
+
+@pytest.mark.parametrize(
+    ("bench", "outcome"),
+    [
+        (Pretended(beside=("asked",)), "one-key"),
+        (Pretended(beside=("asked",), lives_s=0.0), "stored-again"),
+    ],
+)
+def test_what_a_hit_stores_beside_is_no_entry(bench: Pretended, outcome: str) -> None:
+    assert outcomes(repeat_request(bench, 3), "keys-of-a-repeat") == {outcome}
+
+
+@pytest.mark.parametrize(("kept", "seen"), [(True, {"as-plain", "conditional-stale"}), (False, {"as-plain"})])
+def test_a_validator_is_asked_before_a_plain_read(kept: bool, seen: set[str]) -> None:
+    """A plain answer puts its own validator in the place of the old one, so behind it nothing is old."""
+    observations = write_then_read(Pretended(etags_kept=kept), 4)
+    assert outcomes(observations, "write-then-read") == {"fresh"}
+    assert outcomes(observations, "write-then-conditional-read") == seen
+
+
+def _obeying(bench: Pretended) -> Pretended:
+    def on_restart(env: Mapping[str, str]) -> None:
+        bench.lives_s = float(env.get("ITEM_TTL_S", 600))
+
+    bench.on_restart = on_restart
+    return bench
+
+
+def test_an_end_that_stands_in_the_value_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lifetimes, "_BRIEF_S", 1.0)
+    bench = _obeying(Pretended(lives_s=600, env={"ITEM_TTL_S": "600"}))
+    assert outcomes(entry_lifetime(bench, 4), "entry-lifetime") == {"as-declared"}
+    assert bench.lives_s == 600
+
+
+def test_a_time_of_something_else_accuses_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lifetimes, "_LATE_S", 0.1)
+    (observations,) = entry_lifetime(Pretended(env={"SESSION_TTL_S": "600"}), 4)
+    assert not observations.trials and observations.lacking
+
+
+def test_a_promise_is_waited_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lifetimes, "_LATE_S", 0.1)
+    for lives_s, outcome in ((1.0, "as-declared"), (600.0, "no-ttl")):
+        bench = Pretended(lives_s=lives_s, bound_s=1.0)
+        bench.left_by_writes = True  # type: ignore[misc]
+        assert outcomes(entry_lifetime(bench, 4), "entry-lifetime") == {outcome}
+
+
+def test_nothing_declared_is_nothing_wrong() -> None:
+    assert outcomes(entry_lifetime(Pretended(), 4), "entry-lifetime") == {"undeclared"}
+
+
+def test_one_variable_of_the_case_is_the_setting() -> None:
+    bench = Pretended(env={"ITEM_TTL_S": "60"})
+    bench.configured = {"TTL": "60", "TTL_S": "61"}
+    assert ttl_setting(bench) == ("ITEM_TTL_S", 60.0)
+    assert scaled(bench, "ITEM_TTL_S", 0.5) == "30"
+    assert scaled(bench, "ITEM_TTL_S", 0.001) == "1"
