@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 
@@ -14,6 +15,7 @@ from luckyhit.experiments.means.traced import TouchedKeys
 from luckyhit.experiments.repeats import ids
 from luckyhit.judge.diagnosis.outcome import Observations
 from luckyhit.load.bodies.expected import Expectation, expected_of
+from luckyhit.text.json_values import leaves
 
 _LOADED = 20
 _FIRST_READS, _WITHIN_S = 40, 3.0
@@ -49,7 +51,8 @@ def _routes(bench: Bench) -> Iterator[_Route]:
 
 
 def answers_when_loaded(bench: Bench, trials: int) -> list[Observations]:
-    """One read of some keys of each route of the workload, on an empty cache, held against what the case expects."""
+    """One read of some keys of each route of the workload, on an empty cache, held against what the case expects; then
+    two more, which may come out of the cache."""
     if bench.cache is None:
         return [lacking("answers-when-loaded", "cache-writes")]
     made = []
@@ -60,10 +63,43 @@ def answers_when_loaded(bench: Bench, trials: int) -> list[Observations]:
             reading = route.read(key)
             if reading.cache in ("hit", "stale"):  # of a cache that can't be emptied
                 continue
-            wrong = route.wrong(reading)
+            wrong, outcome, rows = route.wrong(reading), "wrong-when-loaded", [reading.row]
+            if wrong is None:
+                again = [route.read(key) for _ in range(2)]
+                spoilt = [_spoilt(route, reading, one) for one in again]
+                wrong = spoilt[-1] if all(spoilt) else None
+                outcome, rows = "wrong-when-read-again", [reading.row, again[-1].row]
             facts = {"route": route.name, "answer": wrong or f"status {reading.status}"}
-            made.append(Trial("wrong-when-loaded" if wrong else "as-expected", [reading.row], facts))
+            made.append(Trial(outcome if wrong else "as-expected", rows, facts))
     return [observed("answers-when-loaded", made, ids("answers-when-loaded"))]
+
+
+def _spoilt(route: _Route, loaded: Reading, again: Reading) -> str | None:
+    """How a later answer is wrong, though the loaded one was right: against what the case expects; or a number has
+    become a text, or a text a number, as what is stored and read back may. None where it is not."""
+    if not loaded.ok:
+        return None
+    if wrong := route.wrong(again):
+        return wrong
+    before, after = (_kinds(reading) for reading in (loaded, again))
+    changed = [path for path, kind in before.items() if after.get(path, kind) != kind]
+    return f"${'.'.join(map(str, ('', *changed[0])))} is a {after[changed[0]]}" if changed else None
+
+
+def _kinds(reading: Reading) -> dict[tuple[str | int, ...], str]:
+    """Which values of a JSON answer are numbers, and which are texts."""
+    try:
+        document = json.loads(reading.body)
+    except ValueError:
+        return {}
+    named = ((path, "text" if isinstance(value, str) else "number") for path, value in _plain(document))
+    return dict(named)
+
+
+def _plain(document: object) -> Iterator[tuple[tuple[str | int, ...], object]]:
+    for path, value in leaves(document):
+        if isinstance(value, str | int | float) and not isinstance(value, bool):
+            yield path, value
 
 
 def read_stored_entries(bench: Bench, trials: int) -> list[Observations]:

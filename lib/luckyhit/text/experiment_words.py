@@ -134,6 +134,7 @@ OUTCOME_WORDS: dict[str, str] = {
     "new": "new",
     "new-key-each-time": "a new key each time",
     "no-ttl": "the entry never expires",
+    "wrong-when-read-again": "right when it is loaded, and wrong when it is read again",
     "wrong-when-loaded": "wrong, though just loaded",
     "no-siblings": "each has a key of its own",
     "siblings": "they do",

@@ -83,12 +83,12 @@ _ROWS = (
         (_healthy("none-stored"), _healthy("as-expected"), _exact("right-once-deleted")),
         look=True,
     ),
-    # No class of caches explains a wrong answer that was just loaded.
+    # No class explains a wrong answer that was just loaded, nor one that storing and reading back made wrong.
     Experiment(
         "answers-when-loaded",
         ("cache-writes",),
         2.0,
-        (_healthy("as-expected"), _exact("wrong-when-loaded")),
+        (_healthy("as-expected"), _exact("wrong-when-read-again"), _exact("wrong-when-loaded")),
         look=True,
     ),
     # Reads alone.
