@@ -179,3 +179,8 @@ def test_deceptive_characters_are_refused_as_escapes(escape: str) -> None:
 def test_huge_and_infinite_numbers_are_refused(number: str) -> None:
     text = new_case("x").replace("seed: 1", f"seed: {number}")
     assert {p.field for p in problems(text)} == {"workload.seed"}
+
+
+def test_a_new_case_keeps_what_stands_for_any_variable() -> None:
+    text = new_case("slow-basket")
+    assert "${NAME}" in text and "slow-basket}" not in text

@@ -207,6 +207,37 @@ def test_keys_that_reads_store_are_compared_with_the_clear(service: Any, ok: boo
     assert ok is not False or ("product:{id}" in guard.detail and "product:" in guard.detail)
 
 
+HOST_AND_PORT = """
+import http.server, os, sys, urllib.parse
+import redis
+url = urllib.parse.urlparse(os.environ["CACHE"])
+store = redis.Redis(host=url.hostname, port=url.port)
+if "EARLY" in os.environ:
+    store.ping()
+class Shop(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        if self.path != "/health":
+            store.get("product:1")
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Shop).serve_forever()
+"""
+
+
+@pytest.mark.parametrize(("env", "refused_by"), [({}, "expected-response"), ({"EARLY": "1"}, "target-reachable")])
+def test_a_service_without_the_password_is_told_how(
+    env: dict[str, str], refused_by: str, project: Project, check: Callable[..., list[Guard]]
+) -> None:
+    """It takes host and port alone from the URL."""
+    (project.root / "service.py").write_text(HOST_AND_PORT, encoding="utf-8")
+    start = {"command": ["{python}", "service.py", "{port}"]}
+    guard = named(check(target={"start": {**start, "env": {**env, "CACHE": "{cache_url}"}}}))[refused_by]
+    assert not guard.ok and (advised := "redis://{cache_host}:{cache_port}/0") in guard.remedy
+    assert named(check(target={"start": {**start, "env": {**env, "CACHE": advised}}}))[refused_by].ok
+
+
 def test_a_misspelt_variable_is_found_by_the_check(storing: Any) -> None:
     change = document()["change"]
     guards = storing(target={"config": "/config"}, change=change)

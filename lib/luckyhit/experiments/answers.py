@@ -108,7 +108,7 @@ def read_stored_entries(bench: Bench, trials: int) -> list[Observations]:
     if bench.cache is None:
         return [lacking("read-stored-entries", "cache-trace")]
     if bench.cache.is_empty():  # so none of the keys has an entry, and no read has to tell
-        return [observed("read-stored-entries", [Trial("none-stored")] * _FIRST_READS, ids("read-stored-entries"))]
+        return [observed("read-stored-entries", [Trial("cache-empty")], ids("read-stored-entries"))]
     made: list[Trial] = []
     for route in _routes(bench):
         known = every_key(bench) if route.keyed else every_key(bench)[:1]

@@ -98,6 +98,7 @@ OUTCOME_WORDS: dict[str, str] = {
     "as-expected": "all answers as expected",
     "as-plain": "like a plain read",
     "conditional-stale": "told that nothing changed, or given the old answer, while a plain read is fresh",
+    "cache-empty": "nothing was stored before the first read",
     "contradicts": "the status says hit while something new was loaded, or the reverse",
     "deleted-without-a-write": "keys disappear before they expire, without a write",
     "ends-at-ttl": "stale until the entry expires",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -23,6 +22,7 @@ from luckyhit.probe.probe_reads import variants_of
 from luckyhit.records import FAULTS, METRICS, Guard, Preflight, UnexpectedAnswer
 from luckyhit.scrub.redactor import Redactor
 from luckyhit.system import Stack
+from luckyhit.system.cache_refusal import refusal_hint
 from luckyhit.system.control import client_options
 
 COVERING = tuple(name for name in FAULTS if not METRICS[name].probe)
@@ -104,10 +104,6 @@ def _safe_routes(
         keys = range(len(table.keys)) if table is not None else range(first, last + 1)
         yield RouteTemplate(route, origin, headers, table=table, cookies=case.workload.cookies), keys
 
-_NO_PASSWORD = re.compile(r"NOAUTH|WRONGPASS|AuthenticationError|authentication required|already authenticated", re.I)
-"""What Redis, Valkey and their clients say of a connection without the password."""
-
-
 @dataclass(frozen=True)
 class _Asking:
     """Sends single requests."""
@@ -124,10 +120,11 @@ class _Asking:
         try:
             answer = self.client.request(route.method, path, headers=template.headers(key, number))
         except httpx.HTTPError as error:
+            log, default = self.stack.log_tail(), "Check the route, and that the service answers within workload.timeout."
             raise ResponseUnexpected(
                 f"{route.method} {path} gave no answer: {type(error).__name__}: {error}",
-                hint="Check the route, and that the service answers within workload.timeout.",
-                log=self.stack.log_tail(),
+                hint=refusal_hint(self.case, log) or default,
+                log=log,
             ) from None
         received = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
         if self.on_headers is not None:
@@ -155,16 +152,10 @@ class _Asking:
 
     def refused(self, answer: UnexpectedAnswer) -> ResponseUnexpected:
         log = self.stack.log_tail()
-        hint = "Fix the service, or what the case expects (expected.response, or the route's response)."
-        if self.case.passes_password and _NO_PASSWORD.search("\n".join(log)):
-            hint = (
-                "The cache refuses the service: it has a password, which stands in {cache_url}, and the service does "
-                "not send it. If it takes only host and port from its URL, write redis://{cache_host}:{cache_port}/0 "
-                "for {cache_url} in target.start; then the cache has no password."
-            )
+        default = "Fix the service, or what the case expects (expected.response, or the route's response)."
         return ResponseUnexpected(
             f"{answer.request} does not answer as the case expects: {answer.wrong}",
-            hint=hint,
+            hint=refusal_hint(self.case, log) or default,
             log=log,
             refusal=refusal_of(answer.status),
         )

@@ -80,7 +80,7 @@ _ROWS = (
         "read-stored-entries",
         ("cache-trace", "cache-writes"),
         1.0,
-        (_healthy("none-stored"), _healthy("as-expected"), _exact("right-once-deleted")),
+        (_fact("cache-empty"), _healthy("none-stored"), _healthy("as-expected"), _exact("right-once-deleted")),
         look=True,
     ),
     # No class explains a wrong answer that was just loaded, nor one that storing and reading back made wrong.
