@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import combinations
 from typing import Any
 
 from luckyhit.experiments.means.bench import Bench, Trial, lacking, observed
@@ -30,7 +30,7 @@ _USUAL: tuple[tuple[str, str, str], ...] = (
 """Dimensions that services answer differently by, whether a case names them or not: (header or query, two values)."""
 _Content = dict[tuple[str | int, ...], Any]
 _NUMBER = re.compile(r"([?&][^=&]+=)(\d+)")
-_PARAMETER = re.compile(r"([?&])([^=&]+)=[^&]*(&?)")
+_PARAMETER = re.compile(r"([?&])([^=&]+)=[^&]*")
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def vary_one_dimension(bench: Bench, trials: int) -> list[Observations]:
         return [lacking("vary-one-dimension", "variants")]
     made: list[Trial] = []
     dimensions = 0
-    for name, pair in _pairs(bench):
+    for name, pair in itertools.chain(_declared_pairs(bench), _usual_pairs(bench)):
         trial = _differs(bench, name, pair)
         if trial is None:
             continue
@@ -70,11 +70,14 @@ def vary_one_dimension(bench: Bench, trials: int) -> list[Observations]:
     return [observed("vary-one-dimension", made, ids("vary-one-dimension"), dimensions=dimensions)]
 
 
-def _pairs(bench: Bench) -> Iterator[tuple[str, tuple[Ask, Ask]]]:
-    """Pairs of requests for one key that differ in one part: those that the case names first."""
+_Pairs = Iterator[tuple[str, tuple[Ask, Ask]]]
+
+
+def _declared_pairs(bench: Bench) -> _Pairs:
+    """Pairs of requests that differ in one part which the case names."""
     key, second_key = bench.take(), bench.take()
     routes = bench.routes.reads
-    for one, other in combinations(routes, 2):
+    for one, other in itertools.combinations(routes, 2):
         if one.template.partition("?")[0] == other.template.partition("?")[0]:
             named = (_query(one), _query(other)) if one.template != other.template else (one.name, other.name)
             yield " or ".join(named), (Ask(one, one.path(key)), Ask(other, other.path(key)))
@@ -82,7 +85,7 @@ def _pairs(bench: Bench) -> Iterator[tuple[str, tuple[Ask, Ask]]]:
         if "{key}" in route.template:
             yield f"key of {route.name}", (Ask(route, route.path(key)), Ask(route, route.path(second_key)))
     probe = bench.case.freshness
-    for variant, second in combinations(probe.variants if probe is not None else [], 2):
+    for variant, second in itertools.combinations(probe.variants if probe is not None else [], 2):
         asks = [Ask(bench.route, bench.route.path(key), dict(chosen.headers)) for chosen in (variant, second)]
         yield f"{variant.name} or {second.name}", (asks[0], asks[1])
     for route in [bench.route, *(route for route in routes if route is not bench.route)]:
@@ -91,18 +94,24 @@ def _pairs(bench: Bench) -> Iterator[tuple[str, tuple[Ask, Ask]]]:
             asks = [Ask(route, one.path(key)) for one in (route, replace(route, template=changed))]
             yield match[1].strip("?&="), (asks[0], asks[1])
         for match in _PARAMETER.finditer(route.template):
-            rest = route.template[match.end() :]
+            rest = route.template[match.end() :].removeprefix("&")
             shorter = route.template[: match.start()] + (match[1] if rest else "") + rest
             asks = [Ask(route, one.path(key)) for one in (route, replace(route, template=shorter))]
             yield f"with {match[2]} or without", (asks[0], asks[1])
-    path = bench.route.path(key)
+
+
+def _usual_pairs(bench: Bench) -> _Pairs:
+    """Pairs of requests for one key that differ in one part, where it makes a difference: one read tells that."""
+    path = bench.route.path(bench.take())
+    plain = _content(_loaded(bench, Ask(bench.route, path)))
     for name, *values in _USUAL:
         if name == "query":
             joint = "&" if "?" in path else "?"
             asks = [Ask(bench.route, f"{path}{joint}{value}") for value in values]
         else:
             asks = [Ask(bench.route, path, {name: value}) for value in values]
-        yield name if name != "query" else values[0].partition("=")[0], (asks[0], asks[1])
+        if _content(_loaded(bench, asks[1])) != plain:
+            yield name if name != "query" else values[0].partition("=")[0], (asks[0], asks[1])
 
 
 def _query(route: DiagnosedRead) -> str:
