@@ -20,6 +20,9 @@ _AT_ONCE = 2
 _UNREACHED = 1
 _WAITS_S = 0.6
 """So long what overtakes may take, before what is held goes on."""
+_CAUGHT_UP_S = 1.6
+"""Within so long a replica has what was committed."""
+_CONFIRMED_BY = 3
 _REACHES_WITHIN_S = 1.5
 """So long after its request a command that an experiment waits for should have come."""
 _READS = frozenset(
@@ -83,7 +86,12 @@ def delay_the_store(bench: Bench, trials: int) -> list[Observations]:
 
 def delay_the_delete_reply(bench: Bench, trials: int) -> list[Observations]:
     """The write's first change of the cache goes through, its answer is held; meanwhile a reader loads and stores."""
-    return [_delayed(bench, "delay-the-delete-reply", trials, _reply_held)]
+    observations = _delayed(bench, "delay-the-delete-reply", trials, _reply_held)
+    if "stale-with-delay" not in observations.trials:
+        return [observations]
+    # As long as the transaction is held open, a load reads the old row. A replica has caught up meanwhile.
+    later = _delayed(bench, "delay-the-delete-reply", _CONFIRMED_BY, _reply_held_longer)
+    return [observations if "stale-with-delay" in later.trials else lacking("delay-the-delete-reply", "database-relay")]
 
 
 def _delayed(
@@ -138,7 +146,12 @@ def _store_held(bench: Bench, key: Key) -> tuple[Written, list[Reading], bool]:
         return writer.result(), [reader.result()], reached
 
 
-def _reply_held(bench: Bench, key: Key) -> tuple[Written, list[Reading], bool]:
+def _reply_held_longer(bench: Bench, key: Key) -> tuple[Written, list[Reading], bool]:
+    """The reader comes only once a replica that is behind would have caught up."""
+    return _reply_held(bench, key, min(_CAUGHT_UP_S, max(_CAUGHT_UP_S / 2, bench.late_s)))
+
+
+def _reply_held(bench: Bench, key: Key, read_after_s: float = 0.0) -> tuple[Written, list[Reading], bool]:
     assert bench.relay is not None
     bench.warm(key)
 
@@ -149,6 +162,7 @@ def _reply_held(bench: Bench, key: Key) -> tuple[Written, list[Reading], bool]:
     with ThreadPoolExecutor(2) as pool:
         writer = pool.submit(bench.write, key)
         reached = hold.reached.wait(_REACHES_WITHIN_S)
+        time.sleep(read_after_s)
         reader = pool.submit(bench.read, key, fresh=True)
         wait([reader], _WAITS_S)
         hold.release()
