@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import json
+import random
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -10,10 +12,15 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
+from luckyhit.case.workload import Route
 from luckyhit.experiments.means.bench import Bench, Costs, Written
 from luckyhit.experiments.means.calls import Reading
 from luckyhit.experiments.means.routes import Key
 from luckyhit.experiments.means.traced import TouchedKeys
+
+_ROUTE = Route.model_validate(
+    {"name": "thing", "path": "/things/{key}", "keys": {"first": 1, "last": 9}, "response": {"fields": ["$.version"]}}
+)
 
 
 class Pretended(Bench):
@@ -34,13 +41,17 @@ class Pretended(Bench):
     ) -> None:
         self.lives_s, self.beside, self.writes_empty, self.etags_kept = lives_s, beside, writes_empty, etags_kept
         self.case = SimpleNamespace(  # type: ignore[assignment]
-            freshness=None, target=SimpleNamespace(start=SimpleNamespace(env=dict(env or {})))
+            freshness=None,
+            target=SimpleNamespace(start=SimpleNamespace(env=dict(env or {}))),
+            workload=SimpleNamespace(routes=[_ROUTE]),
+            expected=SimpleNamespace(response=_ROUTE.response),
         )
         self.stack = SimpleNamespace(owned=True, settings=_Settings({}), restart=self._restart)  # type: ignore[assignment]
         self.calls = SimpleNamespace(note=lambda *_: next(self._rows))  # type: ignore[assignment]
         self.cache = self  # type: ignore[assignment]
         self.routes = SimpleNamespace(write=object())  # type: ignore[assignment]
         self.relay, self.configured, self.costs = None, {}, Costs(calls=1, floor=0)
+        self.random, self.spoils_hits = random.Random(7), False
         self.bound_s, self.late_s = bound_s, 0.02
         self.stored: dict[Key, tuple[float, int]] = {}
         self.versions: dict[Key, int] = {}
@@ -80,8 +91,10 @@ class Pretended(Bench):
             sent = {"etag": etag} if self.etags_kept is not None else {}
             if etag == headers.get("If-None-Match"):
                 return Reading(next(self._rows), sent_s, sent_s, 304, headers=sent), touched
-            reading = Reading(next(self._rows), sent_s, time.monotonic(), 200, version, db_calls=int(not hit), headers=sent)
-            return reading, touched
+            shown = str(version) if hit and self.spoils_hits else version
+            body = json.dumps({"version": shown}).encode()
+            done_s, calls = time.monotonic(), int(not hit)
+            return Reading(next(self._rows), sent_s, done_s, 200, version, db_calls=calls, headers=sent, body=body), touched
 
     def write(self, key: Key, version: int | None = None) -> Written:
         with self._in_place:

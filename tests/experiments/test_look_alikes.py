@@ -9,8 +9,11 @@ import pytest
 from experiments.pretended import Pretended
 from luckyhit.experiments import lifetimes
 from luckyhit.experiments.after_writes import unrelated_write, write_then_read
+from luckyhit.experiments.answers import answers_when_loaded
 from luckyhit.experiments.lifetimes import entry_lifetime
+from luckyhit.experiments.means.bench import Trial
 from luckyhit.experiments.means.settings_in_force import scaled, ttl_setting
+from luckyhit.experiments.overlaps import overlapping_reads
 from luckyhit.experiments.repeats import repeat_request
 from luckyhit.judge.diagnosis.outcome import Observations
 
@@ -89,3 +92,22 @@ def test_one_variable_of_the_case_is_the_setting() -> None:
     assert ttl_setting(bench) == ("ITEM_TTL_S", 60.0)
     assert scaled(bench, "ITEM_TTL_S", 0.5) == "30"
     assert scaled(bench, "ITEM_TTL_S", 0.001) == "1"
+
+
+@pytest.mark.parametrize(("old", "outcome"), [(20, "stale-after-overlap"), (3, "raced")])
+def test_an_instant_of_a_load_is_no_slow_loader(old: int, outcome: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thirty readers are aimed at the time of a load and a write; what is old of them tells how long its window is."""
+    bench = Pretended()
+    bench.costs.load_ms = 30.0
+    made = [Trial("stale-after-overlap")] * old + [Trial("fresh")] * (30 - old)
+    monkeypatch.setattr(bench, "each", lambda *_, **__: made)
+    assert outcomes(overlapping_reads(bench, 30), "overlapping-reads") == {"fresh", outcome}
+
+
+def test_what_storing_makes_of_a_number_is_told() -> None:
+    """Right as it is loaded, a text once it was read back."""
+    bench = Pretended()
+    bench.routes.workload_keys = range(1, 9)  # type: ignore[misc]
+    for spoilt, outcome in ((False, "as-expected"), (True, "wrong-when-read-again")):
+        bench.spoils_hits = spoilt
+        assert outcomes(answers_when_loaded(bench, 6), "answers-when-loaded") == {outcome}

@@ -161,6 +161,7 @@ OUTCOME_WORDS: dict[str, str] = {
     "own-answer": "each one gets its own",
     "own-headers": "each one gets its own",
     "quiet": "none disappears",
+    "raced": "old where they were aimed at the instant of a load, and seldom otherwise",
     "refused-as-declared": "refused with 503, and nothing is changed",
     "refused-value-shown": "reads show the refused value",
     "renewed": "reads of others renew the time to live",

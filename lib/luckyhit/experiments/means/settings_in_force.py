@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 TOLERATED_S = 1.0
 """A declared staleness from so much on is a time to live that readers were promised; less is the time of a write."""
-_TTL = re.compile(r"(^|_)(TTL|EXPIR\w*|MAX_?AGE|LIFETIME|GOOD_FOR|FRESH_FOR|CACHE_TIMEOUT|CACHE_SECONDS)(_|$)")
+_TTL = re.compile(
+    r"(^|_)(TTL|TIME_TO_LIVE|EXPIR\w*|MAX_?AGE|LIFETIME|(GOOD|FRESH|VALID|KEEP|CACHE)_FOR|FRESH(NESS)?|VALIDITY"
+    r"|CACHE_(TIMEOUT|DURATION|SECONDS|MINUTES|MS|S))(_|$)"
+)
 _UNITS = (("_MS", 0.001), ("_MINUTES", 60.0), ("_MIN", 60.0), ("_H", 3600.0), ("_HOURS", 3600.0))
 _WORKERS = re.compile(r"(^|_)(WORKERS|WEB_CONCURRENCY|PROCESSES|WORKER_COUNT)$")
 

@@ -273,8 +273,9 @@ _ROWS = (
     Experiment(
         "overlapping-reads",
         ("probe-writes",),
-        8.0,
-        (_healthy("fresh"), _healthy("within-bound"), _exact("stale-after-overlap")),
+        10.0,
+        # Of aimed overlaps a few are old wherever a cache is filled unconditionally: that alone is no fault.
+        (_healthy("fresh"), _healthy("within-bound"), _healthy("raced"), _exact("stale-after-overlap")),
         trials=30,
     ),
     Experiment(
