@@ -94,7 +94,9 @@ class Pretended(Bench):
             shown = str(version) if hit and self.spoils_hits else version
             body = json.dumps({"version": shown}).encode()
             done_s, calls = time.monotonic(), int(not hit)
-            return Reading(next(self._rows), sent_s, done_s, 200, version, db_calls=calls, headers=sent, body=body), touched
+            return Reading(
+                next(self._rows), sent_s, done_s, 200, version, db_calls=calls, headers=sent, body=body
+            ), touched
 
     def write(self, key: Key, version: int | None = None) -> Written:
         with self._in_place:

@@ -87,7 +87,12 @@ def test_routes_that_differ_in_headers_alone_are_reads_of_their_own() -> None:
             "seed": 1,
             "rate": "20/s",
             "routes": [
-                {"name": name, "path": "/products/{key}", "keys": {"first": 1, "last": 9}, "headers": {"X-Tongue": name}}
+                {
+                    "name": name,
+                    "path": "/products/{key}",
+                    "keys": {"first": 1, "last": 9},
+                    "headers": {"X-Tongue": name},
+                }
                 for name in ("german", "welsh")
             ],
         }

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import lru_cache
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
@@ -99,8 +100,8 @@ def _databases(bench: Bench) -> Iterator[str]:
 def _is_database(path: str) -> bool:
     """By its name or by how it begins. Asked again and again for the same files while a service runs."""
     if path.endswith(_DATABASE_FILES):
-        return os.path.isfile(path)
-    with suppress(OSError), open(path, "rb") as file:
+        return Path(path).is_file()
+    with suppress(OSError), Path(path).open("rb") as file:
         return file.read(len(_SQLITE)) == _SQLITE
     return False
 

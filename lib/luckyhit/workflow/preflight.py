@@ -104,6 +104,7 @@ def _safe_routes(
         keys = range(len(table.keys)) if table is not None else range(first, last + 1)
         yield RouteTemplate(route, origin, headers, table=table, cookies=case.workload.cookies), keys
 
+
 @dataclass(frozen=True)
 class _Asking:
     """Sends single requests."""
@@ -120,7 +121,10 @@ class _Asking:
         try:
             answer = self.client.request(route.method, path, headers=template.headers(key, number))
         except httpx.HTTPError as error:
-            log, default = self.stack.log_tail(), "Check the route, and that the service answers within workload.timeout."
+            log, default = (
+                self.stack.log_tail(),
+                "Check the route, and that the service answers within workload.timeout.",
+            )
             raise ResponseUnexpected(
                 f"{route.method} {path} gave no answer: {type(error).__name__}: {error}",
                 hint=refusal_hint(self.case, log) or default,

@@ -96,9 +96,7 @@ STALE_FAULTS = (
                 ),
             ),
             # Reads behind a write are right then; what else changes the thing stays unseen for too long.
-            FaultForm(
-                "long-beside-a-delete", cells(keys_read_and_deleted="same-key", entry_lifetime="no-ttl longer")
-            ),
+            FaultForm("long-beside-a-delete", cells(keys_read_and_deleted="same-key", entry_lifetime="no-ttl longer")),
             FaultForm(
                 "renewed-by-reads",
                 _SOMETIMES_STALE

@@ -12,8 +12,8 @@ SLOWER = 1.3
 """A time that is so many times as long is longer; less is taken for noise of one request."""
 HARM = 3.0
 HARM_MS = 100.0
-"""A burst does harm from so many times the duration of a single load on, and where readers notice the difference: a dozen
-cheap loads wait for each other in any process."""
+"""A burst does harm from so many times the duration of a single load on, and where readers notice the difference: a
+dozen cheap loads wait for each other in any process."""
 WASTED_MS = 1000.0
 """Or from so much work on that is done twice: a dear load done ten times costs the database, if not these readers."""
 MANY_KEYS = 20
