@@ -17,6 +17,8 @@ from luckyhit.experiments.overlaps import overlapping_reads
 from luckyhit.experiments.repeats import repeat_request
 from luckyhit.judge.diagnosis.outcome import Observations
 
+CONDITIONAL = "write-then-conditional-read"
+
 
 def outcomes(observations: list[Observations], experiment: str) -> set[str]:
     return set(next(one for one in observations if one.experiment == experiment).trials)
@@ -45,12 +47,12 @@ def test_what_a_hit_stores_beside_is_no_entry(bench: Pretended, outcome: str) ->
     assert outcomes(repeat_request(bench, 3), "keys-of-a-repeat") == {outcome}
 
 
-@pytest.mark.parametrize(("kept", "seen"), [(True, {"as-plain", "conditional-stale"}), (False, {"as-plain"})])
-def test_a_validator_is_asked_before_a_plain_read(kept: bool, seen: set[str]) -> None:
+@pytest.mark.parametrize(("kept", "expected"), [(True, {"as-plain", "conditional-stale"}), (False, {"as-plain"})])
+def test_a_validator_is_asked_before_a_plain_read(kept: bool, expected: set[str]) -> None:
     """A plain answer puts its own validator in the place of the old one, so behind it nothing is old."""
     observations = write_then_read(Pretended(etags_kept=kept), 4)
     assert outcomes(observations, "write-then-read") == {"fresh"}
-    assert outcomes(observations, "write-then-conditional-read") == seen
+    assert outcomes(observations, CONDITIONAL) == expected
 
 
 def _obeying(bench: Pretended) -> Pretended:

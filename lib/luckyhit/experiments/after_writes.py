@@ -159,8 +159,8 @@ def _conditional_first(bench: Bench) -> Trial:
 
 
 def keys_read_and_deleted(bench: Bench, trials: int) -> list[Observations]:
-    """A read alone, then a write alone: the keys of each. Later touches count as the write's. An entry that nobody looks
-    up any more, since its key has a version that the write counts up, is as good as deleted."""
+    """A read alone, then a write alone: the keys of each. Later touches count as the write's. An entry that nobody asks
+    for any more, since its key has a version that the write counts up, is as good as deleted."""
     made = []
     for _ in range(trials):
         key = bench.take()
