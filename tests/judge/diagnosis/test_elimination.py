@@ -154,6 +154,8 @@ def test_a_late_commit_and_a_late_replica_look_alike(databases: str, shown: set[
         Decided("layers-in-use", "one-layer", 1, 1),
         Decided("entry-lifetime", "undeclared", 6, 6),
         Decided("keys-read-and-deleted", "same-key", 6, 6),
+        Decided("lifetime-runs-down", "runs-down", 6, 6),
+        Decided("siblings-in-use", "no-siblings", 1, 1),
         Decided("refresh-then-read", "new", 8, 8),
         Decided("write-then-read", "stays-stale", 8, 8),
     ]
