@@ -11,7 +11,7 @@ from luckyhit.experiments import lifetimes
 from luckyhit.experiments.after_writes import unrelated_write, write_then_read
 from luckyhit.experiments.answers import answers_when_loaded
 from luckyhit.experiments.lifetimes import entry_lifetime
-from luckyhit.experiments.means.bench import Trial
+from luckyhit.experiments.means.bench import Costs, Trial
 from luckyhit.experiments.means.settings_in_force import scaled, ttl_setting
 from luckyhit.experiments.overlaps import overlapping_reads
 from luckyhit.experiments.repeats import repeat_request
@@ -32,7 +32,10 @@ def outcomes(observations: list[Observations], experiment: str) -> set[str]:
         (Pretended(writes_empty=True), "miss"),
     ],
 )
-def test_a_write_is_blamed_for_its_own_misses(bench: Pretended, outcome: str) -> None:
+@pytest.mark.parametrize("tells", [True, False])
+def test_a_write_is_blamed_for_its_own_misses(bench: Pretended, outcome: str, tells: bool) -> None:
+    """Also where no answer tells whether it was loaded."""
+    bench.costs = Costs(calls=1, floor=0) if tells else Costs()
     assert outcomes(unrelated_write(bench, 3), "unrelated-write") == {outcome}
 
 

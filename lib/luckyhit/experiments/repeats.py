@@ -55,12 +55,18 @@ def repeat_request(bench: Bench, trials: int) -> list[Observations]:
 
 
 def _says(bench: Bench, reading: Reading) -> Trial:
-    """An answer that says hit, and yet ran database calls beyond those of any answer."""
+    """An answer that says hit, and yet ran the database calls of a load. One with some of them tells nothing: they may
+    be those of another entry, or of a new connection."""
+    facts = {"status_said": reading.cache, "database_calls": reading.db_calls}
     calls = None if reading.db_calls is None else reading.db_calls - (bench.costs.floor or 0)
-    says = {"hit": True, "stale": True, "miss": False}.get(reading.cache)
-    # A miss of one layer may be a hit of the next, without a call: that is no lie.
-    outcome = indicator(says, calls) if says else "agrees" if says is False and calls is not None else None
-    return Trial(outcome, [reading.row], {"status_said": reading.cache, "database_calls": reading.db_calls})
+    if reading.cache in ("hit", "stale") and calls and reading.db_calls is not None:
+        outcome = "contradicts" if reading.db_calls >= (bench.costs.calls or 0) else None
+    elif reading.cache in ("hit", "stale"):
+        outcome = indicator(True, calls)
+    else:
+        # A miss of one layer may be a hit of the next, without a call: that is no lie.
+        outcome = "agrees" if reading.cache == "miss" and calls is not None else None
+    return Trial(outcome, [reading.row], facts)
 
 
 def _headers(bench: Bench, key: Key, readings: Sequence[Reading], stored: Sequence[tuple[str, ...]]) -> Trial:
