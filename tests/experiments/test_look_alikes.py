@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +18,7 @@ from luckyhit.experiments.means.bench import Costs, Trial
 from luckyhit.experiments.means.settings_in_force import scaled, ttl_setting
 from luckyhit.experiments.overlaps import overlapping_reads
 from luckyhit.experiments.repeats import repeat_request
+from luckyhit.experiments.surroundings import databases_in_use
 from luckyhit.judge.diagnosis.outcome import Observations
 
 CONDITIONAL = "write-then-conditional-read"
@@ -116,3 +120,16 @@ def test_what_storing_makes_of_a_number_is_told() -> None:
     for spoilt, outcome in ((False, "as-expected"), (True, "wrong-when-read-again")):
         bench.spoils_hits = spoilt
         assert outcomes(answers_when_loaded(bench, 6), "answers-when-loaded") == {outcome}
+
+
+def test_a_database_is_known_by_how_it_begins(tmp_path: Path) -> None:
+    """Whatever its name; notes beside it are none."""
+    bench = Pretended()
+    bench.cache = None
+    bench.stack.workdir, bench.stack.service_pid, bench.stack.base_url = tmp_path, None, "http://127.0.0.1:1"  # type: ignore[misc]
+    for name in ("items", "items.replica"):
+        with closing(sqlite3.connect(tmp_path / name)) as database:
+            database.execute("CREATE TABLE item (id INTEGER)")
+    (tmp_path / "notes.txt").write_text("SQLite is used here")
+    (observations,) = databases_in_use(bench, 1)
+    assert set(observations.trials) == {"several-databases"} and observations.facts["databases"] == 2
