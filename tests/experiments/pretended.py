@@ -47,7 +47,6 @@ class Pretended(Bench):
             expected=SimpleNamespace(response=_ROUTE.response),
         )
         self.stack = SimpleNamespace(owned=True, settings=_Settings({}), restart=self._restart)  # type: ignore[assignment]
-        self.calls = SimpleNamespace(note=lambda *_: next(self._rows))  # type: ignore[assignment]
         self.cache = self  # type: ignore[assignment]
         self.routes = SimpleNamespace(write=object())  # type: ignore[assignment]
         self.relay, self.configured, self.costs = None, {}, Costs(calls=1, floor=0)
@@ -56,7 +55,9 @@ class Pretended(Bench):
         self.stored: dict[Key, tuple[float, int]] = {}
         self.versions: dict[Key, int] = {}
         self.etags: dict[Key, str] = {}
-        self._rows, self._keys_left, self._numbers = itertools.count(), itertools.count(1), itertools.count(100)
+        self._keys_left, self._numbers, rows = itertools.count(1), itertools.count(100), itertools.count()
+        self._rows = rows
+        self.calls = SimpleNamespace(note=lambda *_: next(rows))  # type: ignore[assignment]
         self._in_place = threading.Lock()
         self.on_restart: Callable[[Mapping[str, str]], None] = lambda env: None
 

@@ -87,7 +87,7 @@ def test_a_promise_is_waited_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lifetimes, "_LATE_S", 0.1)
     for lives_s, outcome in ((1.0, "as-declared"), (600.0, "no-ttl")):
         bench = Pretended(lives_s=lives_s, bound_s=1.0)
-        bench.left_by_writes = True  # type: ignore[misc]
+        bench.left_by_writes = True
         assert outcomes(entry_lifetime(bench, 4), "entry-lifetime") == {outcome}
 
 
@@ -116,7 +116,7 @@ def test_an_instant_of_a_load_is_no_slow_loader(old: int, outcome: str, monkeypa
 def test_what_storing_makes_of_a_number_is_told() -> None:
     """Right as it is loaded, a text once it was read back."""
     bench = Pretended()
-    bench.routes.workload_keys = range(1, 9)  # type: ignore[misc]
+    bench.routes.workload_keys = range(1, 9)
     for spoilt, outcome in ((False, "as-expected"), (True, "wrong-when-read-again")):
         bench.spoils_hits = spoilt
         assert outcomes(answers_when_loaded(bench, 6), "answers-when-loaded") == {outcome}
@@ -126,7 +126,7 @@ def test_a_database_is_known_by_how_it_begins(tmp_path: Path) -> None:
     """Whatever its name; notes beside it are none."""
     bench = Pretended()
     bench.cache = None
-    bench.stack.workdir, bench.stack.service_pid, bench.stack.base_url = tmp_path, None, "http://127.0.0.1:1"  # type: ignore[misc]
+    bench.stack.workdir, bench.stack.service_pid, bench.stack.base_url = tmp_path, None, "http://127.0.0.1:1"
     for name in ("items", "items.replica"):
         with closing(sqlite3.connect(tmp_path / name)) as database:
             database.execute("CREATE TABLE item (id INTEGER)")

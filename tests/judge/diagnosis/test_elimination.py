@@ -172,3 +172,18 @@ def test_a_fault_that_two_classes_explain_is_looked_for() -> None:
     )
     proposals = {one.experiment: one for one in proposals_of(unsettled, Means(NEEDS))}
     assert "none" in proposals["overlapping-reads"].splits
+
+
+def test_a_race_is_no_replica_that_nobody_saw() -> None:
+    """A replica that is behind shows behind a write too, without an overlap."""
+    made = [
+        Decided(experiment, outcome, 30, 30)
+        for experiment, outcome in (
+            ("databases-in-use", "one-database"), ("workers-in-use", "one-process"), ("layers-in-use", "one-layer"),
+            ("subscribers-in-use", "no-subscribers"), ("siblings-in-use", "no-siblings"),
+            ("lifetime-runs-down", "runs-down"), ("entry-lifetime", "undeclared"), ("write-then-read", "fresh"),
+            ("keys-read-and-deleted", "same-key"), ("delay-the-delete-reply", "never-stale"),
+            ("overlapping-reads", "stale-after-overlap"),
+        )
+    ]  # fmt: skip
+    assert eliminate(made).shown == ("stale-set-race",)

@@ -220,8 +220,7 @@ STALE_FAULTS = (
             # In memory, or behind an address that could not be seen.
             FaultForm(
                 "load-from-an-unseen-replica",
-                _REPLICA
-                | cells(databases_in_use="one-database", write_then_read="fresh within-bound flapping stays-stale"),
+                _REPLICA | cells(databases_in_use="one-database", write_then_read="flapping stays-stale"),
             ),
         ),
     ),
