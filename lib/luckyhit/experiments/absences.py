@@ -97,8 +97,8 @@ def refused_write(bench: Bench, trials: int) -> list[Observations]:
 
 
 def many_new_urls(bench: Bench, trials: int) -> list[Observations]:
-    """Misses of a growing number of URLs, early ones beside late ones, each pair by itself; and the early ones again with
-    the cache emptied behind them: an index of keys is small again then, and a busy machine as busy as before."""
+    """Misses of a growing number of URLs, early ones beside late ones, each pair by itself; and the early ones again
+    with the cache emptied behind them: an index of keys is small again then, and a busy machine as busy as before."""
     if bench.cache is None:
         return [lacking("many-new-urls", "cache-writes")]
     keys = every_key(bench)[: _NEW_URLS + 2 * trials]
