@@ -103,12 +103,22 @@ def test_one_variable_of_the_case_is_the_setting() -> None:
     assert scaled(bench, "ITEM_TTL_S", 0.001) == "1"
 
 
-@pytest.mark.parametrize(("old", "outcome"), [(20, "stale-after-overlap"), (3, "raced")])
-def test_an_instant_of_a_load_is_no_slow_loader(old: int, outcome: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Thirty readers are aimed at the time of a load and a write; what is old of them tells how long its window is."""
+@pytest.mark.parametrize(
+    ("begun_ms", "outcome"),
+    [
+        ([-20.0, -15.0, -11.0, -9.0, -5.0, -1.0], "stale-after-overlap"),
+        ([-3.0, -2.0, -1.0, 0.0], "raced"),
+        ([-9.0, 9.0], "raced"),
+    ],
+)
+def test_an_instant_of_a_load_is_no_slow_loader(
+    begun_ms: list[float], outcome: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thirty readers are aimed at the time of a load and a write; when those began that are old tells its window."""
     bench = Pretended()
     bench.costs.load_ms = 30.0
-    made = [Trial("stale-after-overlap")] * old + [Trial("fresh")] * (30 - old)
+    made = [Trial("stale-after-overlap", facts={"begun_ms": at_ms}) for at_ms in begun_ms]
+    made += [Trial("fresh")] * (30 - len(made))
     monkeypatch.setattr(bench, "each", lambda *_, **__: made)
     assert outcomes(overlapping_reads(bench, 30), "overlapping-reads") == {"fresh", outcome}
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
 
 from luckyhit.experiments.after_writes import settled_at
 from luckyhit.experiments.means.bench import Bench, Trial, Written, lacking, observed, wait_until
@@ -23,6 +24,7 @@ _WAITS_S = 0.6
 _WINDOW_MS = 6.5
 """Any cache that is filled unconditionally has an instant between a load and its store, of the few milliseconds that a
 load takes: a reader who is aimed at it meets it, and hardly any other one. From so much on it is a fault."""
+_FEWEST_OLD = 3
 _CAUGHT_UP_S = 1.6
 """Within so long a replica has what was committed."""
 _CONFIRMED_BY = 3
@@ -65,17 +67,32 @@ def overlapping_reads(bench: Bench, trials: int) -> list[Observations]:
             written = bench.write(key)
             acknowledged.set()
             reader.result()
-        return _old_afterwards(bench, key, written, readings, "fresh", "stale-after-overlap")
+        trial = _old_afterwards(bench, key, written, readings, "fresh", "stale-after-overlap")
+        return replace(trial, facts={**trial.facts, "begun_ms": _begun_ms(written, readings[0])})
 
     made = bench.each(trials, one, at_once=_AT_ONCE)
     told = [trial for trial in made if trial.outcome is not None]
-    old = sum(trial.outcome == "stale-after-overlap" for trial in told)
-    # Readers begin evenly over this span, so the proportion that is old is that of a window in it.
-    window_ms = old / max(len(told), 1) * (load_s + write_s * 0.95) * 1000
-    if old and window_ms < _WINDOW_MS:
+    begun_ms = [float(trial.facts["begun_ms"]) for trial in told if trial.outcome == "stale-after-overlap"]
+    span_ms = (load_s + write_s * 0.95) * 1000
+    window_ms = _window_ms(begun_ms, len(told), span_ms)
+    if begun_ms and window_ms < _WINDOW_MS:
         made = [Trial("raced", one.rows, one.facts) if one.outcome == "stale-after-overlap" else one for one in made]
     facts = {"write_ms": round(write_s * 1000, 1), "window_ms": round(window_ms, 1)}
     return [observed("overlapping-reads", made, ids("overlapping-reads"), **facts)]
+
+
+def _begun_ms(written: Written, first: Reading) -> float:
+    """When the first read was sent, counted from when the write was."""
+    return round((first.sent_s - written.acked_s) * 1000 + written.ms, 2)
+
+
+def _window_ms(begun_ms: Sequence[float], trials: int, span_ms: float) -> float:
+    """How long a read may begin and be old afterwards: by when those began that were, as the range of a sample of a
+    uniform distribution tells its length. 0 where they are too few, or fewer than such a window explains."""
+    old = len(begun_ms)
+    if old < _FEWEST_OLD or old / trials * span_ms < _WINDOW_MS / 2:
+        return 0.0
+    return (max(begun_ms) - min(begun_ms)) * (old + 1) / (old - 1)
 
 
 def _old_afterwards(bench: Bench, key: Key, written: Written, readings: list[Reading], fresh: str, old: str) -> Trial:
