@@ -46,7 +46,8 @@ _LOOK_TRIALS = 6
 _RESERVED = 0.75
 """Of the time that is left, what an experiment may usually take: some need more rounds."""
 _LONG_S = 9.0
-"""An experiment that takes so long makes all its trials at once."""
+_WHOLE_SAMPLE = 30
+"""An experiment that takes so long, or counts so many trials together, makes them all at once."""
 Progress = Callable[[str], None]
 
 
@@ -222,7 +223,7 @@ def _make(bench: Bench, state: _State, experiment: Experiment, progress: Progres
     begun_s = time.monotonic()
     gathered: dict[str, Observations] = {}
     exact = any(outcome.exact for outcome in experiment.outcomes)
-    brief = exact and experiment.seconds < _LONG_S
+    brief = exact and experiment.seconds < _LONG_S and experiment.trials < _WHOLE_SAMPLE
     trials = min(_FIRST_TRIALS, experiment.trials) if brief else experiment.trials
     if experiment.look:
         trials = _LOOK_TRIALS

@@ -273,7 +273,7 @@ _ROWS = (
     Experiment(
         "overlapping-reads",
         ("probe-writes",),
-        9.0,
+        7.0,
         # Of aimed overlaps a few are old wherever a cache is filled unconditionally: that alone is no fault.
         (_healthy("fresh"), _healthy("within-bound"), _healthy("raced"), _exact("stale-after-overlap")),
         trials=30,
