@@ -46,7 +46,9 @@ class Pretended(Bench):
             workload=SimpleNamespace(routes=[_ROUTE]),
             expected=SimpleNamespace(response=_ROUTE.response),
         )
-        self.stack = SimpleNamespace(owned=True, settings=_Settings({}), restart=self._restart)  # type: ignore[assignment]
+        self.stack = SimpleNamespace(  # type: ignore[assignment]
+            owned=True, settings=_Settings({}), restart=self._restart, service_pid=None, base_url="http://127.0.0.1:1"
+        )
         self.cache = self  # type: ignore[assignment]
         self.routes = SimpleNamespace(write=object())  # type: ignore[assignment]
         self.relay, self.configured, self.costs = None, {}, Costs(calls=1, floor=0)

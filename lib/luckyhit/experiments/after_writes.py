@@ -11,6 +11,7 @@ from luckyhit.experiments.means.calls import Reading
 from luckyhit.experiments.means.routes import DiagnosedRead, Key
 from luckyhit.experiments.means.traced import AFTERWARDS_S, TouchedKeys
 from luckyhit.experiments.repeats import ids
+from luckyhit.experiments.surroundings import serving_processes
 from luckyhit.judge.diagnosis.outcome import Observations
 from luckyhit.judge.diagnosis.trials import MANY_KEYS, ReadAfterWrite, after_write, touched_keys
 from luckyhit.probe.probe_reads import variants_of
@@ -35,10 +36,13 @@ def settled_at(bench: Bench, written: Written) -> float:
 
 def write_then_read(bench: Bench, trials: int) -> list[Observations]:
     conditional: list[Trial] = []
+    processes = serving_processes(bench.stack)
 
     def one() -> Trial:
         key = bench.take()
         warm = bench.warm(key)
+        for _ in range(2 * processes if processes > 1 else 0):  # so that each of them has its copy, if it keeps one
+            bench.read(key, fresh=True)
         written = bench.write(key)
         if not written.accepted or warm.version is None:
             return Trial(None)
