@@ -220,7 +220,8 @@ STALE_FAULTS = (
             # In memory, or behind an address that could not be seen.
             FaultForm(
                 "load-from-an-unseen-replica",
-                _REPLICA | cells(databases_in_use="one-database", write_then_read="flapping stays-stale"),
+                _REPLICA
+                | cells(databases_in_use="one-database", write_then_read="stays-stale", write_then_each_worker="alike"),
             ),
         ),
     ),
@@ -246,7 +247,7 @@ STALE_FAULTS = (
                 _SOMETIMES_STALE
                 | cells(
                     databases_in_use="one-database",
-                    write_then_read="first-read-stale flapping stays-stale",
+                    write_then_read="first-read-stale stays-stale",
                     read_with_cache_emptied="first-read-stale",
                     hold_the_commit="acknowledged-at-once",
                     delay_the_delete_reply="never-stale stale-as-before stale-with-delay",
