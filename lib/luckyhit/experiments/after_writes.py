@@ -11,8 +11,10 @@ from luckyhit.experiments.means.calls import Reading
 from luckyhit.experiments.means.routes import DiagnosedRead, Key
 from luckyhit.experiments.means.traced import AFTERWARDS_S, TouchedKeys
 from luckyhit.experiments.repeats import ids
+from luckyhit.experiments.surroundings import serving_processes
 from luckyhit.judge.diagnosis.outcome import Observations
 from luckyhit.judge.diagnosis.trials import MANY_KEYS, ReadAfterWrite, after_write, touched_keys
+from luckyhit.probe.probe_reads import variants_of
 
 _WATCHED_S = 1.5
 """So long beyond the declared bound reads are watched for one that is late, but comes."""
@@ -21,6 +23,7 @@ _CLOSE_S = 0.12
 _NEARLY = 0.8
 """Of its life, from when on an entry may be over: it was loaded a little before the last read that warmed it."""
 _AT_ONCE = 4
+_CONDITIONAL_FIRST = 8
 _LONG_S = 0.5
 _SPREAD = 24
 """New connections at once, to reach each process."""
@@ -33,10 +36,13 @@ def settled_at(bench: Bench, written: Written) -> float:
 
 def write_then_read(bench: Bench, trials: int) -> list[Observations]:
     conditional: list[Trial] = []
+    processes = serving_processes(bench.stack)
 
     def one() -> Trial:
         key = bench.take()
         warm = bench.warm(key)
+        for _ in range(2 * processes if processes > 1 else 0):  # so that each of them has its copy, if it keeps one
+            bench.read(key, fresh=True)
         written = bench.write(key)
         if not written.accepted or warm.version is None:
             return Trial(None)
@@ -46,6 +52,8 @@ def write_then_read(bench: Bench, trials: int) -> list[Observations]:
 
     bench.late_s = max(bench.late_s, _WATCHED_S)
     made = bench.each(trials, one, at_once=_AT_ONCE if bench.bound_s < _LONG_S else 3 * _AT_ONCE)
+    if any(trial.outcome for trial in conditional) and not any(_old(trial) for trial in made):
+        conditional += bench.each(_CONDITIONAL_FIRST, lambda: _conditional_first(bench), at_once=_AT_ONCE)
     late = [float(trial.facts.get("old_until_ms") or 0) for trial in made if trial.outcome == "first-read-stale"]
     bench.late_s = max(SETTLED_S, 1.5 * max(late, default=0.0) / 1000 + 0.2)
     results = [observed("write-then-read", made, ids("write-then-read"))]
@@ -111,11 +119,7 @@ def _conditional(bench: Bench, key: Key, warm: Reading, written: Written, readin
     """The first answer's validator, sent once the plain answer is new."""
     if stale(readings, written) is not False:
         return Trial(None)
-    headers = {}
-    if etag := warm.headers.get("etag"):
-        headers["If-None-Match"] = etag
-    elif modified := warm.headers.get("last-modified"):
-        headers["If-Modified-Since"] = modified
+    headers = _validator(warm)
     if not headers:
         return Trial(None)
     reading = bench.read(key, headers=headers)
@@ -129,8 +133,38 @@ def _conditional(bench: Bench, key: Key, warm: Reading, written: Written, readin
     return Trial(outcome, [warm.row, written.row, reading.row], {"validator": next(iter(headers.values()))})
 
 
+def _validator(warm: Reading) -> dict[str, str]:
+    """What a client that holds this answer asks with; {} where it has no validator."""
+    if etag := warm.headers.get("etag"):
+        return {"If-None-Match": etag}
+    modified = warm.headers.get("last-modified")
+    return {"If-Modified-Since": modified} if modified else {}
+
+
+def _old(trial: Trial) -> bool:
+    return trial.outcome not in (None, "fresh", "within-bound")
+
+
+def _conditional_first(bench: Bench) -> Trial:
+    """The first answer's validator, sent before anybody asks plainly: a plain read may put right what is kept of it."""
+    key = bench.take()
+    warm = bench.warm(key)
+    written = bench.write(key)
+    headers = _validator(warm)
+    if not written.accepted or "If-None-Match" not in headers:
+        return Trial(None)
+    wait_until(written.acked_s + bench.bound_s * 1.1 + SETTLED_S)
+    reading, plain = bench.read(key, headers=headers), bench.read(key)
+    if stale([plain], written) is not False or (reading.status != 304 and reading.version is None):
+        return Trial(None)
+    old = reading.status == 304 or stale([reading], written)
+    rows = [warm.row, written.row, reading.row, plain.row]
+    return Trial("conditional-stale" if old else "as-plain", rows, {"validator": headers["If-None-Match"]})
+
+
 def keys_read_and_deleted(bench: Bench, trials: int) -> list[Observations]:
-    """A read alone, then a write alone: the keys of each. Later touches count as the write's."""
+    """A read alone, then a write alone: the keys of each. Later touches count as the write's. An entry that nobody asks
+    for any more, since its key has a version that the write counts up, is as good as deleted."""
     made = []
     for _ in range(trials):
         key = bench.take()
@@ -142,7 +176,8 @@ def keys_read_and_deleted(bench: Bench, trials: int) -> list[Observations]:
         entries = read.filled or read.read
         changed = _of_the_write(write, read, key)
         outcome = touched_keys(read.entries, changed, flushed=write.flushed) if entries else None
-        if outcome == "same-key" and not set(entries) <= set(changed):
+        left = set(entries) - set(changed)
+        if outcome == "same-key" and left and left & set(bench.traced_read(key)[0].read):
             outcome = None  # one of several entries: a page beside the thing that it shows may stay
         facts = {
             "keys_read": ", ".join(entries[:3]),
@@ -214,25 +249,40 @@ def read_with_cache_emptied(bench: Bench, trials: int) -> list[Observations]:
 
 
 def unrelated_write(bench: Bench, trials: int) -> list[Observations]:
-    """Three warm keys, then a write of another one: are they loaded again? One of them alone may share a group with the
-    written one; all of them is more than the write changed."""
+    """Three warm keys: are they loaded again after a pause, and after a write of another key? One of them alone may
+    share a group with the written one; all of them is more than the write changed. Those that are loaded again after
+    the pause alone tell nothing of the write."""
     made = []
     for _ in range(trials):
         others = [bench.take() for _ in range(3)]
         for other in others:
             bench.warm(other)
-        still = [bench.loaded(bench.read(other)) for other in others]
+        time.sleep(AFTERWARDS_S)
+        before = [_loads(bench, other) for other in others]
         written = bench.write(bench.take())
         if not written.accepted:
             continue
         time.sleep(AFTERWARDS_S)
-        readings = [bench.read(other) for other in others]
-        loads = [bench.loaded(reading) for reading in readings]
-        if None in loads or None in still:
+        after = [_loads(bench, other) for other in others]
+        unasked, loads = ([loaded for loaded, _ in reads] for reads in (before, after))
+        if None in loads or None in unasked:
             continue
-        rows = [written.row, *(reading.row for reading in readings)]
-        made.append(Trial("miss" if all(loads) else "still-hit", rows, {"loaded_again": sum(map(bool, loads))}))
+        outcome = "misses-anyway" if any(unasked) else "miss" if all(loads) else "still-hit"
+        rows = [*(reading.row for _, reading in before), written.row, *(reading.row for _, reading in after)]
+        made.append(Trial(outcome, rows, {"loaded_again": sum(map(bool, loads))}))
     return [observed("unrelated-write", made, ids("unrelated-write"))]
+
+
+def _loads(bench: Bench, key: Key) -> tuple[bool | None, Reading]:
+    """Whether a read loads: by what its answer tells, else by whether it stores what it looked up."""
+    if bench.cache is None:
+        reading = bench.read(key)
+        return bench.loaded(reading), reading
+    touched, reading = bench.traced_read(key)
+    loaded = bench.loaded(reading)
+    if loaded is None and touched.read:
+        loaded = bool(set(touched.read) & set(touched.stored))
+    return loaded, reading
 
 
 def write_then_each_worker(bench: Bench, trials: int) -> list[Observations]:
@@ -268,7 +318,8 @@ def _into(readings: list[Reading], reading: Reading) -> Trial:
 def write_then_each_variant(bench: Bench, trials: int) -> list[Observations]:
     """Once the bound is over: does each variant show what was written?"""
     probe = bench.case.freshness
-    variants = [dict(variant.headers) for variant in probe.variants] if probe is not None else []
+    sent = variants_of(probe, bench.case.workload.routes) if probe is not None else ()
+    variants = [dict(variant.headers) for variant in sent] if len(sent) > 1 else []
     others = [
         route for route in bench.routes.diagnosable if route is not bench.route and _same_thing(route, bench.route)
     ]

@@ -40,12 +40,14 @@ from luckyhit.system.control import client_options
 BUDGET_S = 90.0
 _FIRST_TRIALS = 4
 """An outcome that no healthy service has is often beyond chance after so few."""
-_MOST_ROUNDS = 3
+_MOST_ROUNDS, _MOST_IF_FAULTY = 3, 6
+"""The second where an outcome that no healthy service has was seen, and is not beyond chance yet."""
 _LOOK_TRIALS = 6
 _RESERVED = 0.75
 """Of the time that is left, what an experiment may usually take: some need more rounds."""
 _LONG_S = 9.0
-"""An experiment that takes so long makes all its trials at once."""
+_WHOLE_SAMPLE = 30
+"""An experiment that takes so long, or counts so many trials together, makes them all at once."""
 Progress = Callable[[str], None]
 
 
@@ -221,12 +223,12 @@ def _make(bench: Bench, state: _State, experiment: Experiment, progress: Progres
     begun_s = time.monotonic()
     gathered: dict[str, Observations] = {}
     exact = any(outcome.exact for outcome in experiment.outcomes)
-    brief = exact and experiment.seconds < _LONG_S
+    brief = exact and experiment.seconds < _LONG_S and experiment.trials < _WHOLE_SAMPLE
     trials = min(_FIRST_TRIALS, experiment.trials) if brief else experiment.trials
     if experiment.look:
         trials = _LOOK_TRIALS
     result: Decided | Undecided | None = None
-    for _ in range(_MOST_ROUNDS):
+    for number in range(_MOST_IF_FAULTY):
         for observations in EXECUTED[experiment.id](bench, trials):
             earlier = gathered.get(observations.experiment)
             gathered[observations.experiment] = _together(earlier, observations)
@@ -234,8 +236,12 @@ def _make(bench: Bench, state: _State, experiment: Experiment, progress: Progres
         result = outcome_of(experiment, own)
         if isinstance(result, Decided) and not _too_few(experiment, result):
             break
+        if number + 1 >= _MOST_ROUNDS and not (isinstance(result, Undecided) and _seen_faulty(experiment, own)):
+            break
         wanted = result.more_trials if isinstance(result, Undecided) else experiment.trials
         trials = min(wanted, max(experiment.trials - own.count, 2 * _FIRST_TRIALS))
+        if number + 1 >= _MOST_ROUNDS:
+            trials = min(wanted, experiment.trials)
         if trials <= 0 or state.means.budget_s <= 0:
             break
     for within in answered_within(experiment, state.means):
@@ -257,6 +263,11 @@ def _make(bench: Bench, state: _State, experiment: Experiment, progress: Progres
 def _too_few(experiment: Experiment, decided: Decided) -> bool:
     """A healthy outcome of few trials: what is rare would not have been seen."""
     return decided.outcome in experiment.healthy and not experiment.look and decided.total < experiment.trials
+
+
+def _seen_faulty(experiment: Experiment, observations: Observations) -> bool:
+    """Whether an outcome was seen that is exact: a few more trials tell how often."""
+    return any(outcome.exact and observations.trials.get(outcome.id) for outcome in experiment.outcomes)
 
 
 def _together(earlier: Observations | None, later: Observations) -> Observations:

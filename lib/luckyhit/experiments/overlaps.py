@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
 
 from luckyhit.experiments.after_writes import settled_at
 from luckyhit.experiments.means.bench import Bench, Trial, Written, lacking, observed, wait_until
@@ -20,6 +21,13 @@ _AT_ONCE = 2
 _UNREACHED = 1
 _WAITS_S = 0.6
 """So long what overtakes may take, before what is held goes on."""
+_WINDOW_MS = 6.5
+"""Any cache that is filled unconditionally has an instant between a load and its store, of the few milliseconds that a
+load takes: a reader who is aimed at it meets it, and hardly any other one. From so much on it is a fault."""
+_FEWEST_OLD = 3
+_CAUGHT_UP_S = 1.6
+"""Within so long a replica has what was committed."""
+_CONFIRMED_BY = 3
 _REACHES_WITHIN_S = 1.5
 """So long after its request a command that an experiment waits for should have come."""
 _READS = frozenset(
@@ -59,10 +67,32 @@ def overlapping_reads(bench: Bench, trials: int) -> list[Observations]:
             written = bench.write(key)
             acknowledged.set()
             reader.result()
-        return _old_afterwards(bench, key, written, readings, "fresh", "stale-after-overlap")
+        trial = _old_afterwards(bench, key, written, readings, "fresh", "stale-after-overlap")
+        return replace(trial, facts={**trial.facts, "begun_ms": _begun_ms(written, readings[0])})
 
     made = bench.each(trials, one, at_once=_AT_ONCE)
-    return [observed("overlapping-reads", made, ids("overlapping-reads"), write_ms=round(write_s * 1000, 1))]
+    told = [trial for trial in made if trial.outcome is not None]
+    begun_ms = [float(trial.facts["begun_ms"]) for trial in told if trial.outcome == "stale-after-overlap"]
+    span_ms = (load_s + write_s * 0.95) * 1000
+    window_ms = _window_ms(begun_ms, len(told), span_ms)
+    if begun_ms and window_ms < _WINDOW_MS:
+        made = [Trial("raced", one.rows, one.facts) if one.outcome == "stale-after-overlap" else one for one in made]
+    facts = {"write_ms": round(write_s * 1000, 1), "window_ms": round(window_ms, 1)}
+    return [observed("overlapping-reads", made, ids("overlapping-reads"), **facts)]
+
+
+def _begun_ms(written: Written, first: Reading) -> float:
+    """When the first read was sent, counted from when the write was."""
+    return round((first.sent_s - written.acked_s) * 1000 + written.ms, 2)
+
+
+def _window_ms(begun_ms: Sequence[float], trials: int, span_ms: float) -> float:
+    """How long a read may begin and be old afterwards: by when those began that were, as the range of a sample of a
+    uniform distribution tells its length. 0 where they are too few, or fewer than such a window explains."""
+    old = len(begun_ms)
+    if old < _FEWEST_OLD or old / trials * span_ms < _WINDOW_MS / 2:
+        return 0.0
+    return (max(begun_ms) - min(begun_ms)) * (old + 1) / (old - 1)
 
 
 def _old_afterwards(bench: Bench, key: Key, written: Written, readings: list[Reading], fresh: str, old: str) -> Trial:
@@ -83,7 +113,12 @@ def delay_the_store(bench: Bench, trials: int) -> list[Observations]:
 
 def delay_the_delete_reply(bench: Bench, trials: int) -> list[Observations]:
     """The write's first change of the cache goes through, its answer is held; meanwhile a reader loads and stores."""
-    return [_delayed(bench, "delay-the-delete-reply", trials, _reply_held)]
+    observations = _delayed(bench, "delay-the-delete-reply", trials, _reply_held)
+    if "stale-with-delay" not in observations.trials:
+        return [observations]
+    # As long as the transaction is held open, a load reads the old row. A replica has caught up meanwhile.
+    later = _delayed(bench, "delay-the-delete-reply", _CONFIRMED_BY, _reply_held_longer)
+    return [observations if "stale-with-delay" in later.trials else lacking("delay-the-delete-reply", "database-relay")]
 
 
 def _delayed(
@@ -138,7 +173,12 @@ def _store_held(bench: Bench, key: Key) -> tuple[Written, list[Reading], bool]:
         return writer.result(), [reader.result()], reached
 
 
-def _reply_held(bench: Bench, key: Key) -> tuple[Written, list[Reading], bool]:
+def _reply_held_longer(bench: Bench, key: Key) -> tuple[Written, list[Reading], bool]:
+    """The reader comes only once a replica that is behind would have caught up."""
+    return _reply_held(bench, key, min(_CAUGHT_UP_S, max(_CAUGHT_UP_S / 2, bench.late_s)))
+
+
+def _reply_held(bench: Bench, key: Key, read_after_s: float = 0.0) -> tuple[Written, list[Reading], bool]:
     assert bench.relay is not None
     bench.warm(key)
 
@@ -149,6 +189,7 @@ def _reply_held(bench: Bench, key: Key) -> tuple[Written, list[Reading], bool]:
     with ThreadPoolExecutor(2) as pool:
         writer = pool.submit(bench.write, key)
         reached = hold.reached.wait(_REACHES_WITHIN_S)
+        time.sleep(read_after_s)
         reader = pool.submit(bench.read, key, fresh=True)
         wait([reader], _WAITS_S)
         hold.release()

@@ -1,17 +1,16 @@
-"""Reads alone: the same request again, what it stores, what its headers say, how long its entry lives."""
+"""Reads alone: the same request again, what it stores, what its headers say."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 
-from luckyhit.experiments.means.bench import Bench, Trial, lacking, observed
+from luckyhit.experiments.means.bench import Bench, Trial, observed
 from luckyhit.experiments.means.calls import Reading
 from luckyhit.experiments.means.routes import Key
-from luckyhit.experiments.means.settings_in_force import declared_ttl_s, ttl_setting
 from luckyhit.judge.diagnosis.experiment_rows import EXPERIMENTS
 from luckyhit.judge.diagnosis.outcome import Observations
-from luckyhit.judge.diagnosis.trials import indicator, lifetime, repeated, stored_keys
+from luckyhit.judge.diagnosis.trials import indicator, repeated, stored_keys
 
 _REPEATS = 4
 _OWN_HEADERS = re.compile(r"(.*-)?(cookie|id|token|nonce|traceid|traceparent|runtime|start|counter)", re.IGNORECASE)
@@ -36,7 +35,8 @@ def repeat_request(bench: Bench, trials: int) -> list[Observations]:
                 continue
             touched, reading = bench.traced_read(key, fresh=number % 2 == 1)
             readings.append(reading)
-            stored.append(touched.stored)
+            # A counter, a validator or a time of last use may be stored beside any hit: that is no entry again.
+            stored.append(() if number and bench.loaded(reading) is False else touched.stored)
         if not all(reading.ok for reading in readings):
             continue
         rows = [reading.row for reading in readings]
@@ -55,12 +55,18 @@ def repeat_request(bench: Bench, trials: int) -> list[Observations]:
 
 
 def _says(bench: Bench, reading: Reading) -> Trial:
-    """An answer that says hit, and yet ran database calls beyond those of any answer."""
+    """An answer that says hit, and yet ran the database calls of a load. One with some of them tells nothing: they may
+    be those of another entry, or of a new connection."""
+    facts = {"status_said": reading.cache, "database_calls": reading.db_calls}
     calls = None if reading.db_calls is None else reading.db_calls - (bench.costs.floor or 0)
-    says = {"hit": True, "stale": True, "miss": False}.get(reading.cache)
-    # A miss of one layer may be a hit of the next, without a call: that is no lie.
-    outcome = indicator(says, calls) if says else "agrees" if says is False and calls is not None else None
-    return Trial(outcome, [reading.row], {"status_said": reading.cache, "database_calls": reading.db_calls})
+    if reading.cache in ("hit", "stale") and calls and reading.db_calls is not None:
+        outcome = "contradicts" if reading.db_calls >= (bench.costs.calls or 0) else None
+    elif reading.cache in ("hit", "stale"):
+        outcome = indicator(True, calls)
+    else:
+        # A miss of one layer may be a hit of the next, without a call: that is no lie.
+        outcome = "agrees" if reading.cache == "miss" and calls is not None else None
+    return Trial(outcome, [reading.row], facts)
 
 
 def _headers(bench: Bench, key: Key, readings: Sequence[Reading], stored: Sequence[tuple[str, ...]]) -> Trial:
@@ -79,32 +85,3 @@ def _headers(bench: Bench, key: Key, readings: Sequence[Reading], stored: Sequen
     if not own:
         return Trial("own-headers", rows)
     return Trial("shared-headers", [*rows, anew.row], {"header": own[0]})
-
-
-def entry_lifetime(bench: Bench, trials: int) -> list[Observations]:
-    """Store an entry, and ask the cache for its time to live."""
-    cache, declared_s = bench.cache, declared_ttl_s(bench)
-    if cache is None or declared_s is None:
-        return [lacking("entry-lifetime", "known-ttl")]
-    made = []
-    for _ in range(trials):
-        touched, reading = bench.traced_read(bench.take())
-        entries = touched.filled
-        if not entries:
-            continue
-        left = cache.lifetimes_s(entries)
-        lives = list(left.values())
-        shortest = None if not lives or None in lives else min(life for life in lives if life is not None)
-        facts = {"key": entries[0], "lives_s": shortest, "declared_s": declared_s, **_of_the_setting(bench)}
-        made.append(Trial(lifetime(shortest, declared_s, exists=bool(left)), [reading.row], facts))
-    if not made:
-        return [lacking("entry-lifetime", "known-ttl")]
-    return [observed("entry-lifetime", made, ids("entry-lifetime"))]
-
-
-def _of_the_setting(bench: Bench) -> dict[str, str | float]:
-    """The variable that the case starts the service with for the time to live, if there is one."""
-    setting, start = ttl_setting(bench), bench.case.target.start
-    if setting is None or start is None or setting[0] not in start.env:
-        return {}
-    return {"setting": setting[0], "setting_s": setting[1]}

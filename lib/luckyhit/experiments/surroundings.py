@@ -6,6 +6,8 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
@@ -16,6 +18,8 @@ from luckyhit.judge.diagnosis.outcome import Observations
 from luckyhit.system import Stack
 
 _DATABASE_FILES = (".sqlite", ".sqlite3", ".db", ".db3", ".duckdb")
+_SQLITE = b"SQLite format 3\x00"
+"""How such a file begins, whatever its name."""
 _LOOKS = 30
 _ENTRIES = 400
 
@@ -70,7 +74,7 @@ def databases_in_use(bench: Bench, trials: int) -> list[Observations]:
         stopping.set()
         looking.join()
     # A file that is open for the time of one query may never be seen so.
-    places |= {str(path) for path in bench.stack.workdir.rglob("*") if path.suffix in _DATABASE_FILES}
+    places |= {os.path.realpath(path) for path in bench.stack.workdir.rglob("*") if _is_database(str(path))}
     if not places:
         return [lacking("databases-in-use", "own-stack")]
     outcome = "several-databases" if len(places) > 1 else "one-database"
@@ -84,14 +88,22 @@ def _databases(bench: Bench) -> Iterator[str]:
         own.add(urlsplit(url).port if url else None)
     for process in service_processes(bench.stack):
         with suppress(psutil.Error):
-            yield from (
-                os.path.realpath(one.path) for one in process.open_files() if one.path.endswith(_DATABASE_FILES)
-            )
+            yield from (os.path.realpath(one.path) for one in process.open_files() if _is_database(one.path))
             for connection in process.net_connections("tcp"):
                 remote = connection.raddr
                 open_now = connection.status == psutil.CONN_ESTABLISHED and bool(remote)
                 if open_now and not own & {remote.port, connection.laddr.port}:
                     yield f"{remote.ip}:{remote.port}"
+
+
+@lru_cache(maxsize=4096)
+def _is_database(path: str) -> bool:
+    """By its name or by how it begins. Asked again and again for the same files while a service runs."""
+    if path.endswith(_DATABASE_FILES):
+        return Path(path).is_file()
+    with suppress(OSError), Path(path).open("rb") as file:
+        return file.read(len(_SQLITE)) == _SQLITE
+    return False
 
 
 def layers_in_use(bench: Bench, trials: int) -> list[Observations]:

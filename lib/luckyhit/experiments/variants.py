@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import combinations
 from typing import Any
 
 from luckyhit.experiments.means.bench import Bench, Trial, lacking, observed
@@ -18,14 +18,19 @@ from luckyhit.text.json_values import leaves
 
 _USUAL: tuple[tuple[str, str, str], ...] = (
     ("query", "page=1", "page=2"), ("query", "limit=1", "limit=2"), ("query", "lang=en", "lang=de"),
-    ("query", "format=short", "format=long"), ("Accept-Language", "en", "de"),
+    ("query", "format=short", "format=long"), ("query", "sort=id", "sort=-id"), ("query", "offset=0", "offset=1"),
+    ("query", "currency=EUR", "currency=USD"), ("Accept-Language", "en", "de"),
     ("Accept", "application/json", "text/html"), ("Host", "one.example", "two.example"),
-    ("Cookie", "user=1", "user=2"), ("X-User-Id", "1", "2"), ("X-Tenant", "one", "two"),
+    ("X-Forwarded-Host", "one.example", "two.example"), ("X-Forwarded-Proto", "http", "https"),
+    ("Cookie", "user=1", "user=2"), ("X-User-Id", "1", "2"), ("X-User", "one", "two"), ("X-Tenant", "one", "two"),
+    ("X-Currency", "EUR", "USD"), ("X-Country", "DE", "US"), ("X-Api-Version", "1", "2"),
     ("Authorization", "Bearer one", "Bearer two"),
+    ("User-Agent", "Mozilla/5.0 (X11; Linux x86_64)", "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Mobile"),
 )  # fmt: skip
 """Dimensions that services answer differently by, whether a case names them or not: (header or query, two values)."""
 _Content = dict[tuple[str | int, ...], Any]
 _NUMBER = re.compile(r"([?&][^=&]+=)(\d+)")
+_PARAMETER = re.compile(r"([?&])([^=&]+)=[^&]*")
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ def vary_one_dimension(bench: Bench, trials: int) -> list[Observations]:
         return [lacking("vary-one-dimension", "variants")]
     made: list[Trial] = []
     dimensions = 0
-    for name, pair in _pairs(bench):
+    for name, pair in itertools.chain(_declared_pairs(bench), _usual_pairs(bench)):
         trial = _differs(bench, name, pair)
         if trial is None:
             continue
@@ -65,15 +70,22 @@ def vary_one_dimension(bench: Bench, trials: int) -> list[Observations]:
     return [observed("vary-one-dimension", made, ids("vary-one-dimension"), dimensions=dimensions)]
 
 
-def _pairs(bench: Bench) -> Iterator[tuple[str, tuple[Ask, Ask]]]:
-    """Pairs of requests for one key that differ in one part: those that the case names first."""
-    key = bench.take()
-    routes = [route for route in bench.routes.reads if "{key}" in route.template]
-    for one, other in combinations(routes, 2):
-        if one.template.partition("?")[0] == other.template.partition("?")[0] and one.template != other.template:
-            yield f"{_query(one)} or {_query(other)}", (Ask(one, one.path(key)), Ask(other, other.path(key)))
+_Pairs = Iterator[tuple[str, tuple[Ask, Ask]]]
+
+
+def _declared_pairs(bench: Bench) -> _Pairs:
+    """Pairs of requests that differ in one part which the case names."""
+    key, second_key = bench.take(), bench.take()
+    routes = bench.routes.reads
+    for one, other in itertools.combinations(routes, 2):
+        if one.template.partition("?")[0] == other.template.partition("?")[0]:
+            named = (_query(one), _query(other)) if one.template != other.template else (one.name, other.name)
+            yield " or ".join(named), (Ask(one, one.path(key)), Ask(other, other.path(key)))
+    for route in routes:
+        if "{key}" in route.template:
+            yield f"key of {route.name}", (Ask(route, route.path(key)), Ask(route, route.path(second_key)))
     probe = bench.case.freshness
-    for variant, second in combinations(probe.variants if probe is not None else [], 2):
+    for variant, second in itertools.combinations(probe.variants if probe is not None else [], 2):
         asks = [Ask(bench.route, bench.route.path(key), dict(chosen.headers)) for chosen in (variant, second)]
         yield f"{variant.name} or {second.name}", (asks[0], asks[1])
     for route in [bench.route, *(route for route in routes if route is not bench.route)]:
@@ -81,14 +93,25 @@ def _pairs(bench: Bench) -> Iterator[tuple[str, tuple[Ask, Ask]]]:
             changed = route.template[: match.start(2)] + str(int(match[2]) + 1) + route.template[match.end(2) :]
             asks = [Ask(route, one.path(key)) for one in (route, replace(route, template=changed))]
             yield match[1].strip("?&="), (asks[0], asks[1])
-    path = bench.route.path(key)
+        for match in _PARAMETER.finditer(route.template):
+            rest = route.template[match.end() :].removeprefix("&")
+            shorter = route.template[: match.start()] + (match[1] if rest else "") + rest
+            asks = [Ask(route, one.path(key)) for one in (route, replace(route, template=shorter))]
+            yield f"with {match[2]} or without", (asks[0], asks[1])
+
+
+def _usual_pairs(bench: Bench) -> _Pairs:
+    """Pairs of requests for one key that differ in one part, where it makes a difference: one read tells that."""
+    path = bench.route.path(bench.take())
+    plain = _content(_loaded(bench, Ask(bench.route, path)))
     for name, *values in _USUAL:
         if name == "query":
             joint = "&" if "?" in path else "?"
             asks = [Ask(bench.route, f"{path}{joint}{value}") for value in values]
         else:
             asks = [Ask(bench.route, path, {name: value}) for value in values]
-        yield name if name != "query" else values[0].partition("=")[0], (asks[0], asks[1])
+        if _content(_loaded(bench, asks[1])) != plain:
+            yield name if name != "query" else values[0].partition("=")[0], (asks[0], asks[1])
 
 
 def _query(route: DiagnosedRead) -> str:
@@ -97,6 +120,9 @@ def _query(route: DiagnosedRead) -> str:
 
 def _differs(bench: Bench, name: str, pair: tuple[Ask, Ask]) -> Trial | None:
     """The pair in this order; None where their own answers, from an empty cache, are the same, or are no answers."""
+    first, second = (_loaded(bench, ask) for ask in pair)
+    if not first.ok or not second.ok or _content(first) == _content(second):
+        return None
     own = [_own(bench, ask) for ask in pair]
     if own[0] is None or own[1] is None or own[0] == own[1]:
         return None
@@ -121,8 +147,7 @@ def _own(bench: Bench, ask: Ask) -> _Own | None:
     request, not to its variant."""
     contents = []
     for _ in range(2):
-        bench.empty()
-        reading = _sent(bench, ask)
+        reading = _loaded(bench, ask)
         if not reading.ok:
             return None
         contents.append(_content(reading))
@@ -134,6 +159,11 @@ def _own(bench: Bench, ask: Ask) -> _Own | None:
 
 def _is(shown: _Content, own: _Own) -> bool:
     return shown.keys() == own.paths and all(shown[path] == value for path, value in own.stable.items())
+
+
+def _loaded(bench: Bench, ask: Ask) -> Reading:
+    bench.empty()
+    return _sent(bench, ask)
 
 
 def _sent(bench: Bench, ask: Ask) -> Reading:

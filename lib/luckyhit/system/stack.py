@@ -15,9 +15,10 @@ import httpx
 from luckyhit.caches import AnyCache, from_environment, own_kind
 from luckyhit.caches.cache_urls import url_secrets
 from luckyhit.case import Case
-from luckyhit.errors import GuardError, TargetError
+from luckyhit.errors import GuardError, ServiceNotReady, ServiceStopped, TargetError
 from luckyhit.records import Arm
 from luckyhit.scrub.redactor import Redactor
+from luckyhit.system.cache_refusal import refusal_hint
 from luckyhit.system.control import client_options
 from luckyhit.system.embedded import start_embedded
 from luckyhit.system.ports import HOST
@@ -177,6 +178,10 @@ class Stack:
             self._service.check_settings(self.settings, "")
             self._start_cache()
             self._service.start(self.settings, self._cache_url)
+        except (ServiceNotReady, ServiceStopped) as error:
+            self.stop()
+            hint = refusal_hint(self.case, error.log)
+            raise error.with_hint(hint) if hint else error from None
         except BaseException:
             self.stop()
             raise

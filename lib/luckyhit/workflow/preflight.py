@@ -22,6 +22,7 @@ from luckyhit.probe.probe_reads import variants_of
 from luckyhit.records import FAULTS, METRICS, Guard, Preflight, UnexpectedAnswer
 from luckyhit.scrub.redactor import Redactor
 from luckyhit.system import Stack
+from luckyhit.system.cache_refusal import refusal_hint
 from luckyhit.system.control import client_options
 
 COVERING = tuple(name for name in FAULTS if not METRICS[name].probe)
@@ -120,10 +121,14 @@ class _Asking:
         try:
             answer = self.client.request(route.method, path, headers=template.headers(key, number))
         except httpx.HTTPError as error:
+            log, default = (
+                self.stack.log_tail(),
+                "Check the route, and that the service answers within workload.timeout.",
+            )
             raise ResponseUnexpected(
                 f"{route.method} {path} gave no answer: {type(error).__name__}: {error}",
-                hint="Check the route, and that the service answers within workload.timeout.",
-                log=self.stack.log_tail(),
+                hint=refusal_hint(self.case, log) or default,
+                log=log,
             ) from None
         received = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
         if self.on_headers is not None:
@@ -150,10 +155,12 @@ class _Asking:
         )
 
     def refused(self, answer: UnexpectedAnswer) -> ResponseUnexpected:
+        log = self.stack.log_tail()
+        default = "Fix the service, or what the case expects (expected.response, or the route's response)."
         return ResponseUnexpected(
             f"{answer.request} does not answer as the case expects: {answer.wrong}",
-            hint="Fix the service, or what the case expects (expected.response, or the route's response).",
-            log=self.stack.log_tail(),
+            hint=refusal_hint(self.case, log) or default,
+            log=log,
             refusal=refusal_of(answer.status),
         )
 

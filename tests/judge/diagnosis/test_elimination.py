@@ -7,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from luckyhit.judge.diagnosis.elimination import eliminate, explaining_sets, is_executed, is_faulty
+from luckyhit.judge.diagnosis.experiment import NEEDS
 from luckyhit.judge.diagnosis.experiment_rows import EXPERIMENTS
+from luckyhit.judge.diagnosis.next_experiment import Means, proposals_of
 from luckyhit.judge.diagnosis.outcome import Decided
 from luckyhit.judge.diagnosis.table import FAULTS, NONE, OUTSIDE
 from tier import examples
@@ -140,3 +142,48 @@ def test_explaining_sets_are_the_smallest() -> None:
 def test_an_unknown_outcome_is_refused() -> None:
     with pytest.raises(KeyError):
         eliminate([Decided("repeat-request", "sideways", 1, 1)])
+
+
+@pytest.mark.parametrize(("databases", "shown"), [("several-databases", {"replica-lag"}), ("one-database", set[str]())])
+def test_a_late_commit_and_a_late_replica_look_alike(databases: str, shown: set[str]) -> None:
+    """Where no second database can be seen it is left open which of the two it is, and no delete is blamed."""
+    made = [
+        Decided("databases-in-use", databases, 1, 1),
+        Decided("workers-in-use", "one-process", 1, 1),
+        Decided("subscribers-in-use", "no-subscribers", 1, 1),
+        Decided("layers-in-use", "one-layer", 1, 1),
+        Decided("entry-lifetime", "undeclared", 6, 6),
+        Decided("keys-read-and-deleted", "same-key", 6, 6),
+        Decided("lifetime-runs-down", "runs-down", 6, 6),
+        Decided("siblings-in-use", "no-siblings", 1, 1),
+        Decided("refresh-then-read", "new", 8, 8),
+        Decided("write-then-read", "stays-stale", 8, 8),
+    ]
+    elimination = eliminate(made)
+    assert set(elimination.shown) == shown
+    assert shown or {"ack-before-commit", "replica-lag"} <= elimination.open_classes
+    assert "invalidate-before-commit" not in elimination.shown
+
+
+def test_a_fault_that_two_classes_explain_is_looked_for() -> None:
+    """A short overlap shows that something is wrong before it shows what."""
+    unsettled = eliminate(
+        [Decided("keys-read-and-deleted", "same-key", 6, 6), Decided("write-then-read", "fresh", 20, 20)]
+    )
+    proposals = {one.experiment: one for one in proposals_of(unsettled, Means(NEEDS))}
+    assert "none" in proposals["overlapping-reads"].splits
+
+
+def test_a_race_is_no_replica_that_nobody_saw() -> None:
+    """A replica that is behind shows behind a write too, without an overlap."""
+    made = [
+        Decided(experiment, outcome, 30, 30)
+        for experiment, outcome in (
+            ("databases-in-use", "one-database"), ("workers-in-use", "one-process"), ("layers-in-use", "one-layer"),
+            ("subscribers-in-use", "no-subscribers"), ("siblings-in-use", "no-siblings"),
+            ("lifetime-runs-down", "runs-down"), ("entry-lifetime", "undeclared"), ("write-then-read", "fresh"),
+            ("keys-read-and-deleted", "same-key"), ("delay-the-delete-reply", "never-stale"),
+            ("overlapping-reads", "stale-after-overlap"),
+        )
+    ]  # fmt: skip
+    assert eliminate(made).shown == ("stale-set-race",)

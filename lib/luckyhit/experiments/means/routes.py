@@ -53,7 +53,10 @@ def routes_of(case: Case) -> Routes:
     keyed = [route for route in workload if route.keys is not None and route.keys.first is not None]
     ranges = [range(route.keys.first, (route.keys.last or route.keys.first) + 1) for route in keyed]  # type: ignore
     reads = [route for route in workload if route.method == "GET" and (route.keys is None or route in keyed)]
-    headers = {route.path: dict(route.headers) for route in reads if not _filled(route.headers)}
+    headers: dict[str, Mapping[str, str]] = {}
+    for route in reads:
+        if not _filled(route.headers):
+            headers.setdefault(route.path, dict(route.headers))
     if probe is not None:
         own = [
             DiagnosedRead(read.name, read.path, VersionReader(read), headers.get(read.path, {}))
@@ -67,11 +70,13 @@ def routes_of(case: Case) -> Routes:
         own = [_shown(route) for route in reads if route.version and "{key}" in route.path]
         keys = max(ranges, key=len, default=range(0))[:_MOST_KEYS]
         write, first_version = _write_of(workload), 1_000_000
-    known = {read.template for read in own}
-    others = [
-        DiagnosedRead(route.name, route.path, None, headers.get(route.path, {})) for route in reads
-        if route.path not in known and "{number}" not in route.path
-    ]  # fmt: skip
+    known = [(read.template, read.headers) for read in own]
+    others: list[DiagnosedRead] = []
+    for route in reads:
+        variant = (route.path, {} if _filled(route.headers) else dict(route.headers))
+        if variant not in known and "{number}" not in route.path:
+            known.append(variant)
+            others.append(DiagnosedRead(route.name, route.path, None, variant[1]))
     return Routes((*own, *others), write, keys, first_version, max(ranges, key=len, default=keys)[:_MOST_KEYS])
 
 

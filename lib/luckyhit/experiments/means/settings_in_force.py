@@ -13,17 +13,24 @@ if TYPE_CHECKING:
 
 TOLERATED_S = 1.0
 """A declared staleness from so much on is a time to live that readers were promised; less is the time of a write."""
-_TTL = re.compile(r"(^|_)(TTL|EXPIR\w*|MAX_?AGE|LIFETIME|GOOD_FOR|FRESH_FOR|CACHE_TIMEOUT|CACHE_SECONDS)(_|$)")
+_TTL = re.compile(
+    r"(^|_)(TTL|TIME_TO_LIVE|EXPIR\w*|MAX_?AGE|LIFETIME|(GOOD|FRESH|VALID|KEEP|CACHE)_FOR|FRESH(NESS)?|VALIDITY"
+    r"|CACHE_(TIMEOUT|DURATION|SECONDS|MINUTES|MS|S))(_|$)"
+)
 _UNITS = (("_MS", 0.001), ("_MINUTES", 60.0), ("_MIN", 60.0), ("_H", 3600.0), ("_HOURS", 3600.0))
 _WORKERS = re.compile(r"(^|_)(WORKERS|WEB_CONCURRENCY|PROCESSES|WORKER_COUNT)$")
 
 
 def ttl_setting(bench: Bench) -> tuple[str, float] | None:
-    """Name and seconds of the one variable that is a time to live; None where there is none, or several."""
+    """Name and seconds of the one variable that is a time to live; None where there is none, or several. What the
+    service shows of itself under another name counts where the case starts it with no such variable."""
+    start = bench.case.target.start
     named = {
         name: seconds for name, value in _variables(bench).items() if (seconds := _seconds(name, value)) is not None
     }
-    return next(iter(named.items())) if len(named) == 1 else None
+    declared = {name: seconds for name, seconds in named.items() if start is not None and name in start.env}
+    chosen = declared or named
+    return next(iter(chosen.items())) if len(chosen) == 1 else None
 
 
 def worker_setting(bench: Bench) -> str | None:
@@ -49,6 +56,13 @@ def with_variable(settings: Settings, name: str, value: str) -> Settings:
 def multiplied(bench: Bench, name: str, times: int) -> str:
     """So many times the value of a variable, in its own unit."""
     return f"{times * float(_variables(bench)[name]):g}"
+
+
+def scaled(bench: Bench, name: str, factor: float) -> str:
+    """The value of a variable times `factor`, in its own unit: at least 1, and whole where it was whole."""
+    before = float(_variables(bench)[name])
+    after = max(min(1.0, before), before * factor)
+    return f"{round(after) if before.is_integer() else after:g}"
 
 
 def _variables(bench: Bench) -> dict[str, str]:

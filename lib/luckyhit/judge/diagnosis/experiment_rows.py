@@ -80,15 +80,15 @@ _ROWS = (
         "read-stored-entries",
         ("cache-trace", "cache-writes"),
         1.0,
-        (_healthy("none-stored"), _healthy("as-expected"), _exact("right-once-deleted")),
+        (_fact("cache-empty"), _healthy("none-stored"), _healthy("as-expected"), _exact("right-once-deleted")),
         look=True,
     ),
-    # No class of caches explains a wrong answer that was just loaded.
+    # No class explains a wrong answer that was just loaded, nor one that storing and reading back made wrong.
     Experiment(
         "answers-when-loaded",
         ("cache-writes",),
         2.0,
-        (_healthy("as-expected"), _exact("wrong-when-loaded")),
+        (_healthy("as-expected"), _exact("wrong-when-read-again"), _exact("wrong-when-loaded")),
         look=True,
     ),
     # Reads alone.
@@ -112,6 +112,7 @@ _ROWS = (
         1.0,
         (
             _healthy("as-declared"),
+            _healthy("undeclared"),
             Outcome("no-ttl"),
             Outcome("longer"),
             Outcome("shorter"),
@@ -244,7 +245,8 @@ _ROWS = (
         "unrelated-write",
         ("probe-writes",),
         4.0,
-        (_healthy("still-hit"), Outcome("miss")),
+        # Misses without the write are no fault of the write; `repeat-request` tells whether they are one.
+        (_healthy("still-hit"), _healthy("misses-anyway"), Outcome("miss")),
     ),
     Experiment(
         "wait-out-the-ttl",
@@ -271,8 +273,9 @@ _ROWS = (
     Experiment(
         "overlapping-reads",
         ("probe-writes",),
-        8.0,
-        (_healthy("fresh"), _healthy("within-bound"), _exact("stale-after-overlap")),
+        7.0,
+        # Of aimed overlaps a few are old wherever a cache is filled unconditionally: that alone is no fault.
+        (_healthy("fresh"), _healthy("within-bound"), _healthy("raced"), _exact("stale-after-overlap")),
         trials=30,
     ),
     Experiment(

@@ -172,8 +172,9 @@ def _splits(experiment: Experiment, weights: _Weights) -> set[str]:
             continue
         split |= {name[0] for name in weights if excludes(decided, _FORMS[name])}
         explaining = {name[0] for name in having if explains(decided, _FORMS[name])}
-        if not outcome.healthy and is_executed(decided) and len(explaining) == 1:
-            split |= explaining
+        if not outcome.healthy and is_executed(decided) and explaining:
+            # Whichever class it is: that nothing is wrong is ruled out.
+            split |= explaining if len(explaining) == 1 else {name for name, _ in weights if name == NONE}
     return split
 
 

@@ -26,6 +26,17 @@ _SOMETIMES_STALE = or_healthy(_STALE)
 _NEVER_BY_ITSELF = cells(
     delay_the_delete_reply="never-stale stale-as-before", hold_the_commit="never-stale stale-as-before"
 )
+_REPLICA = (
+    _SOMETIMES_STALE
+    | _NEVER_BY_ITSELF
+    | cells(
+        read_from_primary="fresh-from-primary",
+        read_with_cache_emptied="fresh first-read-stale",
+        keys_read_and_deleted="same-key",
+        delete_the_read_key="not-stale fresh-after still-stale",
+        write_then_each_worker="alike workers-differ",
+    )
+)
 
 STALE_FAULTS = (
     Fault("missing-invalidation", (FaultForm("no-delete", _STALE | cells(keys_read_and_deleted="nothing-touched")),)),
@@ -48,6 +59,8 @@ STALE_FAULTS = (
                 _SOMETIMES_STALE
                 | cells(
                     keys_read_and_deleted="same-key",
+                    # Its window ends with the acknowledgement, behind which these reads begin.
+                    write_then_read="fresh within-bound",
                     delay_the_delete_reply="stale-with-delay",
                     hold_the_commit="stale-with-delay",
                     refused_write="unchanged refused-value-shown",
@@ -77,17 +90,19 @@ STALE_FAULTS = (
                 "missing-or-long",
                 _SOMETIMES_STALE
                 | cells(
-                    keys_read_and_deleted="same-key nothing-touched",
+                    keys_read_and_deleted="nothing-touched",
                     entry_lifetime="no-ttl longer",
                     wait_out_the_ttl="not-stale within-bound outlives-ttl",
                 ),
             ),
+            # Reads behind a write are right then; what else changes the thing stays unseen for too long.
+            FaultForm("long-beside-a-delete", cells(keys_read_and_deleted="same-key", entry_lifetime="no-ttl longer")),
             FaultForm(
                 "renewed-by-reads",
                 _SOMETIMES_STALE
                 | cells(
                     keys_read_and_deleted="same-key nothing-touched",
-                    entry_lifetime="as-declared longer",
+                    entry_lifetime="as-declared undeclared longer",
                     lifetime_runs_down="renewed",
                     wait_out_the_ttl="outlives-ttl",
                     wait_with_siblings="same-end renewed",
@@ -98,7 +113,7 @@ STALE_FAULTS = (
                 _SOMETIMES_STALE
                 | cells(
                     keys_read_and_deleted="same-key nothing-touched",
-                    entry_lifetime="as-declared longer",
+                    entry_lifetime="as-declared undeclared longer",
                     siblings_in_use="siblings",
                     wait_out_the_ttl="not-stale within-bound ends-at-ttl outlives-ttl",
                     wait_with_siblings="renewed",
@@ -111,7 +126,7 @@ STALE_FAULTS = (
                     repeat_request="hit some-misses",
                     keys_of_a_repeat="one-key stored-again",
                     entry_lifetime="shorter",
-                    unrelated_write="still-hit miss",
+                    unrelated_write="still-hit misses-anyway",
                     burst_ttl_doubled="as-before",
                     raise_the_memory_limit="never-evicted misses-stay",
                 ),
@@ -196,17 +211,17 @@ STALE_FAULTS = (
         (
             FaultForm(
                 "load-from-a-replica",
-                _SOMETIMES_STALE
-                | _NEVER_BY_ITSELF
+                _REPLICA
                 | cells(
                     databases_in_use="several-databases",
-                    read_from_primary="fresh-from-primary",
                     write_then_read="fresh within-bound first-read-stale flapping stays-stale",
-                    read_with_cache_emptied="fresh first-read-stale",
-                    keys_read_and_deleted="same-key",
-                    delete_the_read_key="not-stale fresh-after still-stale",
-                    write_then_each_worker="alike workers-differ",
                 ),
+            ),
+            # In memory, or behind an address that could not be seen.
+            FaultForm(
+                "load-from-an-unseen-replica",
+                _REPLICA
+                | cells(databases_in_use="one-database", write_then_read="stays-stale", write_then_each_worker="alike"),
             ),
         ),
     ),
@@ -224,6 +239,21 @@ STALE_FAULTS = (
                     keys_read_and_deleted="same-key nothing-touched",
                     delete_the_read_key="not-stale",
                     wait_out_the_ttl="not-stale within-bound",
+                ),
+            ),
+            # A read between the delete and the late commit stores the old value again.
+            FaultForm(
+                "answered-and-deleted-first",
+                _SOMETIMES_STALE
+                | cells(
+                    databases_in_use="one-database",
+                    write_then_read="first-read-stale stays-stale",
+                    read_with_cache_emptied="first-read-stale",
+                    hold_the_commit="acknowledged-at-once",
+                    delay_the_delete_reply="never-stale stale-as-before stale-with-delay",
+                    keys_read_and_deleted="same-key",
+                    delete_the_read_key="not-stale fresh-after still-stale",
+                    wait_out_the_ttl="not-stale within-bound ends-at-ttl",
                 ),
             ),
         ),

@@ -33,7 +33,9 @@ NOT_SEPARABLE: dict[frozenset[str], str] = {
 """Pairs of classes that no experiment separates, with the reason."""
 
 
-OUTSIDE_ONLY = frozenset({("answers-when-loaded", "wrong-when-loaded")})
+OUTSIDE_ONLY = frozenset(
+    {("answers-when-loaded", "wrong-when-loaded"), ("answers-when-loaded", "wrong-when-read-again")}
+)
 """Outcomes (experiment, outcome) that no class predicts: it is something else."""
 
 

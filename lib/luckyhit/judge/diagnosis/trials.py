@@ -11,7 +11,9 @@ from dataclasses import dataclass
 SLOWER = 1.3
 """A time that is so many times as long is longer; less is taken for noise of one request."""
 HARM = 3.0
-"""A burst does harm from so many times the duration of a single load on."""
+HARM_MS = 100.0
+"""A burst does harm from so many times the duration of a single load on, and where readers notice the difference: a
+dozen cheap loads wait for each other in any process."""
 WASTED_MS = 1000.0
 """Or from so much work on that is done twice: a dear load done ten times costs the database, if not these readers."""
 MANY_KEYS = 20
@@ -101,7 +103,8 @@ def burst(requests: int, loads: int, processes: int, slowest_ms: float, load_ms:
         return "one-load"
     if loads <= processes:
         return "one-per-worker"
-    harm = slowest_ms >= HARM * load_ms or (loads - 1) * load_ms >= WASTED_MS
+    slow = slowest_ms >= HARM * load_ms and slowest_ms - load_ms >= HARM_MS
+    harm = slow or (loads - 1) * load_ms >= WASTED_MS
     return "many-loads" if loads * 2 > requests and harm else "many-without-harm"
 
 
