@@ -47,6 +47,7 @@ def test_a_page_and_a_record_are_written(measured, source) -> None:
     assert set(record["rules"]) == {"none", "on-write", "delayed"} and record["ttls_s"][-1] is None
     text = page.read_text()
     assert 'data-fit="fit"' in text and text.count("data:image/svg") == 4
+    assert record["source"].startswith("case items, run ") and ">case items, run " in text
     assert str(measured) not in text and str(measured) not in page.with_suffix(".json").read_text()
 
 

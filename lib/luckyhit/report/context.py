@@ -107,12 +107,19 @@ def _head(run: Run, recorded: Recorded, incomplete: str | None) -> dict[str, Any
         "incomplete": incomplete,
         "hint": manifest.failure.hint if incomplete and manifest.failure else "",
         "invalid": result is not None and result.verdict == "INVALID",
+        "remedy": _remedy(result) if result and not incomplete else "",
         "changed": recorded.changed,
         "observing": manifest.observe,
         "observed": case is not None and case.target.start is None,
         "live": live(recorded),
         "verdict_meanings": VERDICT_MEANINGS,
     }
+
+
+def _remedy(result: Result) -> str:
+    """What to do about the guard that makes a result INVALID; "" for any other result."""
+    failed = (guard.remedy for guard in result.guards if not guard.ok)
+    return next(failed, "") if result.verdict == "INVALID" else ""
 
 
 def _measured(run: Run, recorded: Recorded, attempt: _Attempts, clean: Callable[[str], str]) -> dict[str, Any]:

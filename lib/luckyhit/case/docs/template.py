@@ -18,8 +18,8 @@ def new_case(name: str, like: str = "") -> str:
     unknown example."""
     check_name(name)
     text = example(like) if like else _TEMPLATE.replace("{KINDS}", _kinds()) + _DESIGN + _PLAN
-    # Only as a whole word: a variable may be called DATABASE_NAME.
-    return re.sub(r"(?<![A-Z_])NAME(?![A-Z_])", name, text)
+    # Only as a whole word: a variable may be called DATABASE_NAME, and ${NAME} is one in general.
+    return re.sub(r"(?<![A-Z_{])NAME(?![A-Z_])", name, text)
 
 
 def check_name(name: str) -> None:
