@@ -140,7 +140,7 @@ def diagnose(
     """Find out which kind of fault the service of a case has, by experiments on a stack of its own.
 
     The service is started as it is before the change, with a cache of its own. Nothing is done to a service that is
-    already running. The last line is the path of the record (diagnosis.json).
+    already running. The last line is the path of the page (diagnosis.html; the record, diagnosis.json, is beside it).
     """
     from luckyhit.cli.tasks import diagnose_tasks
 

@@ -57,6 +57,7 @@ from luckyhit.text.messages import VERDICT_MEANINGS
 from luckyhit.text.numbers import percent
 
 MOST_NOTES = 60
+MOST_LOG_LINES = 12
 _Made = TypeVar("_Made")
 
 
@@ -106,6 +107,7 @@ def _head(run: Run, recorded: Recorded, incomplete: str | None) -> dict[str, Any
         "result": result,
         "incomplete": incomplete,
         "hint": manifest.failure.hint if incomplete and manifest.failure else "",
+        "failure_log": manifest.failure.log[-MOST_LOG_LINES:] if incomplete and manifest.failure else [],
         "invalid": result is not None and result.verdict == "INVALID",
         "remedy": _remedy(result) if result and not incomplete else "",
         "changed": recorded.changed,

@@ -40,8 +40,8 @@ class Stored:
 
     @classmethod
     def looking(cls, case: Case, stack: Stack, *, clears: bool) -> Stored | None:
-        """Before the first read. `clears`: whether a run may clear this cache. None if there are no templates, or the keys can't be listed (permissions are checked
-        elsewhere)."""
+        """Before the first read. `clears`: whether a run may clear this cache. None if there are no templates, or the
+        keys can't be listed (permissions are checked elsewhere)."""
         if stack.cache is None or not case.cache.clear or Capability.LIST_KEYS not in stack.cache.can:
             return None
         with suppress(LuckyHitError):
