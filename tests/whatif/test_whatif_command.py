@@ -116,6 +116,17 @@ def test_what_makes_no_sense_is_refused_with_a_hint(measured, words) -> None:
     assert [path.name for path in (measured / "data" / "cases").iterdir()] == ["items.yml"]
 
 
+def test_the_other_arm_is_offered_only_where_it_has_requests(measured) -> None:
+    with pytest.raises(LuckyHitError) as refused:
+        luckyhit("items", "--arm", "after")
+    assert "--arm before" in refused.value.hint
+    for part in (measured / "data" / "runs").glob("items/*/requests/*"):
+        part.unlink()
+    with pytest.raises(LuckyHitError) as refused:
+        luckyhit("items")
+    assert "--arm" not in refused.value.hint
+
+
 def test_a_case_without_runs_says_how_to_get_one(measured) -> None:
     (measured / "data" / "cases" / "other.yml").write_text((measured / "data" / "cases" / "items.yml").read_text())
     with pytest.raises(ArgumentError) as refused:

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from luckyhit import __version__
 from luckyhit.designs import DESIGNS
 from luckyhit.judge.facade import RULES, old_data_text
+from luckyhit.records import Result
 from luckyhit.records.manifest import Manifest
 from luckyhit.report.charts.chart_csv import csv_of
 from luckyhit.report.charts.svg import drawn
@@ -57,7 +58,7 @@ from luckyhit.text.messages import VERDICT_MEANINGS
 from luckyhit.text.numbers import percent
 
 MOST_NOTES = 60
-MOST_LOG_LINES = 12
+MOST_LOG_LINES = 5
 _Made = TypeVar("_Made")
 
 

@@ -225,7 +225,7 @@ def _next_step(diagnosis: Diagnosis) -> str:
         if diagnosis.next_case:
             return f"run the case {diagnosis.next_case} beside the record: it changes the setting, and nothing else."
         shown = diagnosis.conclusion == "shown"
-        return "change what the class names, and measure that change with this case." if shown else ""
+        return "make the fix, declare it as the change of this case, and measure it: luckyhit run." if shown else ""
     text = f"{QUESTIONS.get(step.experiment, step.experiment)} It would tell apart: {', '.join(step.splits)}."
     return text + (f" It needs {_needs(step.lacking)}." if step.lacking else "")
 

@@ -60,7 +60,10 @@ def write_index(runs_dir: Path, reports_dir: Path, *, now_s: float | None = None
         elsewhere = metadata_of_reports(reports_dir, set(by_id))
         several = len(folders) > 1
         entries = [_entry(run, reports_dir, now_s, several=several) for run in newest_first[:MOST_RUNS]]
-        entries += [IndexEntry(metadata, quote(name), elsewhere=True, label=metadata.verdict or "INCOMPLETE") for name, metadata in elsewhere.items()]
+        entries += [
+            IndexEntry(metadata, quote(name), elsewhere=True, label=metadata.verdict or "INCOMPLETE")
+            for name, metadata in elsewhere.items()
+        ]
         entries = sorted(entries, key=lambda entry: entry.metadata.run, reverse=True)[:MOST_RUNS]
         secrets = set().union(*(mentioned_secrets(run.path / "case.yml") for run in newest_first[:MOST_RUNS]))
         roots = project_roots(*(folder / "x" for folder in folders), reports_dir / "x")

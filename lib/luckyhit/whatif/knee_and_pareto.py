@@ -22,8 +22,8 @@ MOST_HOT = 12
 FLAT = 0.01
 """A curve that rises by less than this has no knee."""
 _BENT = 0.05
-"""Nor has one that comes no higher above the straight line between its ends, as a share of its rise: one that rises ever
-more steeply lies below that line."""
+"""Nor has one that comes no higher above the straight line between its ends, as a share of its rise: one that rises
+ever more steeply lies below that line."""
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from luckyhit.caches import AnyCache, Capability
 from luckyhit.case import Case
-from luckyhit.caches.scope import Scope
 from luckyhit.change.clearing.coverage import (
     NewKeys,
+    any_in_scope,
     coverage_guard,
     find_new_keys,
     hit_elsewhere_guard,
@@ -71,8 +71,8 @@ class Stored:
 
     def _clears_nothing(self) -> bool:
         """Whether the run would clear this cache alone, and it held no key in scope before."""
-        scope = Scope(self.case.cache.clear)
-        return self.clears and not self.case.cache.purge and not any(key in scope for key in self.earlier)
+        declared = self.case.cache
+        return self.clears and not declared.purge and not any_in_scope(self.earlier, declared.clear)
 
     def after_load(self) -> Guard | None:
         """The guard after the workload was sent, writes included; None if nothing was stored."""

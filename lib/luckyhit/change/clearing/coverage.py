@@ -87,6 +87,12 @@ def list_keys(cache: AnyCache) -> frozenset[bytes] | None:
         return _names(keys)
 
 
+def any_in_scope(keys: Iterable[bytes], templates: Sequence[str]) -> bool:
+    """Whether a template matches any of these keys."""
+    scope = Scope(templates)
+    return any(key in scope for key in keys)
+
+
 def find_new_keys(cache: AnyCache, earlier: frozenset[bytes], templates: Sequence[str]) -> NewKeys | None:
     """The keys that are not among `earlier`; None where there are too many to list. Reading their time to live (PTTL)
     moves the cache's counter of hits."""
@@ -131,8 +137,8 @@ def coverage_guard(new_keys: NewKeys, *, fails: bool, written: bool) -> Guard | 
     return Guard(
         id="cache-clear-names-what-is-stored",
         ok=False,
-        detail=f"{_keys(new_keys.outside)} that the service stored {_match(new_keys.outside)} no template of cache.clear: "
-        f"{named}. "
+        detail=f"{_keys(new_keys.outside)} that the service stored {_match(new_keys.outside)} no template of "
+        f"cache.clear: {named}. "
         "`{name}` stands for one or more characters other than a colon",
         remedy=_remedy(new_keys),
     )
@@ -163,7 +169,8 @@ def uncovered_keys(new_keys: NewKeys) -> str:
         return "No key appeared in the cache to compare with cache.clear."
     if not new_keys.outside:
         return ""
-    return f"{_keys(new_keys.outside)} that appeared {_match(new_keys.outside)} no template of cache.clear: {_sentences(new_keys)}."
+    unmatched = f"{_keys(new_keys.outside)} that appeared {_match(new_keys.outside)} no template of cache.clear"
+    return f"{unmatched}: {_sentences(new_keys)}."
 
 
 def nearest(key: bytes, templates: Iterable[str]) -> UnmatchedKey:

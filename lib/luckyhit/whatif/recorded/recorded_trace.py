@@ -84,8 +84,9 @@ def recorded_trace(run: CaseRun, arm: Arm = "before", *, by: str = "auto") -> Re
     case, notes = run.case, []
     table = _of_arm(run, arm)
     if not len(table):
-        others = [other for other in ARMS if other != arm and len(_of_arm(run, other))]
-        hint = f"Choose the other one: --arm {others[0]}." if others else "It recorded no request: choose another run."
+        other: Arm = "after" if arm == "before" else "before"
+        recorded = bool(len(_of_arm(run, other)))
+        hint = f"Choose the other one: --arm {other}." if recorded else "It recorded no request: choose another run."
         raise NotEnoughData(f"run {run.id} has no requests of the arm {arm}", hint=hint)
     routes = _Routes.of(case)
     columns = _Columns.of(table)
