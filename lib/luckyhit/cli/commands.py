@@ -234,7 +234,9 @@ def report(
 
 @app.command()
 def revert(run: RunArgument, as_json: JsonOption = False, runs_dir: RunsOption = "") -> None:
-    """Finish the rollback of a run that was killed. Can be repeated, and run from any process."""
+    """Finish the rollback of a run that was killed. Can be repeated, and run from any process. `latest`, or the name of a
+    case, means the newest run that left a step open, or else the newest. Other runs that left one are named.
+    """
     from luckyhit.cli.tasks import judging_tasks
 
     judging_tasks.revert(run, as_json=as_json, runs_dir=runs_dir)
