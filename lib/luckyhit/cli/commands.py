@@ -234,8 +234,8 @@ def report(
 
 @app.command()
 def revert(run: RunArgument, as_json: JsonOption = False, runs_dir: RunsOption = "") -> None:
-    """Finish the rollback of a run that was killed. Can be repeated, and run from any process. `latest`, or the name of a
-    case, means the newest run that left a step open, or else the newest. Other runs that left one are named.
+    """Finish the rollback of a run that was killed. Can be repeated, and run from any process. `latest`, or a case's
+    name, means the newest run that left a step open, or else the newest. Other runs that left one are named.
     """
     from luckyhit.cli.tasks import judging_tasks
 
