@@ -195,7 +195,7 @@ def test_one_example_of_each_route_is_kept() -> None:
 
 @pytest.mark.parametrize(
     ("body", "shown"),
-    [(b"", "nothing"), ('{"name": "ä"}'.encode(), '{"name": "ä"}'), (b"<p>\n  a\x00\xff", "<p> a\u2400\\xff")],
+    [(b"", "nothing"), ('{"name": "ä"}'.encode(), '{"name": "ä"}'), (b"<p>\n  a\x00\xff", "<p>\u240a  a\u2400\\xff")],
 )
 def test_a_body_is_quoted_as_text_in_one_line(body: bytes, shown: str) -> None:
     wrong = mismatch(Response(fields=["$.no"]), 200, [], body)

@@ -29,6 +29,7 @@ class Mismatch(NamedTuple):
 
 
 _SHOWN = 80
+_BREAKS = str.maketrans({"\n": "\u240a", "\t": "\u2409"})
 _WORD_THAT_WAS_CUT = re.compile(rb"[^\s,;\"'{}\[\]]*\Z")
 _NO_BODY: dict[str, Any] = {"fields": [], "values": {}, "sha256": None}
 
@@ -142,7 +143,8 @@ def _same(actual: Any, wanted: str | int | float | bool | None) -> bool:
 def _quoted(body: bytes) -> str:
     """The beginning of a body, up to its last whole word: half of a secret would not be recognised."""
     shown = body if len(body) <= _SHOWN else _WORD_THAT_WAS_CUT.sub(b"", body[:_SHOWN])
-    text = " ".join(visible(shown.decode("utf-8", "backslashreplace")).split())
+    # In one line; a blank more may be all that differs.
+    text = visible(shown.decode("utf-8", "backslashreplace")).translate(_BREAKS)
     return (text or "nothing") if len(body) <= _SHOWN else f"{text}..."
 
 
