@@ -19,6 +19,8 @@ from luckyhit.records import Guard
 from luckyhit.report.page import render
 from luckyhit.report.tables import observed
 from luckyhit.report.tables.observed import EARLIER_HEADINGS, as_lines, earlier_rows
+from luckyhit.text.numbers import sentence_case
+from luckyhit.text.quantities import name_of
 
 OF_A_CHANGE = {"naive", "change", "effect", "figure-forest"}
 
@@ -117,7 +119,8 @@ def test_what_the_case_is_about_comes_first(observed_run: CaseRun) -> None:
     for name, want in (("error_rate", "no-worse"), ("db_calls", "better")):
         metrics[name] = metrics[name].model_copy(update={"want": want})
     numbers = observed.key_numbers(result.model_copy(update={"metrics": metrics}))
-    assert [number.name for number in numbers] == ["Database calls per request", "Error rate", "Hit ratio"]
+    wanted = [sentence_case(name_of(name)) for name in ("db_calls", "error_rate", "hit_ratio")]
+    assert [number.name for number in numbers] == wanted
 
 
 # The report

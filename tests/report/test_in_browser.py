@@ -92,7 +92,8 @@ def test_no_sentence_ends_beyond_the_screen_of_a_phone(judged_run, tmp_path: Pat
     with opened(width=390, height=844) as page:
         page.goto(path.as_uri())
         page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
-        assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
+        wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert wider == 0
         assert page.locator(".scroll caption").count() > 3 and page.evaluate(BEYOND) == []
         assert page.locator("#remedy").is_visible()
         assert page.locator(".numbers .more").all_text_contents()

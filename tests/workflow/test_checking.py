@@ -212,15 +212,16 @@ def test_hits_of_a_cache_without_a_key_come_from_elsewhere(check: Any, live: Any
     """Another database of the same server, say: a clear would clear nothing."""
     service, client, parts = live
     service.told = {"X-Cache": "HIT"}
-    guard = named(check(**parts))["cache-clear-names-what-is-stored"]
+    id = "cache-clear-names-what-is-stored"
+    guard = named(check(**parts))[id]
     assert not guard.ok and "SHOP_CACHE" in guard.remedy
     looked = parts | {"target": {"url": parts["target"]["url"]}, "change": {"kind": "none", "what": "Nothing."}}
-    assert "cache-clear-names-what-is-stored" not in named(check(**looked)), "nothing would be cleared"
+    assert id not in named(check(**looked)), "nothing would be cleared"
     client.set("product:1", "x", ex=60)
-    assert "cache-clear-names-what-is-stored" not in named(check(**parts))
+    assert id not in named(check(**parts))
     service.told = {"X-Cache": "MISS"}
     client.flushall()
-    assert "cache-clear-names-what-is-stored" not in named(check(**parts)), "it may store nothing of this"
+    assert id not in named(check(**parts)), "it may store nothing of this"
 
 
 def test_hits_of_a_service_that_stores_nothing_are_a_fault(check: Any) -> None:

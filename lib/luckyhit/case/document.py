@@ -89,13 +89,11 @@ def _quote_hint(error: MarkedYAMLError) -> str:
     problem = str(error.problem)
     if "\\t" in problem:
         return "spaces for indentation, never tabs"
-    if "mapping values" in problem:
+    if "mapping values" in problem or "cannot start any token" in problem:
         return (
-            "the indentation of its neighbours, or quotes around a text that contains `: ` or ` #`, or begins with a "
+            "the indentation of its neighbours, and quotes around a text that contains `: ` or ` #`, or begins with a "
             "character like @ % ` * & ! { ["
         )
-    if "cannot start any token" in problem:
-        return "quotes around a text that contains `: ` or ` #`, or begins with a character like @ % ` * & ! { ["
     return "YAML 1.2 (check indentation, quotes and brackets on this line and above)"
 
 
