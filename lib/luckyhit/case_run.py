@@ -44,6 +44,11 @@ class CaseRun(Run):
                 break
             except FileExistsError:
                 continue
+            except OSError as error:
+                raise ArgumentError(
+                    f"no run can be kept in {runs_dir}: {error.strerror or type(error).__name__}",
+                    hint="Free space in, or get permission to write to, that folder, or name another one (--runs-dir).",
+                ) from None
         else:
             raise ArgumentError(f"no free run directory under {runs_dir / name}")
         for table in SCHEMAS:

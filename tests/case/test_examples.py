@@ -98,6 +98,11 @@ def test_templates_match_only_keys_of_the_framework(name: str) -> None:
     assert matched == WRITTEN[name]
 
 
+@pytest.mark.parametrize("like", ["", *examples()])
+def test_only_the_case_itself_has_the_name_of_the_case(like: str) -> None:
+    assert "${slow-basket}" not in new_case("slow-basket", like) and "${NAME}" in new_case("slow-basket")
+
+
 @pytest.mark.parametrize(("name", "near"), [("djnago", "django"), ("Flask", "flask"), ("rails", ""), ("../x", "")])
 def test_an_unknown_example_is_refused(name: str, near: str, folder: Path) -> None:
     for ask in (lambda: example(name), lambda: new("shop", "--example", name)):

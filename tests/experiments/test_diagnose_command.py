@@ -37,8 +37,11 @@ def luckyhit(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_a_case_is_diagnosed_from_the_shell(tmp_path: Path) -> None:
     ended = luckyhit(tmp_path, str(CASE), "--fail-on", "shown")
     assert ended.returncode == 1, ended.stderr
-    path = Path(ended.stdout.splitlines()[-1])
-    assert path.is_relative_to(tmp_path / "data" / "diagnoses")
+    page = Path(ended.stdout.splitlines()[-1])
+    assert page.is_relative_to(tmp_path / "data" / "diagnoses") and page.name == "diagnosis.html"
+    text = page.read_text(encoding="utf-8")
+    assert 'data-conclusion="shown"' in text and "uncacheable-key" in text and str(tmp_path) not in text
+    path = page.with_suffix(".json")
     made, unread = load_diagnosis(json.loads(path.read_text(encoding="utf-8")))
     assert made.having("shown") == ["uncacheable-key"] and unread == []
     rows = diagnosis_rows(path.parent)

@@ -18,7 +18,7 @@ from luckyhit.errors import ArgumentError
 from luckyhit.fleet.attempt import AttemptOutcome
 from luckyhit.fleet.digest import night_record
 from luckyhit.fleet.digest.departures import departures
-from luckyhit.fleet.digest.night_page import redactor_of, write_digest
+from luckyhit.fleet.digest.night_page import group_of, redactor_of, write_digest
 from luckyhit.fleet.digest.night_record import exit_code_of, night_of
 from luckyhit.fleet.digest.nightly import ALARMS, Departure, LevelShift, Night, NightCase
 from luckyhit.fleet.dispatch import JobEnd
@@ -151,6 +151,21 @@ def test_all_three_files_have_every_case(jobs: dict[str, Job], project: Project)
     assert texts.states == {"ann": "finished", "bob": "not-rolled-back", "cay": "not-begun"}
     assert all(f"**{name}**" in markdown for name in jobs)
     assert [one["case"] for one in record["cases"]] == list(jobs) and Night.model_validate(record) == night
+
+
+@pytest.mark.parametrize(
+    ("facts", "group"),
+    [
+        ({"verdict": "OBSERVED", "observed": True, "metrics": 9}, "quiet"),
+        ({"verdict": "OBSERVED", "observed": True, "earlier": 3}, "incomparable"),
+        ({"verdict": "EQUIVALENT"}, "decided"),
+        ({"verdict": "INCONCLUSIVE"}, "undecided"),
+        ({"verdict": "INVALID", "observed": True}, "invalid"),
+        ({"verdict": "HELPED", "before": "HURT"}, "changed"),
+    ],
+)
+def test_only_what_was_compared_is_as_in_nights_before(facts: dict[str, Any], group: str) -> None:
+    assert group_of(NightCase(case="ann", state="finished", **facts)) == group
 
 
 @settings(max_examples=examples(25))

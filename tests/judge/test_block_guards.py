@@ -13,7 +13,7 @@ from simulated_blocks import a_run
 
 from luckyhit.case import Case
 from luckyhit.judge import RunHeader
-from luckyhit.judge.guards.block_guards import cache_state_guard, limits_guard, washed_out_guard
+from luckyhit.judge.guards.block_guards import cache_state_guard, engine_guard, limits_guard, washed_out_guard
 from luckyhit.records import Guard, Result
 from luckyhit.records.manifest import NotedBlock
 from luckyhit.text.wording import has
@@ -250,3 +250,11 @@ def test_the_plain_look_begins_with_the_first_wash_out() -> None:
     naive = run.judge(a_case(GOALS, design="crossover", blocks=2)).naive
     assert naive.hit_ratio_before is not None and naive.hit_ratio_after is not None
     assert naive.hit_ratio_before < 0.5 < np.float64(naive.hit_ratio_after)
+
+
+def test_an_engine_that_is_late_in_many_blocks_is_told_once() -> None:
+    late = {"trustworthy": False, "detail": "It sent 62 ms late."}
+    blocks = noted({"block": number, "engine": late if number > 2 else {"trustworthy": True}} for number in range(20))
+    guard = engine_guard(blocks)
+    assert not guard.ok and guard.detail.count("62 ms") == 1 and "block 3" in guard.detail
+    assert "16 more of 20" in guard.detail, "how many there are"

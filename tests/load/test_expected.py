@@ -193,6 +193,15 @@ def test_one_example_of_each_route_is_kept() -> None:
     assert handled.responses.unexpected == f"arm before: {first['request']}: {first['wrong']}"
 
 
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [(b"", "nothing"), ('{"name": "ä"}'.encode(), '{"name": "ä"}'), (b"<p>\n  a\x00\xff", "<p>\u240a  a\u2400\\xff")],
+)
+def test_a_body_is_quoted_as_text_in_one_line(body: bytes, shown: str) -> None:
+    wrong = mismatch(Response(fields=["$.no"]), 200, [], body)
+    assert wrong is not None and wrong.endswith(f": {shown}")
+
+
 def test_an_example_is_short_and_shows_no_secret() -> None:
     body = b'{"password": "hunter22", "echo": "Basic s3cret-token", "id": 2, "session_token": "unfinished'
     handled = checked(Response(fields=["$.no"]), response(body), secrets=["s3cret-token"])

@@ -15,9 +15,12 @@ from synthetic_run import START, judged
 from luckyhit.case_run import CaseRun
 from luckyhit.judge.context import earlier_baselines
 from luckyhit.judge.context.earlier_baselines import baseline_of, with_earlier
+from luckyhit.records import Guard
 from luckyhit.report.page import render
 from luckyhit.report.tables import observed
 from luckyhit.report.tables.observed import EARLIER_HEADINGS, as_lines, earlier_rows
+from luckyhit.text.numbers import sentence_case
+from luckyhit.text.quantities import name_of
 
 OF_A_CHANGE = {"naive", "change", "effect", "figure-forest"}
 
@@ -110,6 +113,16 @@ def test_few_earlier_baselines_make_nothing_unusual(observed_run: CaseRun, runs:
     assert facts in number.beside and not number.outside and not number.beside.startswith(("Inside", "Outside"))
 
 
+def test_what_the_case_is_about_comes_first(observed_run: CaseRun) -> None:
+    result = beside_earlier(observed_run)
+    metrics = {name: metric.model_copy(update={"want": None}) for name, metric in result.metrics.items()}
+    for name, want in (("error_rate", "no-worse"), ("db_calls", "better")):
+        metrics[name] = metrics[name].model_copy(update={"want": want})
+    numbers = observed.key_numbers(result.model_copy(update={"metrics": metrics}))
+    wanted = [sentence_case(name_of(name)) for name in ("db_calls", "error_rate", "hit_ratio")]
+    assert [number.name for number in numbers] == wanted
+
+
 # The report
 
 
@@ -136,3 +149,7 @@ def test_one_that_ended_early_or_is_invalid_is_not_observed(observed_run: CaseRu
     invalid = result.model_copy(update={"verdict": "INVALID", "reason": "A guard failed."})
     page = Page.read(render(observed_run, invalid, tmp_path))
     assert page.headline == page.metadata["verdict"] == "INVALID" and "OBSERVED" not in page.text
+    assert "remedy" not in page.ids
+    guards = [Guard(id="washed-out", ok=False, detail="It moved.", remedy="Wait longer.")]
+    page = Page.read(render(observed_run, invalid.model_copy(update={"guards": guards}), tmp_path))
+    assert "remedy" in page.ids and "Wait longer." in page.text.partition("At a glance")[0]

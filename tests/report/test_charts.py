@@ -73,6 +73,14 @@ def test_bars_that_stand_on_nothing_are_shares_and_others_have_ends() -> None:
     assert (first["value"], first["low"]) == ("0.4", "") and (second["value"], second["low"]) == ("", "0.2")
 
 
+def test_every_pattern_that_is_used_is_drawn() -> None:
+    hatched = Chart([Panel(Axis(0, 1), Axis(0, 1), [Bars([0], [1], [0], [1], name="wash-out", look="hatch")])])
+    root = ElementTree.fromstring(drawn(hatched, "f", clean=str, alone=True))
+    used = [one.get("fill") for one in root.iter() if (one.get("fill") or "").startswith("url(")]
+    patterns = {f"url(#{one.get('id')})" for one in root.findall(".//{*}pattern")}
+    assert len(used) == 2 and set(used) == patterns, "in the panel, and in its key"
+
+
 def test_a_message_is_drawn_whole() -> None:
     words = "There is nothing to show, since no answer tells its cache status in any of the blocks that were measured."
     drawn_words = " ".join(

@@ -108,6 +108,8 @@ def test_the_notebooks_tables_show_whole_texts(judged_run, recorded_run, journal
     ):
         assert len(table) >= 3 and words in table._repr_html_()
     assert "p99.9" in tables.not_seen(recorded_run)
+    nothing = tables.Table([], columns=["readers"])._repr_html_()
+    assert "<table" not in nothing and "readers" not in nothing, "no heading without a row"
 
 
 def test_the_diff_of_an_argument_is_the_whole_command(recorded_run) -> None:

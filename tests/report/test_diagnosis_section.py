@@ -13,7 +13,9 @@ from luckyhit.experiments.diagnosing import Diagnosed
 from luckyhit.records import Result
 from luckyhit.records.diagnosis import ClassStanding, Diagnosis, EvidenceRow, ExperimentRecord, Reason
 from luckyhit.records.experiment_requests import EXPERIMENT_TABLE
-from luckyhit.report.page import render
+from luckyhit.report.diagnosis_view import diagnosis_in
+from luckyhit.report.page import render, render_diagnosis
+from luckyhit.scrub.redactor import Redactor
 from luckyhit.workflow.case_diagnosis import keep
 
 
@@ -44,3 +46,17 @@ def test_a_damaged_diagnosis_leaves_the_page(copied: tuple[CaseRun, Result], tmp
     run, result = copied
     (run.path / "diagnosis.json").write_text(json.dumps({"schema": 1, "classes": "none"}), encoding="utf-8")
     assert "naive" in Page.read(render(run, result, tmp_path)).ids
+
+
+def test_a_diagnosis_alone_has_a_page_of_its_own(copied: tuple[CaseRun, Result]) -> None:
+    run, _ = copied
+    _with_diagnosis(run)
+    made = diagnosis_in(run.path)
+    assert made is not None
+    path = render_diagnosis(run.path, made, case=run.case, name=run.name, redactor=Redactor(()))
+    page = Page.read(path)
+    (conclusion,) = [one for one in page.all("div") if one.get("id") == "conclusion"]
+    assert path.parent == run.path and conclusion["data-conclusion"] == "shown"
+    assert page.text.count("missing-invalidation") == 1 and "GET /<items>/7" in page.text
+    assert run.case.owner.name in page.text and not page.all("script")
+    assert {"diagnosis.json", "case.yml"} <= {link["href"] for link in page.all("a")}

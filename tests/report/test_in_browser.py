@@ -13,6 +13,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
 from browser import a_browser, open_page
+from luckyhit.records import Guard
 from luckyhit.report.page import render
 from luckyhit.report.run_index import write_index
 from tier import in_turn
@@ -72,6 +73,31 @@ LABELS_PX = """
   Number(one.getAttribute('font-size')) * one.ownerSVGElement.getBoundingClientRect().width
     / one.ownerSVGElement.viewBox.baseVal.width)
 """
+
+
+BEYOND = """
+() => [...document.querySelectorAll('.scroll caption, .scroll .sentence')].filter(one => {
+  const text = document.createRange(); text.selectNodeContents(one);
+  return text.getBoundingClientRect().right > one.closest('.scroll').getBoundingClientRect().right + 1;
+}).map(one => one.textContent)
+"""
+
+
+@pytest.mark.usefixtures("plain_figures")
+def test_no_sentence_ends_beyond_the_screen_of_a_phone(judged_run, tmp_path: Path, opened) -> None:
+    """What stands over a wide table, and the sentences in it, are read without moving it; of an invalid run as well."""
+    run, result = judged_run
+    guards = [Guard(id="washed-out", ok=False, detail="It moved.", remedy="Wait longer.")]
+    path = render(run, result.model_copy(update={"verdict": "INVALID", "guards": guards}), tmp_path)
+    with opened(width=390, height=844) as page:
+        page.goto(path.as_uri())
+        page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+        wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert wider == 0
+        assert page.locator(".scroll caption").count() > 3 and page.evaluate(BEYOND) == []
+        assert page.locator("#remedy").is_visible()
+        assert page.locator(".numbers .more").all_text_contents()
+        assert all("not reliable" in text for text in page.locator(".numbers .more").all_text_contents())
 
 
 def test_figures_fit_a_phone_and_their_labels_stay_readable(pages: dict[str, Path], opened) -> None:

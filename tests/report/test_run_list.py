@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 import luckyhit
+from luckyhit.api.compared_runs import SAME_RUN
 from luckyhit.case_run import CaseRun
 from luckyhit.errors import ArgumentError
 from luckyhit.records.column_docs import documented
@@ -86,6 +87,9 @@ def test_a_run_beside_itself_has_no_difference(pair) -> None:
     both = luckyhit.compare(pair[0].path, pair[0].path)
     assert len(both.conditions) == 0 and (both.numbers["difference"].dropna() == 0).all()
     assert both.numbers["better"].isna().all() and "Nothing else" in both._repr_html_()
+    assert (
+        SAME_RUN in both._repr_html_() and SAME_RUN not in luckyhit.compare(*(run.path for run in pair))._repr_html_()
+    )
 
 
 def test_a_run_that_is_not_judged_is_refused(pair) -> None:

@@ -22,6 +22,8 @@ def test_the_knee_is_where_a_curve_bends() -> None:
     sizes = [10, 20, 40, 80, 160, 320]
     knee = knee_of(sizes, np.array([0.1, 0.4, 0.7, 0.72, 0.74, 0.75]))
     assert knee is not None and (knee.at, knee.last) == (40, 320)
+    assert knee_of(sizes, np.array([0.001, 0.002, 0.01, 0.06, 0.3, 0.99])) is None, "it rises ever more steeply"
+    assert knee_of(sizes, np.linspace(0.1, 0.9, 6)) is None, "it rises evenly"
     assert knee_of(sizes, np.full(6, 0.5)) is None and knee_of(sizes[:2], np.array([0.1, 0.9])) is None
 
 

@@ -47,6 +47,7 @@ def test_a_page_and_a_record_are_written(measured, source) -> None:
     assert set(record["rules"]) == {"none", "on-write", "delayed"} and record["ttls_s"][-1] is None
     text = page.read_text()
     assert 'data-fit="fit"' in text and text.count("data:image/svg") == 4
+    assert record["source"].startswith("case items, run ") and ">case items, run " in text
     assert str(measured) not in text and str(measured) not in page.with_suffix(".json").read_text()
 
 
@@ -113,6 +114,17 @@ def test_what_makes_no_sense_is_refused_with_a_hint(measured, words) -> None:
         luckyhit(*words)
     assert refused.value.hint and refused.value.exit_code in (2, 4)
     assert [path.name for path in (measured / "data" / "cases").iterdir()] == ["items.yml"]
+
+
+def test_the_other_arm_is_offered_only_where_it_has_requests(measured) -> None:
+    with pytest.raises(LuckyHitError) as refused:
+        luckyhit("items", "--arm", "after")
+    assert "--arm before" in refused.value.hint
+    for part in (measured / "data" / "runs").glob("items/*/requests/*"):
+        part.unlink()
+    with pytest.raises(LuckyHitError) as refused:
+        luckyhit("items")
+    assert "--arm" not in refused.value.hint
 
 
 def test_a_case_without_runs_says_how_to_get_one(measured) -> None:

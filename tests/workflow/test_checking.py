@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -80,12 +80,13 @@ def test_a_header_that_looks_like_a_cache_status_is_offered(check: Callable[...,
 
 
 class Flagged(world.Service):
-    """A service that runs already, with a flag that may be switched by PUT /flag."""
+    """A service that runs already, with a flag that may be switched by PUT /flag. `told`: more headers."""
 
     flag = "old"
+    told: Mapping[str, str] = {}
 
     def answer(self, _: world.Request) -> world.Reply:
-        return world.Reply({"price": 7, "flag": self.flag}, headers={"Allow": "GET, PUT"})
+        return world.Reply({"price": 7, "flag": self.flag}, headers={"Allow": "GET, PUT", **self.told})
 
 
 @pytest.fixture(scope="module")
@@ -241,6 +242,29 @@ def test_a_service_without_the_password_is_told_how(
     assert not guard.ok and guard.remedy == refusal_hint(case, ["NOAUTH Authentication required."])
     advised = {**env, "CACHE": "redis://{cache_host}:{cache_port}/0"}
     assert named(check(target={"start": {**start, "env": advised}}))[refused_by].ok
+
+
+def test_hits_of_a_cache_without_a_key_come_from_elsewhere(check: Any, live: Any) -> None:
+    """Another database of the same server, say: a clear would clear nothing."""
+    service, client, parts = live
+    service.told = {"X-Cache": "HIT"}
+    id = "cache-clear-names-what-is-stored"
+    guard = named(check(**parts))[id]
+    assert not guard.ok and "SHOP_CACHE" in guard.remedy
+    looked = parts | {"target": {"url": parts["target"]["url"]}, "change": {"kind": "none", "what": "Nothing."}}
+    assert id not in named(check(**looked)), "nothing would be cleared"
+    client.set("product:1", "x", ex=60)
+    assert id not in named(check(**parts))
+    service.told = {"X-Cache": "MISS"}
+    client.flushall()
+    assert id not in named(check(**parts)), "it may store nothing of this"
+
+
+def test_hits_of_a_service_that_stores_nothing_are_a_fault(check: Any) -> None:
+    start = {"command": ["{python}", "service.py", "{port}", "tells"], "env": {"CACHE": "{cache_url}"}}
+    guards = named(check(target={"start": start, "cache_header": "X-Shop-Store"}))
+    guard = guards["cache-clear-names-what-is-stored"]
+    assert not guard.ok and "{cache_url}" in guard.remedy and "cache.clear" in guard.remedy
 
 
 def test_a_misspelt_variable_is_found_by_the_check(storing: Any) -> None:

@@ -97,6 +97,10 @@ def test_lab_opens_the_projects_root(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 def test_an_unknown_notebook_is_refused() -> None:
     for name in (*NOTEBOOKS, EXPLORE, "notebooks/2-change.ipynb"):
         assert lab_command(Project.find(), name, [])
+    # `luckyhit lab -- --no-browser`: the first one after the dashes comes in the place of the notebook.
+    assert lab_command(Project.find(), "--no-browser", ["--port"]) == lab_command(
+        Project.find(), NOTEBOOKS[0], ["--no-browser", "--port"]
+    )
     with pytest.raises(ArgumentError, match="1-basline") as error:
         lab_command(Project.find(), "1-basline", [])
     assert "1-baseline" in error.value.hint

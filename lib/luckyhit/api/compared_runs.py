@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NO_VERDICT = "Runs of different hours differ by more than a change does: this is no verdict."
+SAME_RUN = "Both are the same run, so there is nothing to compare: name another one."
 ARMS: tuple[Arm, ...] = ("before", "after")
 _LONGEST = 80
 _FACTS = ("started", "seed", "design", "revision", "environment", "observe", "host", "versions", "revisions")
@@ -85,7 +86,7 @@ class ComparedRuns:
         both = zip(("first", "second"), (self.first, self.second), self._results, strict=True)
         lines = [f"{which}: run {run.path.name} of case {run.path.parent.name}: {result.verdict}"
                  for which, run, result in both]  # fmt: skip
-        return [*lines, NO_VERDICT]
+        return [*lines, SAME_RUN if self.first.path == self.second.path else NO_VERDICT]
 
     def __repr__(self) -> str:
         parts = [*self._heading(), "", self.numbers.to_string(index=False), ""]

@@ -90,7 +90,10 @@ def _quote_hint(error: MarkedYAMLError) -> str:
     if "\\t" in problem:
         return "spaces for indentation, never tabs"
     if "mapping values" in problem or "cannot start any token" in problem:
-        return "quotes around a text that contains `: ` or ` #`, or begins with a character like @ % ` * & ! { ["
+        return (
+            "the indentation of its neighbours, and quotes around a text that contains `: ` or ` #`, or begins with a "
+            "character like @ % ` * & ! { ["
+        )
     return "YAML 1.2 (check indentation, quotes and brackets on this line and above)"
 
 

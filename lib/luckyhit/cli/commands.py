@@ -143,7 +143,7 @@ def diagnose(
     """Find out which kind of fault the service of a case has, by experiments on a stack of its own.
 
     The service is started as it is before the change, with a cache of its own. Nothing is done to a service that is
-    already running. The last line is the path of the record (diagnosis.json).
+    already running. The last line is the path of the page (diagnosis.html; the record, diagnosis.json, is beside it).
     """
     from luckyhit.cli.tasks import diagnose_tasks
 
@@ -237,7 +237,9 @@ def report(
 
 @app.command()
 def revert(run: RunArgument, as_json: JsonOption = False, runs_dir: RunsOption = "") -> None:
-    """Finish the rollback of a run that was killed. Can be repeated, and run from any process."""
+    """Finish the rollback of a run that was killed. Can be repeated, and run from any process. `latest`, or a case's
+    name, means the newest run that left a step open, or else the newest. Other runs that left one are named.
+    """
     from luckyhit.cli.tasks import judging_tasks
 
     judging_tasks.revert(run, as_json=as_json, runs_dir=runs_dir)

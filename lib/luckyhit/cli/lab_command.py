@@ -40,7 +40,10 @@ def lab(
 
 
 def lab_command(project: Project, notebook: str, arguments: list[str]) -> list[str]:
-    """The command that starts JupyterLab on a project. Raises ArgumentError for an unknown notebook."""
+    """The command that starts JupyterLab on a project. Raises ArgumentError for an unknown notebook. What stands after
+    `--` comes as the notebook where none is named: an option is for JupyterLab."""
+    if notebook.startswith("-"):
+        notebook, arguments = NOTEBOOKS[0], [notebook, *arguments]
     name = notebook.removeprefix("notebooks/").removesuffix(".ipynb")
     if not project.notebook(name).is_file():
         known = ", ".join((*NOTEBOOKS, EXPLORE))

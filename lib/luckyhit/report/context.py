@@ -13,6 +13,7 @@ from markupsafe import Markup
 from luckyhit import __version__
 from luckyhit.designs import DESIGNS
 from luckyhit.judge.facade import RULES, old_data_text
+from luckyhit.records import Result
 from luckyhit.records.manifest import Manifest
 from luckyhit.report.charts.chart_csv import csv_of
 from luckyhit.report.charts.svg import drawn
@@ -57,6 +58,7 @@ from luckyhit.text.messages import VERDICT_MEANINGS
 from luckyhit.text.numbers import percent
 
 MOST_NOTES = 60
+MOST_LOG_LINES = 5
 _Made = TypeVar("_Made")
 
 
@@ -106,13 +108,21 @@ def _head(run: Run, recorded: Recorded, incomplete: str | None) -> dict[str, Any
         "result": result,
         "incomplete": incomplete,
         "hint": manifest.failure.hint if incomplete and manifest.failure else "",
+        "failure_log": manifest.failure.log[-MOST_LOG_LINES:] if incomplete and manifest.failure else [],
         "invalid": result is not None and result.verdict == "INVALID",
+        "remedy": _remedy(result) if result and not incomplete else "",
         "changed": recorded.changed,
         "observing": manifest.observe,
         "observed": case is not None and case.target.start is None,
         "live": live(recorded),
         "verdict_meanings": VERDICT_MEANINGS,
     }
+
+
+def _remedy(result: Result) -> str:
+    """What to do about the guard that makes a result INVALID; "" for any other result."""
+    failed = (guard.remedy for guard in result.guards if not guard.ok)
+    return next(failed, "") if result.verdict == "INVALID" else ""
 
 
 def _measured(run: Run, recorded: Recorded, attempt: _Attempts, clean: Callable[[str], str]) -> dict[str, Any]:

@@ -6,23 +6,29 @@ Made from `diagnosis.json` and its table of requests; the page, the notebook and
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from luckyhit.errors import RunUnreadable
-from luckyhit.records.diagnosis import Diagnosis, ExperimentRecord, load_diagnosis
+from luckyhit.records.diagnosis import Diagnosis, DiagnosisConclusion, ExperimentRecord, load_diagnosis
 from luckyhit.records.experiment_requests import EXPERIMENT_TABLE
 from luckyhit.records.parquet import read_table
 from luckyhit.text.experiment_words import NEED_WORDS, OUTCOME_WORDS, QUESTIONS
 from luckyhit.text.fault_words import FAULT_WORDS
 from luckyhit.text.numbers import percent
 
-DIAGNOSIS_FILE = "diagnosis.json"
+DIAGNOSIS_FILE, DIAGNOSIS_PAGE = "diagnosis.json", "diagnosis.html"
 EXPERIMENTS_FILE = f"{EXPERIMENT_TABLE}.parquet"
 STRIP_HEADINGS = ("time", "what", "answer", "version", "cache", "database calls")
 EXPERIMENT_HEADINGS = ("experiment", "question", "outcome", "trials", "seconds")
+CONCLUSION_WORDS: Mapping[DiagnosisConclusion, str] = {
+    "shown": "an experiment came out as this kind of fault alone explains",
+    "open": "something may be wrong, and what would tell the remaining kinds apart is named",
+    "none-found": "no experiment came out as with a fault",
+    "outside": "something is wrong, and no known kind of fault explains it",
+}
 _MOST_STRIP = 8
 _ENDS = {
     "explained": "every faulty outcome has its class",
@@ -219,7 +225,7 @@ def _next_step(diagnosis: Diagnosis) -> str:
         if diagnosis.next_case:
             return f"run the case {diagnosis.next_case} beside the record: it changes the setting, and nothing else."
         shown = diagnosis.conclusion == "shown"
-        return "change what the class names, and measure that change with this case." if shown else ""
+        return "make the fix, declare it as the change of this case, and measure it: luckyhit run." if shown else ""
     text = f"{QUESTIONS.get(step.experiment, step.experiment)} It would tell apart: {', '.join(step.splits)}."
     return text + (f" It needs {_needs(step.lacking)}." if step.lacking else "")
 

@@ -21,17 +21,22 @@ if TYPE_CHECKING:
     from luckyhit.report.evidence.journal_view import JournalEvidence
     from luckyhit.report.recorded import Recorded
 
-_CELL = ' style="text-align: left; white-space: normal; vertical-align: top; max-width: 52em; overflow-wrap: anywhere"'
+_CELL = (
+    ' style="text-align: left; white-space: normal; vertical-align: top; max-width: 52em; overflow-wrap: break-word"'
+)
 
 
 class Table(pd.DataFrame):
-    """A DataFrame of texts. Unlike pandas' own, its HTML cuts nothing off and has no index."""
+    """A DataFrame of texts. Unlike pandas' own, its HTML cuts nothing off, has no index, and says it where there is no
+    row. On a narrow screen it is moved sideways, and no word is broken."""
 
     @property
     def _constructor(self) -> type[Table]:
         return Table
 
     def _repr_html_(self) -> str:
+        if self.empty:
+            return "<p><em>No rows: nothing of this was recorded.</em></p>"
         head = "".join(f'<th scope="col"{_CELL}>{_escaped(name)}</th>' for name in self.columns)
         rows = (
             "<tr>" + "".join(f"<td{_CELL}>{_escaped(value)}</td>" for value in row) + "</tr>"
@@ -39,7 +44,8 @@ class Table(pd.DataFrame):
         )
         # Without these classes JupyterLab would render text between two dollar signs as a formula.
         top, body = f"<thead><tr>{head}</tr></thead>", f"<tbody>{''.join(rows)}</tbody>"
-        return f'<table class="tex2jax_ignore mathjax_ignore">{top}{body}</table>'
+        table = f'<table class="tex2jax_ignore mathjax_ignore">{top}{body}</table>'
+        return f'<div style="overflow-x: auto">{table}</div>'
 
 
 def _escaped(value: Any) -> str:

@@ -5,13 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from luckyhit.case import Case
 from luckyhit.case_run import CaseRun
+from luckyhit.records.diagnosis import Diagnosis
 from luckyhit.report.context import context
+from luckyhit.report.diagnosis_view import (
+    CONCLUSION_WORDS,
+    DIAGNOSIS_PAGE,
+    EXPERIMENT_HEADINGS,
+    STRIP_HEADINGS,
+    diagnosis_rows,
+    view_of,
+)
 from luckyhit.report.evidence.journal_view import journal_of, why_incomplete
 from luckyhit.report.html_files import chart_text, environment, link_to, redactor_for, report_name, write_page
 from luckyhit.report.page_metadata import meta_elements
 from luckyhit.report.recorded import Recorded, recorded
 from luckyhit.report.run_index import write_index
+from luckyhit.scrub.redactor import Redactor
 
 if TYPE_CHECKING:
     from luckyhit.records import Result
@@ -37,6 +48,30 @@ def render(
     path = reports_dir / report_name(run, recorded_run.manifest)
     write_page(path, page)
     write_index(run.path.parents[1], reports_dir)
+    return path
+
+
+def render_diagnosis(folder: Path, diagnosis: Diagnosis, *, case: Case, name: str, redactor: Redactor) -> Path:
+    """Write the page of a diagnosis beside its record (`diagnosis.html`): what a report on a run says of one, alone.
+    Returns its path. Raises ReportNotWritten."""
+    page = (
+        environment(redactor)
+        .get_template("diagnosed.html.j2")
+        .render(
+            case=case,
+            name=name,
+            stamp=folder.name,
+            date=f"{folder.name[:4]}-{folder.name[4:6]}-{folder.name[6:8]}",
+            conclusion=diagnosis.conclusion,
+            meaning=CONCLUSION_WORDS[diagnosis.conclusion],
+            next_case=diagnosis.next_case,
+            diagnosis=view_of(diagnosis, diagnosis_rows(folder)),
+            strip_headings=STRIP_HEADINGS,
+            experiment_headings=EXPERIMENT_HEADINGS,
+        )
+    )
+    path = folder / DIAGNOSIS_PAGE
+    write_page(path, page)
     return path
 
 

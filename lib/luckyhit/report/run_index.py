@@ -35,7 +35,8 @@ MOST_RUNS = 1000
 @dataclass(frozen=True)
 class IndexEntry:
     """One run in the list, with links to its report and its data. `elsewhere`: its report is here, its data are in none
-    of the known folders of runs. `folder`: the name of its folder of runs, where several report here."""
+    of the known folders of runs. `folder`: the name of its folder of runs, where several report here. `label`: the
+    verdict, or what the run's own report has in its place."""
 
     metadata: PageMetadata
     report: str | None = None
@@ -43,6 +44,7 @@ class IndexEntry:
     baseline: BaselinePoint | None = None
     elsewhere: bool = False
     folder: str = ""
+    label: str = "NO VERDICT"
 
 
 def write_index(runs_dir: Path, reports_dir: Path, *, now_s: float | None = None) -> Path:
@@ -58,7 +60,10 @@ def write_index(runs_dir: Path, reports_dir: Path, *, now_s: float | None = None
         elsewhere = metadata_of_reports(reports_dir, set(by_id))
         several = len(folders) > 1
         entries = [_entry(run, reports_dir, now_s, several=several) for run in newest_first[:MOST_RUNS]]
-        entries += [IndexEntry(metadata, quote(name), elsewhere=True) for name, metadata in elsewhere.items()]
+        entries += [
+            IndexEntry(metadata, quote(name), elsewhere=True, label=metadata.verdict or "INCOMPLETE")
+            for name, metadata in elsewhere.items()
+        ]
         entries = sorted(entries, key=lambda entry: entry.metadata.run, reverse=True)[:MOST_RUNS]
         secrets = set().union(*(mentioned_secrets(run.path / "case.yml") for run in newest_first[:MOST_RUNS]))
         roots = project_roots(*(folder / "x" for folder in folders), reports_dir / "x")
@@ -122,6 +127,7 @@ def _entry(run: Run, reports_dir: Path, now_s: float, *, several: bool) -> Index
         data=link_to(run.path, reports_dir),
         baseline=_baseline(manifest, judged),
         folder=_name_of(run.path.parents[1]) if several else "",
+        label=verdict or ("INCOMPLETE" if state.id == "died" else "NO VERDICT"),
     )
 
 

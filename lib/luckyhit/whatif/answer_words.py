@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import isnan
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from luckyhit.text.numbers import number, percent
 from luckyhit.whatif.answering import WhatIf
+from luckyhit.whatif.knee_and_pareto import FLAT
 from luckyhit.whatif.settings_now import size_text, ttl_text
 from luckyhit.whatif.surfaces import HIGH, LOW, VALUE, Band
 from luckyhit.whatif.today import WhyUnfit
@@ -85,15 +88,23 @@ def knee_texts(answer: WhatIf) -> list[str]:
             f"{number(knee.last / knee.at)} times as much room gives {percent(knee.best)}."
         )
     else:
-        lines.append("The size has no knee: in this range more room gives no more hits.")
+        lines.append(_no_knee("size", "more room", answer.surface.hit_ratio[VALUE, :, today_column(answer)]))
     if (knee := answer.knee_ttl) is not None:
         lines.append(
             f"The knee of the time to live is at {ttl_text(knee.at)}: {percent(knee.share)} hits. "
             f"{ttl_text(knee.last)} gives {percent(knee.best)}."
         )
     else:
-        lines.append("The time to live has no knee: in this range a longer life gives no more hits.")
+        lines.append(_no_knee("time to live", "a longer life", answer.surface.hit_ratio[VALUE, nearest_row(answer)]))
     return lines
+
+
+def _no_knee(setting: str, more: str, shares: NDArray[np.float64]) -> str:
+    """Of a curve that is flat, or that rises to its end. `shares`: hits at its points."""
+    low, high = float(shares[0]), float(shares[-1])
+    if high - low < FLAT:
+        return f"The {setting} has no knee: in this range {more} gives no more hits."
+    return f"The {setting} has no knee: {more} gives more hits up to the end, from {percent(low)} to {percent(high)}."
 
 
 def cell(band: Band, row: int, column: int, *, unit: str = "") -> str:
@@ -145,7 +156,7 @@ def rule_rows(answer: WhatIf) -> list[tuple[str, ...]]:
     return lines
 
 
-RULE_HEADINGS = ("WriteRule", "Hit ratio", "Stale reads", "Database calls a read")
+RULE_HEADINGS = ("Rule", "Hit ratio", "Stale reads", "Database calls a read")
 
 
 def today_column(answer: WhatIf) -> int:

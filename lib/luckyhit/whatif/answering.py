@@ -226,7 +226,7 @@ def _limits(recording: Recording, now: SettingsNow | None, grid: Grid) -> list[s
     lines = [
         f"Only {trace.read_entries:,} entries were asked for, in {trace.seconds:,.0f} s: keys that were never asked "
         "for, and a larger catalogue, are not in it.",
-        f"{once:,} entries were read once only: in a longer recording some of them would be hits.",
+        *([f"{once:,} entries were read once only: in a longer recording some of them would be hits."] if once else []),
         "The cache began empty, and the first read of each entry is a miss: in a short recording that is much.",
         "The load does not react: users who wait less may ask for more, and a slower database makes misses slower.",
     ]
@@ -239,6 +239,11 @@ def _limits(recording: Recording, now: SettingsNow | None, grid: Grid) -> list[s
         lines.append(
             f"Sizes are bytes of answers; what the cache needs beside them for each entry is not in it "
             f"({size_text(trace.read_weight, by_bytes=True)} of answers in all)."
+        )
+    if trace.writes:
+        lines.append(
+            "Stale reads are a share of all reads here. Those of a report are a share of the reads that came after a "
+            "write of their key, so they are more."
         )
     if now is None:
         lines.append("Today's time to live is not known, so today's point is not drawn: name it with --now-ttl.")

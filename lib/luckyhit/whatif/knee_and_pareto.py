@@ -19,8 +19,11 @@ from luckyhit.whatif.recorded.cache_recording import Recording
 from luckyhit.whatif.surfaces import VALUE, Surface
 
 MOST_HOT = 12
-_FLAT = 0.01
+FLAT = 0.01
 """A curve that rises by less than this has no knee."""
+_BENT = 0.05
+"""Nor has one that comes no higher above the straight line between its ends, as a share of its rise: one that rises
+ever more steeply lies below that line."""
 
 
 @dataclass(frozen=True)
@@ -54,13 +57,16 @@ class HotKey:
 
 
 def knee_of(positions: Sequence[float], shares: NDArray[np.float64]) -> Knee | None:
-    """The knee of a curve at ascending positions above 0; None for a flat one, or one with fewer than three points."""
-    if len(positions) < 3 or shares.max() - shares.min() < _FLAT:
+    """The knee of a curve at ascending positions above 0; None for a flat one, for one that does not rise more slowly
+    in the end, and for one with fewer than three points."""
+    if len(positions) < 3 or shares.max() - shares.min() < FLAT:
         return None
     axis = np.log(np.array(positions, float))
     x = (axis - axis[0]) / (axis[-1] - axis[0])
     y = (shares - shares[0]) / (shares[-1] - shares[0]) if shares[-1] > shares[0] else shares * 0
     place = int(np.argmax(y - x))
+    if y[place] - x[place] < _BENT:
+        return None
     # From it on, no more than a hundredth is missing, or it is no better than the line.
     return Knee(float(positions[place]), float(shares[place]), float(positions[-1]), float(shares[-1]))
 

@@ -27,7 +27,8 @@ from luckyhit.records.diagnosis import Diagnosis, diagnosis_document, load_diagn
 from luckyhit.records.experiment_requests import EXPERIMENT_REQUESTS
 from luckyhit.records.parquet import table_of, write_table
 from luckyhit.report.diagnosis_view import DIAGNOSIS_FILE, EXPERIMENTS_FILE
-from luckyhit.scrub.redactor import Redactor
+from luckyhit.report.page import render_diagnosis
+from luckyhit.scrub.redactor import Redactor, project_roots
 from luckyhit.workflow.next_case import NEXT_CASE, next_case
 from luckyhit.workflow.preflight import secret_headers
 
@@ -43,8 +44,9 @@ def diagnose_case(
     environ: Mapping[str, str] = os.environ,
     progress: Progress = lambda text: None,
 ) -> tuple[Diagnosis, Path]:
-    """A diagnosis in a folder of its own, beside the folder of the runs. `earlier`: a run of the case, whose records
-    are looked at first. Raises what loading the case and starting its service raise."""
+    """A diagnosis in a folder of its own, beside the folder of the runs, with its page. `earlier`: a run of the case,
+    whose records are looked at first. Raises what loading the case and starting its service raise, and
+    ReportNotWritten."""
     if earlier is not None and earlier.name != case_file.stem:
         raise ArgumentError(
             f"the run {earlier.id} is one of the case {earlier.name} (expected one of {case_file.stem})",
@@ -67,7 +69,10 @@ def diagnose_case(
     if proposed is not None:
         write_atomically(folder / NEXT_CASE, proposed)
         made = replace(made, diagnosis=made.diagnosis.model_copy(update={"next_case": NEXT_CASE}))
-    return keep(made, folder, case, environ), folder
+    kept = keep(made, folder, case, environ)
+    redactor = Redactor(known_secrets(case, environ), roots=project_roots(folder))
+    render_diagnosis(folder, kept, case=case, name=case_file.stem, redactor=redactor)
+    return kept, folder
 
 
 def diagnose_run(run: CaseRun, project: Project, budget: str, *, outage: bool = False) -> Diagnosis:

@@ -17,6 +17,7 @@ from luckyhit.load.http1.request_head import Origin
 from luckyhit.load.inputs import Inputs, KeyTable
 from luckyhit.load.request_templates import RouteTemplate
 from luckyhit.load.responses import EXCERPT, LONGEST_PATH
+from luckyhit.load.signals import headers_source, signals_of
 from luckyhit.probe.probe_preflight import MOST_READS, survey
 from luckyhit.probe.probe_reads import variants_of
 from luckyhit.records import FAULTS, METRICS, Guard, Preflight, UnexpectedAnswer
@@ -37,6 +38,16 @@ def secret_headers(case: Case, environ: Mapping[str, str] = os.environ) -> dict[
     if missing:
         raise ArgumentError(f"not set in the environment: {', '.join(missing)}", hint="Export them, then try again.")
     return {header: environ[name] for header, name in case.target.headers_env.items()}
+
+
+def any_hit(case: Case, stack: Stack, headers: Mapping[str, str], inputs: Inputs | None = None) -> bool:
+    """Whether a header says that a cache answered one of the safe routes, each asked once. Raises as
+    `expected_response`."""
+    reader, hits = headers_source(signals_of(case.target)), list[bool]()
+    expected_response(
+        case, stack, headers, inputs, on_headers=lambda received: hits.append(reader.read(received).cache == "hit")
+    )
+    return any(hits)
 
 
 def expected_response(

@@ -28,7 +28,7 @@ from luckyhit.records import Arm, Guard, Rollback
 from luckyhit.system import Stack
 from luckyhit.text.messages import guard_title
 from luckyhit.workflow.measuring import Measuring, Progress
-from luckyhit.workflow.preflight import expected_response, originals_of
+from luckyhit.workflow.preflight import any_hit, expected_response, originals_of
 from luckyhit.workflow.probe_controls import probe_share, with_controls
 from luckyhit.workflow.step import RunningStep, Sources, how_to_allow, may_change, observes, start_stacks, step_of
 from luckyhit.workflow.stored_keys import Stored
@@ -67,7 +67,7 @@ def measure_baseline(run: CaseRun, project: Project, progress: Progress, sources
         measuring.show("starting the service")
         with imported_meanwhile():
             stack = start_stacks(step, {"before": "before"})["before"]
-        stored = Stored.looking(case, stack)
+        stored = Stored.looking(case, stack, clears=stack.changeable)
         as_expected, preflight = expected_response(case, stack, step.headers, inputs_of(run))
         run.update(preflight=preflight)
         guards = [
@@ -81,7 +81,7 @@ def measure_baseline(run: CaseRun, project: Project, progress: Progress, sources
         ]
         covered = None
         if stored is not None:
-            covered, _ = stored.after_reads(lambda: expected_response(case, stack, step.headers, inputs_of(run)))
+            covered, _ = stored.after_reads(lambda: any_hit(case, stack, step.headers, inputs_of(run)))
         guards += [covered] if covered is not None else []
         _note_guards(run, guards)
         _stop_at_failed(guards)
@@ -175,6 +175,8 @@ def measure_change(run: CaseRun, project: Project, progress: Progress, sources: 
 
         declared = measuring.looks.guard()
         _note_guards(run, [declared, *([failed] if failed is not None and failed.id != declared.id else [])])
+        # It may have ended early: what is left is the block after the rollback.
+        measuring.total_s = measuring.done_s + case.plan.warmup + case.plan.after_rollback
         measuring.show("rolling back")
         rollback = changing.roll_back(changed, step.journal)
         _confirm(run, rollback, unchanged, changing.take_fingerprints({"before": changed}, case)["before"])

@@ -12,7 +12,15 @@ from dataclasses import dataclass
 
 from luckyhit.caches import AnyCache, Capability
 from luckyhit.case import Case
-from luckyhit.change.clearing.coverage import NewKeys, coverage_guard, find_new_keys, list_keys, uncovered_keys
+from luckyhit.change.clearing.coverage import (
+    NewKeys,
+    any_in_scope,
+    coverage_guard,
+    find_new_keys,
+    hit_elsewhere_guard,
+    list_keys,
+    uncovered_keys,
+)
 from luckyhit.errors import LuckyHitError
 from luckyhit.records import Guard
 from luckyhit.system import Stack
@@ -22,21 +30,23 @@ SHARED = "This cache is shared, so some of the keys may be of other services. "
 
 @dataclass(frozen=True)
 class Stored:
-    """The keys that appear in the cache of one stack. `earlier`: the keys that were there before."""
+    """The keys that appear in the cache of one stack. `earlier`: the keys that were there before; `clears`: whether a
+    run may clear it."""
 
     case: Case
     cache: AnyCache
     earlier: frozenset[bytes]
+    clears: bool
 
     @classmethod
-    def looking(cls, case: Case, stack: Stack) -> Stored | None:
-        """Before the first read; None if there are no templates, or the keys can't be listed (permissions are checked
-        elsewhere)."""
+    def looking(cls, case: Case, stack: Stack, *, clears: bool) -> Stored | None:
+        """Before the first read. `clears`: whether a run may clear this cache. None if there are no templates, or the
+        keys can't be listed (permissions are checked elsewhere)."""
         if stack.cache is None or not case.cache.clear or Capability.LIST_KEYS not in stack.cache.can:
             return None
         with suppress(LuckyHitError):
             names = list_keys(stack.cache)
-            return cls(case, stack.cache, names) if names is not None else None
+            return cls(case, stack.cache, names, clears) if names is not None else None
         return None
 
     def found(self) -> NewKeys:
@@ -44,16 +54,25 @@ class Stored:
         new = find_new_keys(self.cache, self.earlier, self.case.cache.clear)
         return new if new is not None else NewKeys()
 
-    def after_reads(self, again: Callable[[], object]) -> tuple[Guard | None, str]:
-        """(the guard, or None if nothing was stored; a note). `again` reads all routes once more: some services store
-        an answer only at the second request."""
-        new_keys = self.found()
+    def after_reads(self, again: Callable[[], bool]) -> tuple[Guard | None, str]:
+        """(the guard, or None if nothing was stored; a note). `again` reads all routes once more, and says whether a
+        cache answered: some services store an answer only at the second request. A hit while the cache holds no key in
+        scope comes from elsewhere."""
+        new_keys, hit = self.found(), False
         if not new_keys.inside:
-            again()
+            hit = again()
             new_keys = self.found()
+        if hit and not new_keys.inside and self._clears_nothing():
+            shown = coverage_guard(new_keys, fails=True, written=False)
+            return shown or hit_elsewhere_guard(self.case.cache.url_env), ""
         guard = coverage_guard(new_keys, fails=self.cache.owned, written=False)
         note = uncovered_keys(new_keys)
         return guard, note if self.cache.owned or not new_keys.outside else SHARED + note
+
+    def _clears_nothing(self) -> bool:
+        """Whether the run would clear this cache alone, and it held no key in scope before."""
+        declared = self.case.cache
+        return self.clears and not declared.purge and not any_in_scope(self.earlier, declared.clear)
 
     def after_load(self) -> Guard | None:
         """The guard after the workload was sent, writes included; None if nothing was stored."""

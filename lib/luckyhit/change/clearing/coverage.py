@@ -87,6 +87,12 @@ def list_keys(cache: AnyCache) -> frozenset[bytes] | None:
         return _names(keys)
 
 
+def any_in_scope(keys: Iterable[bytes], templates: Sequence[str]) -> bool:
+    """Whether a template matches any of these keys."""
+    scope = Scope(templates)
+    return any(key in scope for key in keys)
+
+
 def find_new_keys(cache: AnyCache, earlier: frozenset[bytes], templates: Sequence[str]) -> NewKeys | None:
     """The keys that are not among `earlier`; None where there are too many to list. Reading their time to live (PTTL)
     moves the cache's counter of hits."""
@@ -114,11 +120,16 @@ def coverage_guard(new_keys: NewKeys, *, fails: bool, written: bool) -> Guard | 
         return None
     named = _sentences(new_keys)
     if new_keys.inside:
-        rest = f"; {new_keys.outside:,} match no template, and are never cleared: {named}" if new_keys.outside else ""
+        rest = (
+            f"; {new_keys.outside:,} {_match(new_keys.outside)} no template, and "
+            f"{'is' if new_keys.outside == 1 else 'are'} never cleared: {named}"
+            if new_keys.outside
+            else ""
+        )
         return Guard(
             id="cache-clear-names-what-is-stored",
             ok=True,
-            detail=f"{_keys(new_keys.inside)} that the service stored match a template{rest}",
+            detail=f"{_keys(new_keys.inside)} that the service stored {_match(new_keys.inside)} a template{rest}",
         )
     conclusive = bool(new_keys.expiring) or (not written and any(key.near for key in new_keys.lasting))
     if not conclusive or not fails:
@@ -126,9 +137,29 @@ def coverage_guard(new_keys: NewKeys, *, fails: bool, written: bool) -> Guard | 
     return Guard(
         id="cache-clear-names-what-is-stored",
         ok=False,
-        detail=f"{_keys(new_keys.outside)} that the service stored match no template of cache.clear: {named}. "
+        detail=f"{_keys(new_keys.outside)} that the service stored {_match(new_keys.outside)} no template of "
+        f"cache.clear: {named}. "
         "`{name}` stands for one or more characters other than a colon",
         remedy=_remedy(new_keys),
+    )
+
+
+def hit_elsewhere_guard(variable: str | None) -> Guard:
+    """The failed guard of a service that answers from a cache in which no key of `cache.clear` is. `variable`: the one
+    that names the cache; None for a cache of the run's own."""
+    where = f"the cache that {variable} names" if variable else "the run's own cache"
+    remedy = (
+        f"Compare server and number of the database in {variable} with the service's own setting. "
+        if variable
+        else "Have the service take its cache from {cache_url}. "
+    )
+    return Guard(
+        id="cache-clear-names-what-is-stored",
+        ok=False,
+        detail=f"the service answers hits, but no key in {where} matches a template of cache.clear: "
+        "its hits come from elsewhere, and clearing would clear nothing",
+        remedy=f"{remedy}If it caches in its own processes, or a cache in front answers, leave cache.clear out, or "
+        "name the cache in front in cache.purge.",
     )
 
 
@@ -138,7 +169,8 @@ def uncovered_keys(new_keys: NewKeys) -> str:
         return "No key appeared in the cache to compare with cache.clear."
     if not new_keys.outside:
         return ""
-    return f"{_keys(new_keys.outside)} that appeared match no template of cache.clear: {_sentences(new_keys)}."
+    unmatched = f"{_keys(new_keys.outside)} that appeared {_match(new_keys.outside)} no template of cache.clear"
+    return f"{unmatched}: {_sentences(new_keys)}."
 
 
 def nearest(key: bytes, templates: Iterable[str]) -> UnmatchedKey:
@@ -227,3 +259,7 @@ def _piece(piece: str, name: str, *, whole: bool) -> str:
 
 def _keys(count: int) -> str:
     return "1 key" if count == 1 else f"{count:,} keys"
+
+
+def _match(count: int) -> str:
+    return "matches" if count == 1 else "match"

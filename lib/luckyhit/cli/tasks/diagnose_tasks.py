@@ -12,7 +12,7 @@ from luckyhit.cli.app import print_json
 from luckyhit.errors import ArgumentError
 from luckyhit.project import Project
 from luckyhit.records.diagnosis import DiagnosisConclusion, diagnosis_document
-from luckyhit.report.diagnosis_view import DIAGNOSIS_FILE, diagnosis_rows, text_of, view_of
+from luckyhit.report.diagnosis_view import DIAGNOSIS_FILE, DIAGNOSIS_PAGE, diagnosis_rows, text_of, view_of
 from luckyhit.text.experiment_words import QUESTIONS
 from luckyhit.workflow.case_diagnosis import budget_of, diagnose_case
 
@@ -31,12 +31,13 @@ def diagnose(case: str, *, budget: str, seed: int | None, outage: bool, run: str
     made, folder = diagnose_case(
         project, project.case_file(case), budget_s=budget_s, seed=seed, outage=outage, earlier=earlier, progress=show
     )
-    path = folder / DIAGNOSIS_FILE
+    page = folder / DIAGNOSIS_PAGE
     if as_json:
-        print_json({"path": str(path), "diagnosis": diagnosis_document(made)})
+        record = folder / DIAGNOSIS_FILE
+        print_json({"path": str(record), "page": str(page), "diagnosis": diagnosis_document(made)})
     else:
         print(text_of(view_of(made, diagnosis_rows(folder))))
-        print(path)
+        print(page)
     if made.conclusion in chosen:
         raise typer.Exit(1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import typer
 
 from luckyhit.case_run import CaseRun
 from luckyhit.change import revert_run
+from luckyhit.change.journal import Journal
+from luckyhit.change.lock import steps_left_open
 from luckyhit.cli.app import print_json, print_verdict, refuse_two_on_stdout
 from luckyhit.cli.publishing import write_outcome
 from luckyhit.errors import ArgumentError, CaseError, LuckyHitError
@@ -20,6 +23,7 @@ from luckyhit.records import Result
 from luckyhit.report.page import render
 from luckyhit.report.run_outcome import outcome_of_records, outcome_of_run
 from luckyhit.report.tables.metric_rows import number_lines
+from luckyhit.run import Run, runs
 from luckyhit.scrub.characters import visible
 from luckyhit.scrub.sweep import scrub_notebook
 from luckyhit.text.messages import guard_title
@@ -93,9 +97,16 @@ def ended_early(run: CaseRun) -> str:
 
 
 def revert(run: str, *, as_json: bool, runs_dir: str) -> None:
-    """Finish a rollback, and print its outcome. Raises typer.Exit(5) if it is not confirmed."""
+    """Finish a rollback, and print its outcome, and which other runs left a step open. Of several runs (`latest`, a
+    case's name) it is the newest that did: a later one may have been refused because of it. Raises typer.Exit(5) if it
+    is not confirmed."""
     project = Project.find(runs_dir=runs_dir)
+    left_open = [one for one in runs(project.runs) if _left_open(one)]
     run_files = CaseRun.find(project.runs, run)
+    if len(Path(run).parts) == 1 and not run_files.id.endswith(run):
+        case = "" if run == "latest" else run.removeprefix("latest:")
+        of_case = [one for one in left_open if case in ("", one.path.parent.name)]
+        run_files = CaseRun.open(of_case[-1].path) if of_case else run_files
     try:
         rollback = revert_run(run_files, project=project.root)
     except LuckyHitError as error:
@@ -111,5 +122,17 @@ def revert(run: str, *, as_json: bool, runs_dir: str) -> None:
     else:
         detail = run_files.redactor.secrets(rollback.detail)
         print(f"rollback {'confirmed' if rollback.confirmed else 'NOT confirmed'}: {detail}")
+    for other in left_open:
+        if other.path != run_files.path:
+            print(f"run {other.id} left a step open, too: `luckyhit revert {other.id}`", file=sys.stderr)
     if not rollback.confirmed:
         raise typer.Exit(5)
+
+
+def _left_open(run: Run) -> bool:
+    """Whether a run's journal has steps that still need undoing; False where it can't be read."""
+    journal = run.path / "journal.jsonl"
+    try:
+        return journal.exists() and bool(steps_left_open(Journal(journal)))
+    except (LuckyHitError, OSError):
+        return False

@@ -53,7 +53,9 @@ def groups_of(night: Night) -> list[tuple[str, str, list[NightCase]]]:
         ("invalid", "What can't be relied on, and why", []),
         ("changed", "What changed against the earlier nights", []),
         ("decided", "What was decided", []),
+        ("undecided", "What was not decided", []),
         ("quiet", "As in the nights before", []),
+        ("incomparable", "Measured, with too few earlier nights to compare", []),
     ]
     places = {name: number for number, (name, _, _) in enumerate(groups)}
     for case in night.cases:
@@ -70,7 +72,11 @@ def group_of(case: NightCase) -> str:
         return "invalid"
     if case.outside or case.before is not None or any(shift.new for shift in case.shifts):
         return "changed"
-    return "decided" if case.verdict in ("HELPED", "HURT", "EQUIVALENT") else "quiet"
+    if case.verdict in ("HELPED", "HURT", "EQUIVALENT"):
+        return "decided"
+    if not case.observed:
+        return "undecided"
+    return "quiet" if case.metrics else "incomparable"
 
 
 def markdown(night: Night) -> str:

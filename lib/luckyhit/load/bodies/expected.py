@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 from luckyhit.case.workload import Response, Route
 from luckyhit.load.bodies.versions import MISSING, VersionMissing, path_steps, value_at, version_in
+from luckyhit.scrub.characters import visible
 from luckyhit.scrub.secrets import is_secret_header, is_secret_name
 
 LARGEST_CHECKED_BODY = 256 << 10
@@ -28,6 +29,7 @@ class Mismatch(NamedTuple):
 
 
 _SHOWN = 80
+_BREAKS = str.maketrans({"\n": "\u240a", "\t": "\u2409"})
 _WORD_THAT_WAS_CUT = re.compile(rb"[^\s,;\"'{}\[\]]*\Z")
 _NO_BODY: dict[str, Any] = {"fields": [], "values": {}, "sha256": None}
 
@@ -140,7 +142,10 @@ def _same(actual: Any, wanted: str | int | float | bool | None) -> bool:
 
 def _quoted(body: bytes) -> str:
     """The beginning of a body, up to its last whole word: half of a secret would not be recognised."""
-    return repr(body) if len(body) <= _SHOWN else f"{_WORD_THAT_WAS_CUT.sub(b'', body[:_SHOWN])!r}..."
+    shown = body if len(body) <= _SHOWN else _WORD_THAT_WAS_CUT.sub(b"", body[:_SHOWN])
+    # In one line; a blank more may be all that differs.
+    text = visible(shown.decode("utf-8", "backslashreplace")).translate(_BREAKS)
+    return (text or "nothing") if len(body) <= _SHOWN else f"{text}..."
 
 
 def _shown(value: Any) -> str:

@@ -45,7 +45,7 @@ def drawn(
     parts: list[str] = []
     y = TOP
     if chart.keys and chart.names:
-        keys, y = _keys(chart, left, y, clean, text_of)
+        keys, y = _keys(chart, name, left, y, clean, text_of)
         parts.append(keys)
     for number, panel in enumerate(chart.panels):
         drawn_panel, y = _panel(chart, panel, number, name, left, y, text_of, clean)
@@ -74,7 +74,7 @@ def _left_room(panel: Panel, clean: Callable[[str], str]) -> float:
 
 
 def _keys(
-    chart: Chart, left: float, y: float, clean: Callable[[str], str], text_of: Callable[[str], str]
+    chart: Chart, figure: str, left: float, y: float, clean: Callable[[str], str], text_of: Callable[[str], str]
 ) -> tuple[str, float]:
     """The names of the series with a piece of each, in as many rows as they take."""
     parts, x, top = [], left, y
@@ -82,7 +82,7 @@ def _keys(
         width = KEY_SWATCH + len(clean(name)) * CHARACTER * TEXT_SIZE + 14
         if x > left and x + width > chart.width:
             x, top = left, top + KEY_ROOM
-        swatch = "".join(_swatches(chart, name, x, top + 5))
+        swatch = "".join(_swatches(chart, figure, name, x, top + 5))
         parts.append(
             f'<g class="key" data-series="{text_of(name)}"><rect x="{px(x - 4)}" y="{px(top - 5)}" '
             f'width="{px(width - 4)}" height="18" rx="4" fill="none" pointer-events="all"/>{swatch}'
@@ -92,10 +92,10 @@ def _keys(
     return "".join(parts), top + KEY_ROOM + 4
 
 
-def _swatches(chart: Chart, name: str, x: float, y: float) -> Iterator[str]:
-    """A small piece of the marks of this name: one of each kind."""
+def _swatches(chart: Chart, figure: str, name: str, x: float, y: float) -> Iterator[str]:
+    """A small piece of the marks of this name, one of each kind, with the pattern of this figure."""
     kinds = set()
-    frame = Plot(Axis(0, 1), Axis(0, 1), x, y - 5, 20, 10, "")
+    frame = Plot(Axis(0, 1), Axis(0, 1), x, y - 5, 20, 10, figure)
     for mark in (mark for panel in chart.panels for mark in panel.marks if getattr(mark, "name", "") == name):
         if type(mark) not in kinds:
             kinds.add(type(mark))

@@ -11,7 +11,7 @@ from luckyhit.records import Beside, GoalName, Note, NoteId, Result
 from luckyhit.records.manifest import Manifest
 from luckyhit.report.evidence.checklist import Check
 from luckyhit.report.recorded import Recorded
-from luckyhit.report.tables.metric_rows import DASH, in_order
+from luckyhit.report.tables.metric_rows import DASH, in_order, place
 from luckyhit.text.numbers import listed, number, plural, sentence_case
 from luckyhit.text.quantities import difference_text, name_of, value_text
 
@@ -74,8 +74,13 @@ def reason_of(result: Result) -> str:
 
 
 def key_numbers(result: Result) -> list[ObservedNumber]:
-    """The three numbers that matter: visible metrics with a goal before the rest."""
-    levels = [(name, result.metrics[name].before) for name in in_order(result)]
+    """The three numbers that matter: visible metrics with a goal before the rest, and of these what the case is about
+    (`want: better`) first."""
+    ranks = {"better": 0, "no-worse": 1, None: 2}
+    wanted = (name for name, metric in result.metrics.items() if metric.want is not None)
+    names = sorted({*in_order(result), *wanted}, key=place)
+    names = sorted(names, key=lambda name: ranks[result.metrics[name].want])
+    levels = [(name, result.metrics[name].before) for name in names]
     return [_number(name, value, result) for name, value in levels if value is not None][:_SHOWN]
 
 

@@ -98,8 +98,8 @@ const filters = document.getElementById("filters");
 if (filters) {
   const rows = every("tr[data-run]");
   const count = made("span", { role: "status", class: "small soft" });
-  const choices = ["case", "verdict"].map((name) => {
-    const values = [...new Set(rows.map((row) => row.dataset[name] || "NO VERDICT"))].sort();
+  const choices = ["case", "label"].map((name) => {
+    const values = [...new Set(rows.map((row) => row.dataset[name]))].sort();
     const label = made("label", {}, `${name === "case" ? "Case" : "Verdict"} `);
     const choice = made("select", { "data-filter": name });
     choice.append(made("option", { value: "" }, "all"), ...values.map((value) => made("option", { value }, value)));
@@ -111,7 +111,7 @@ if (filters) {
   const filter = () => {
     let shown = 0;
     for (const row of rows) {
-      row.hidden = choices.some(({ value, dataset }) => value && (row.dataset[dataset.filter] || "NO VERDICT") !== value);
+      row.hidden = choices.some(({ value, dataset }) => value && row.dataset[dataset.filter] !== value);
       shown += row.hidden ? 0 : 1;
     }
     for (const trend of every("[data-trend]")) {

@@ -84,7 +84,10 @@ def recorded_trace(run: CaseRun, arm: Arm = "before", *, by: str = "auto") -> Re
     case, notes = run.case, []
     table = _of_arm(run, arm)
     if not len(table):
-        raise NotEnoughData(f"run {run.id} has no requests of the arm {arm}", hint="Name the other one with --arm.")
+        other: Arm = "after" if arm == "before" else "before"
+        recorded = bool(len(_of_arm(run, other)))
+        hint = f"Choose the other one: --arm {other}." if recorded else "It recorded no request: choose another run."
+        raise NotEnoughData(f"run {run.id} has no requests of the arm {arm}", hint=hint)
     routes = _Routes.of(case)
     columns = _Columns.of(table)
     notes += _left_out(routes, case.workload.routes, columns)
@@ -102,7 +105,7 @@ def recorded_trace(run: CaseRun, arm: Arm = "before", *, by: str = "auto") -> Re
             "a hit, where calls are told."
         )
     parts, names, others = _parts(run, arm, columns, replace(routes, reads=reads), case)
-    source = f"run {run.id} ({arm})"
+    source = f"case {run.manifest.case or run.path.parent.name}, run {run.id} ({arm})"
     made = recording_of(source, parts, names, others, by=by, notes=notes)
     made = replace(made, stale=_stale(run, arm, case, parts, made.trace))
     ttl_ms = _ttl_of_events(run, arm)
