@@ -70,7 +70,7 @@ def judge(
                 frames[name] = run.table(name)
                 continue
             if requests is None:
-                rows = rows_of_parts(run.parts(name, JUDGED), run.length(name))
+                rows = rows_of_parts(run.parts(name, JUDGED))
             if any(route.version is not None for route in case.workload.routes):
                 answers = run.table(name, ANSWER_COLUMNS)
         except RunUnreadable as error:

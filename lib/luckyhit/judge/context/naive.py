@@ -12,7 +12,7 @@ from scipy.special import stdtr
 from luckyhit.case import Case
 from luckyhit.designs import design_of
 from luckyhit.judge.table.record import AFTER, BEFORE, Record
-from luckyhit.judge.table.samples import RequestTable, among
+from luckyhit.judge.table.samples import RequestTable
 from luckyhit.records import Naive
 from luckyhit.text.numbers import number, percent
 
@@ -42,10 +42,12 @@ def _two_looks(record: Record, *, beside: bool) -> tuple[RequestTable, RequestTa
     numbers = record.numbers("change" if beside else "baseline")[:1]
     if not beside:
         numbers += [number for number in record.numbers("wash-out") if numbers and number < numbers[0]]
-    first = record.rows.take(among(record.rows.block, numbers) & (record.rows.arm == BEFORE))
+    runs = record.rows.runs()
+    first = record.rows.of_runs(runs, np.isin(runs.block, numbers) & (runs.arm == BEFORE))
     rows = record.measured("change", AFTER)
-    last = rows.take(among(rows.block, [n for n in record.numbers("change") if np.any(rows.block == n)][-1:]))
-    if not len(first.due_ns) or not len(last.due_ns):
+    runs = rows.runs()
+    last = rows.of_runs(runs, np.isin(runs.block, [n for n in record.numbers("change") if n in runs.block][-1:]))
+    if not len(first) or not len(last):
         return first, last
     length = min(np.ptp(first.due_ns), np.ptp(last.due_ns))
     shortened = [look.take(look.due_ns <= look.due_ns.min() + length) for look in (first, last)]

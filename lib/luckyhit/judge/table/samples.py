@@ -6,9 +6,10 @@ batch of slots, or a whole block, nearly is one. See `rows` for what a row is, a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from luckyhit.judge.table.columns import JUDGED, rows_of, rows_of_parts
 from luckyhit.judge.table.row_order import same_requests
 from luckyhit.judge.table.rows import (
     ARMS,
+    AT_ONCE,
     CACHE,
     DROPPED,
     ERRORS,
@@ -26,9 +28,9 @@ from luckyhit.judge.table.rows import (
     STALE,
     TIMEOUT,
     RequestTable,
+    Runs,
     among,
     distinct,
-    distinct_values,
     rows_together,
     run_starts,
 )
@@ -38,23 +40,21 @@ BATCH_S = 0.1
 collection, a burst of misses) is measured and merged, see `intervals.spread`."""
 FEWEST_BATCHES, MOST_BATCHES = 12, 2000
 FEWEST_SLOTS = 5
-AT_ONCE = 1 << 17
-"""Rows worked on together where all of them would need much room: few enough to stay in the processor's cache."""
 
 
 @dataclass(frozen=True)
 class Side:
-    """One arm of a comparison: its rows, the unit of each row, and the block of each unit (units of one block are
-    in the order of time, so that neighbours are next to each other)."""
+    """One arm of a comparison: its rows, by unit, and the block of each unit (units of one block are in the order of
+    time, so that neighbours are next to each other)."""
 
     rows: RequestTable
-    unit: np.ndarray
+    units: Groups
     block: np.ndarray
 
-    @cached_property
-    def units(self) -> Groups:
-        """The rows by unit."""
-        return Groups(self.unit, len(self.block))
+    def parts(self) -> Iterator[tuple[RequestTable, Groups]]:
+        """Its rows in parts of whole units, each with the unit of its rows."""
+        for first, stop, units in self.units.parts():
+            yield self.rows.part(first, stop), units
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,29 @@ class Comparison:
         return self.before, self.after
 
     @cached_property
+    def in_step(self) -> bool:
+        """Whether it is paired, and both arms have the same slots in the same units at the same places, each once: the
+        usual case."""
+        before, after = (side.units for side in self.sides)
+        if not self.paired or not before.size or before.runs is None or after.runs is None:
+            return False
+        if before.size != after.size or not all(map(np.array_equal, before.runs, after.runs)):
+            return False
+        return all(
+            np.array_equal(slots[0], slots[1]) and _ascend(slots[0], units)
+            for slots, units in (((one.slot, other.slot), units) for (one, units), (other, _) in self.parts())
+        )
+
+    def parts(self) -> Iterator[tuple[tuple[RequestTable, Groups], tuple[RequestTable, Groups]]]:
+        """The parts of both arms beside each other, where their units have the same rows."""
+        return zip(self.before.parts(), self.after.parts(), strict=True)
+
+    @cached_property
     def same_slots(self) -> tuple[np.ndarray, np.ndarray]:
-        """Indices of the rows of either arm that are the same slot of the same unit."""
-        return same_slots(self.before, self.after)
+        """Indices of the rows of either arm that are the same slot of the same unit (the first, where a slot is there
+        twice)."""
+        before, after = self.sides
+        return same_requests((before.rows.slot, after.rows.slot), (before.units.index, after.units.index))
 
     @property
     def seconds(self) -> float:
@@ -80,9 +100,12 @@ class Comparison:
         return max(sum(_durations(side.rows).values()) for side in self.sides)
 
 
-def same_slots(before: Side, after: Side) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of rows with the same unit and slot in both arms (the first, where a slot is there twice)."""
-    return same_requests((before.rows.slot, after.rows.slot), (before.unit, after.unit))
+def _ascend(slots: np.ndarray, units: Groups) -> bool:
+    """Whether the slots of each unit count up, from 0 or more."""
+    assert units.runs is not None
+    higher = slots[1:] > slots[:-1]
+    higher[units.runs[0][1:] - 1] = True
+    return bool(higher.all()) and int(slots.min()) >= 0
 
 
 def side_by_side(before: RequestTable, after: RequestTable) -> Comparison:
@@ -105,25 +128,23 @@ def by_blocks(before: RequestTable, after: RequestTable, pair_of: Mapping[int, i
     With FEWEST_BLOCK_PAIRS pairs or more (`pair_of`: block -> pair) the members of a pair are compared with each
     other, and a drift cancels; with fewer the pairing would cost more degrees of freedom than it gains.
     """
-    pairs = [
-        np.array([pair_of.get(int(block), -1) for block in distinct_values(rows.block)], dtype=np.int64)
-        for rows in (before, after)
-    ]
+    runs = [rows.runs() for rows in (before, after)]
+    blocks = [np.unique(of_arm.block) for of_arm in runs]
+    pairs = [np.array([pair_of.get(int(block), -1) for block in of_arm], dtype=np.int64) for of_arm in blocks]
     matched = len(pairs[0]) == len(np.unique(pairs[0])) and np.array_equal(np.sort(pairs[0]), np.sort(pairs[1]))
-    if matched and len(pairs[0]) >= FEWEST_BLOCK_PAIRS:
-        sides = []
-        for rows, numbers in zip((before, after), pairs, strict=True):
-            rank = np.argsort(np.argsort(numbers))
-            unit = rank[distinct(rows.block)[1]]
-            sides.append(Side(rows, unit, np.sort(numbers)))
-        return Comparison(sides[0], sides[1], paired=True)
-    whole = [distinct(rows.block) for rows in (before, after)]
-    return Comparison(Side(before, whole[0][1], whole[0][0]), Side(after, whole[1][1], whole[1][0]), paired=False)
+    paired = matched and len(pairs[0]) >= FEWEST_BLOCK_PAIRS
+    sides = []
+    for rows, of_arm, numbers, names in zip((before, after), runs, pairs, blocks, strict=True):
+        rank = np.argsort(np.argsort(numbers)) if paired else np.arange(len(names))
+        unit = rank[np.searchsorted(names, of_arm.block)]
+        units = Groups.of_runs(of_arm.first, unit, len(rows), len(names))
+        sides.append(Side(rows, units, np.sort(numbers) if paired else names))
+    return Comparison(sides[0], sides[1], paired=paired)
 
 
 def halves(rows: RequestTable) -> Comparison:
     """An A/A comparison inside one arm: its batches by turns in one half and in the other, neighbours as pairs."""
-    unit, block = batches(rows)
+    units, block = batches(rows)
     half, partner = np.full(len(block), -1), np.zeros(len(block), dtype=np.int64)
     pair_block: list[int] = []
     for number in np.unique(block):
@@ -132,24 +153,47 @@ def halves(rows: RequestTable) -> Comparison:
         half[members] = np.arange(len(members)) % 2
         partner[members] = len(pair_block) + np.arange(len(members)) // 2
         pair_block += [int(number)] * (len(members) // 2)
+    pairs = np.array(pair_block, dtype=np.int64)
     sides = []
     for wanted in (0, 1):
-        in_half = half[unit] == wanted
-        sides.append(Side(rows.take(in_half), partner[unit[in_half]], np.array(pair_block, dtype=np.int64)))
+        if units.runs is None:
+            in_half = half[units.index] == wanted
+            sides.append(Side(rows.take(in_half), Groups(partner[units.index[in_half]], len(pairs)), pairs))
+            continue
+        starts, which = units.runs
+        chosen = half[which] == wanted
+        stops = np.append(starts[1:], units.size)[: len(starts)][chosen]
+        sizes = stops - starts[chosen]
+        groups = Groups.of_runs(np.cumsum(sizes) - sizes, partner[which[chosen]], int(sizes.sum()), len(pairs))
+        sides.append(Side(rows.stretches(starts[chosen], stops), groups, pairs))
     return Comparison(sides[0], sides[1], paired=True)
 
 
 def _durations(rows: RequestTable) -> dict[int, float]:
     """Seconds between the first and the last due time of each block."""
-    blocks, index = distinct(rows.block)
-    low, high = _due_ends(rows.due_ns, index, len(blocks))
-    timed = high >= low  # a block without any due time has none
-    return dict(zip(blocks[timed].tolist(), ((high - low)[timed] / 1e9).tolist(), strict=True))
+    runs = rows.runs()
+    blocks, place = np.unique(runs.block, return_inverse=True)
+    due = _Range(len(blocks))
+    due.widen(place, *ends_of_runs(rows, "due_ns", runs))
+    timed = due.high >= due.low  # a block without any due time has none
+    return dict(zip(blocks[timed].tolist(), ((due.high - due.low)[timed] / 1e9).tolist(), strict=True))
 
 
-def _due_ends(due: np.ndarray, index: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    good = np.isfinite(due)
-    return ends(due, index, count) if good.all() else ends(due[good], index[good], count)
+def ends_of_runs(rows: RequestTable, name: str, runs: Runs) -> tuple[np.ndarray, np.ndarray]:
+    """The least and the greatest finite value of one column in each run (`inf`, `-inf` where it has none)."""
+    low, high = np.full(len(runs.first), np.inf), np.full(len(runs.first), -np.inf)
+    for first in range(0, len(rows), AT_ONCE):
+        values = rows.part(first, min(first + AT_ONCE, len(rows))).wide(name)
+        good = np.isfinite(values)
+        begin = int(np.searchsorted(runs.stop, first, side="right"))
+        end = int(np.searchsorted(runs.first, first + len(values)))
+        starts = np.maximum(runs.first[begin:end] - first, 0)
+        whole = bool(good.all())
+        least = np.minimum.reduceat(values if whole else np.where(good, values, np.inf), starts)
+        most = np.maximum.reduceat(values if whole else np.where(good, values, -np.inf), starts)
+        low[begin:end] = np.minimum(low[begin:end], least)
+        high[begin:end] = np.maximum(high[begin:end], most)
+    return low, high
 
 
 def ends(values: np.ndarray, index: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -163,27 +207,27 @@ def ends(values: np.ndarray, index: np.ndarray, count: int) -> tuple[np.ndarray,
     return low, high
 
 
-def batches(rows: RequestTable) -> tuple[np.ndarray, np.ndarray]:
-    """Cut each block into batches of contiguous slots: (batch of each row, block of each batch).
+def batches(rows: RequestTable) -> tuple[Groups, np.ndarray]:
+    """Cut each block into batches of contiguous slots: (the rows by batch, block of each batch).
 
     A batch lasts BATCH_S at least; shorter ones are cut only where there would be fewer than FEWEST_BATCHES in
     all. What is still correlated then is dealt with per metric, see `intervals.spread`.
     """
-    (unit,), block = _cut(rows)
-    return unit, block
+    (units,), block = _cut(rows)
+    return units, block
 
 
-def _cut(*arms: RequestTable) -> tuple[list[np.ndarray], np.ndarray]:
-    """The same of several arms, cut at the same slots: (the batch of each row, by arm; the block of each batch)."""
-    blocks_of = [distinct(rows.block) for rows in arms]
-    blocks = np.unique(np.concatenate([numbers for numbers, _ in blocks_of])).astype(np.int64)
+def _cut(*arms: RequestTable) -> tuple[list[Groups], np.ndarray]:
+    """The same of several arms, cut at the same slots: (the rows by batch, by arm; the block of each batch)."""
+    runs_of = [rows.runs() for rows in arms]
+    blocks = np.unique(np.concatenate([runs.block for runs in runs_of])).astype(np.int64)
     if not len(blocks):
-        return [np.zeros(0, dtype=np.int64) for _ in arms], blocks
+        return [Groups(np.zeros(0, dtype=np.int64), 0) for _ in arms], blocks
     due, slot = _Range(len(blocks)), _Range(len(blocks))
-    places = [np.searchsorted(blocks, numbers) for numbers, _ in blocks_of]
-    for rows, (numbers, index), place in zip(arms, blocks_of, places, strict=True):
-        due.widen(place, *_due_ends(rows.due_ns, index, len(numbers)))
-        slot.widen(place, *ends(rows.slot, index, len(numbers)))
+    places = [np.searchsorted(blocks, runs.block) for runs in runs_of]
+    for rows, runs, place in zip(arms, runs_of, places, strict=True):
+        due.widen(place, *ends_of_runs(rows, "due_ns", runs))
+        slot.widen(place, *ends_of_runs(rows, "slot", runs))
     # A block without any due time has no length.
     seconds = np.where(due.high >= due.low, due.high, 0.0) - np.where(due.high >= due.low, due.low, 0.0)
     seconds /= 1e9
@@ -195,15 +239,36 @@ def _cut(*arms: RequestTable) -> tuple[list[np.ndarray], np.ndarray]:
     count = np.clip(np.floor(share * total + 1e-9), 1, np.maximum(slots // FEWEST_SLOTS, 1)).astype(np.int64)
     start = np.concatenate([[0], np.cumsum(count)])
     units = []
-    for rows, (_, index), place in zip(arms, blocks_of, places, strict=True):
-        unit, slots_of = np.empty(len(rows), dtype=np.int32), rows.slot
+    for rows, runs, place in zip(arms, runs_of, places, strict=True):
+        pieces = _Pieces()
         for first in range(0, len(rows), AT_ONCE):
-            part = slice(first, first + AT_ONCE)
-            unit_of = place[index[part]]
-            within = ((slots_of[part] - low[unit_of]) / slots[unit_of] * count[unit_of]).astype(np.int64)
-            unit[part] = start[unit_of] + np.minimum(within, count[unit_of] - 1)
-        units.append(unit)
+            slots_of = rows.part(first, min(first + AT_ONCE, len(rows))).slot
+            begin = int(np.searchsorted(runs.stop, first, side="right"))
+            end = int(np.searchsorted(runs.first, first + len(slots_of)))
+            edges = np.clip(np.append(runs.first[begin:end], runs.stop[end - 1]) - first, 0, len(slots_of))
+            for block, part in zip(place[begin:end].tolist(), pairwise(edges.tolist()), strict=True):
+                within = ((slots_of[slice(*part)] - low[block]) / slots[block] * count[block]).astype(np.int32)
+                pieces.add(np.minimum(within, np.int32(count[block] - 1), out=within), int(start[block]))
+        units.append(pieces.groups(int(start[-1])))
     return units, np.repeat(blocks, count)
+
+
+class _Pieces:
+    """The unit of each row, as it comes: as runs, since neighbours mostly have the same."""
+
+    def __init__(self) -> None:
+        self._size, self._starts, self._units = 0, list[np.ndarray](), list[np.ndarray]()
+
+    def add(self, units: np.ndarray, shift: int) -> None:
+        starts = run_starts(units)
+        self._starts.append(starts + self._size)
+        self._units.append(units[starts] + np.int64(shift))
+        self._size += len(units)
+
+    def groups(self, count: int) -> Groups:
+        starts, units = (np.concatenate([np.zeros(0, np.int64), *parts]) for parts in (self._starts, self._units))
+        new = run_starts(units)
+        return Groups.of_runs(starts[new], units[new], self._size, count)
 
 
 class _Range:
@@ -213,56 +278,104 @@ class _Range:
         self.low, self.high = np.full(groups, np.inf), np.full(groups, -np.inf)
 
     def widen(self, groups: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
-        self.low[groups] = np.minimum(self.low[groups], low)
-        self.high[groups] = np.maximum(self.high[groups], high)
+        np.minimum.at(self.low, groups, low)
+        np.maximum.at(self.high, groups, high)
 
 
 class Groups:
-    """`index`: the group of each row, from 0 up to `count`. Groups may be empty.
+    """Rows by group, from 0 up to `count`. Groups may be empty.
 
-    Where the rows of a group are next to each other, and groups come one after the other (the order of
-    `layout.in_order`), sums take a tenth of the time that they take row by row.
+    `runs`: (where each group that has rows begins, which one it is) where the rows of a group are next to each other,
+    and groups come one after the other (the order of `row_order`); None where groups are mixed. With them sums take a
+    tenth of the time that they take row by row, and nothing is kept for a row.
     """
 
     def __init__(self, index: np.ndarray, count: int) -> None:
-        self.index, self.count = index, count
+        """`index`: the group of each row."""
+        starts = run_starts(index)
+        self.size, self.count = len(index), count
+        self.runs: tuple[np.ndarray, np.ndarray] | None = (starts, index[starts])
+        if not np.all(self.runs[1][1:] > self.runs[1][:-1]):
+            self.runs = None
+            self.__dict__["index"] = index
+
+    @classmethod
+    def of_runs(cls, starts: np.ndarray, which: np.ndarray, size: int, count: int) -> Groups:
+        """Of `size` rows; `starts`: where another group begins."""
+        if not np.all(which[1:] > which[:-1]):
+            return cls(np.repeat(which, np.diff(starts, append=size)), count)
+        groups = cls.__new__(cls)
+        groups.runs, groups.size, groups.count = (starts, which), size, count
+        return groups
+
+    @classmethod
+    def of_sizes(cls, sizes: np.ndarray) -> Groups:
+        """One after the other."""
+        which = np.flatnonzero(sizes)
+        stops = np.cumsum(sizes[which])
+        return cls.of_runs(stops - sizes[which], which, int(sizes.sum()), len(sizes))
 
     @cached_property
-    def _runs(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """(where each group that has rows begins, which one it is); None where groups are mixed."""
-        starts = run_starts(self.index)
-        indices = self.index[starts]
-        return (starts, indices) if np.all(indices[1:] > indices[:-1]) else None
+    def index(self) -> np.ndarray:
+        """The group of each row."""
+        assert self.runs is not None
+        return np.repeat(self.runs[1].astype(np.int32), self._sizes_of_runs)
+
+    def of(self, rows: np.ndarray) -> np.ndarray:
+        """The group of each of some rows."""
+        if self.runs is None:
+            return self.index[rows]
+        return np.asarray(self.runs[1][np.searchsorted(self.runs[0], rows, side="right") - 1])
+
+    @property
+    def _sizes_of_runs(self) -> np.ndarray:
+        assert self.runs is not None
+        return np.diff(self.runs[0], append=self.size)
 
     @cached_property
     def sizes(self) -> np.ndarray:
         """How many rows each group has."""
-        if self._runs is None:
+        if self.runs is None:
             return np.bincount(self.index, minlength=self.count)
-        return self._placed(np.diff(self._runs[0], append=len(self.index)))
+        return self._placed(self._sizes_of_runs)
 
     def sums(self, values: np.ndarray) -> np.ndarray:
         """The sum of finite `values`, one for each row, over each group."""
-        if self._runs is None or not len(values):
+        if self.runs is None or not len(values):
             return np.bincount(self.index, weights=values, minlength=self.count)
-        return self._placed(np.add.reduceat(values, self._runs[0], dtype=np.float64))
+        return self._placed(np.add.reduceat(values, self.runs[0], dtype=np.float64))
 
     def counts(self, rows: np.ndarray) -> np.ndarray:
         """How many rows of a mask each group has."""
-        if self._runs is None or not len(rows):
+        if self.runs is None or not len(rows):
             return np.bincount(self.index[rows], minlength=self.count)
-        return self._placed(np.add.reduceat(rows.view(np.int8), self._runs[0], dtype=np.int32))
+        return self._placed(np.add.reduceat(rows.view(np.int8), self.runs[0], dtype=np.int32))
 
-    def _placed(self, indices: np.ndarray) -> np.ndarray:
-        assert self._runs is not None
-        placed = np.zeros(self.count, dtype=np.result_type(indices, np.int64))
-        placed[self._runs[1]] = indices
+    def parts(self) -> Iterator[tuple[int, int, Groups]]:
+        """Parts of whole groups, of AT_ONCE rows where groups are smaller: (first row, behind the last one, the rows by
+        group). All rows where groups are mixed."""
+        if self.runs is None or self.size <= AT_ONCE:
+            yield 0, self.size, self
+            return
+        starts, which = self.runs
+        edges = np.append(starts, self.size)
+        place = 0
+        while place < len(starts):
+            end = max(int(np.searchsorted(edges, edges[place] + AT_ONCE, side="right")) - 1, place + 1)
+            first, stop = int(edges[place]), int(edges[end])
+            yield first, stop, Groups.of_runs(starts[place:end] - first, which[place:end], stop - first, self.count)
+            place = end
+
+    def _placed(self, numbers: np.ndarray) -> np.ndarray:
+        assert self.runs is not None
+        placed = np.zeros(self.count, dtype=np.result_type(numbers, np.int64))
+        placed[self.runs[1]] = numbers
         return placed
 
 
 __all__ = [
     "ARMS", "BATCH_S", "CACHE", "DROPPED", "ERRORS", "FEWEST_BATCHES", "FEWEST_BLOCK_PAIRS", "HIT", "JUDGED", "MISS",
     "NO_ERROR", "OTHER_ERROR", "STALE", "TIMEOUT", "Comparison", "Groups", "RequestTable", "Side", "among", "batches",
-    "by_batches", "by_blocks", "distinct", "ends", "halves", "rows_of", "rows_of_parts", "rows_together", "same_slots",
+    "by_batches", "by_blocks", "distinct", "ends", "halves", "rows_of", "rows_of_parts", "rows_together",
     "side_by_side",
 ]  # fmt: skip
