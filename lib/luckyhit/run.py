@@ -38,6 +38,7 @@ from luckyhit.records import SCHEMA_VERSION, Result, Stage, UnreadPart
 from luckyhit.records.manifest import Manifest, State, load_manifest
 from luckyhit.records.parquet import (
     counters_by_block,
+    has_values,
     nullable_integers,
     one_ahead,
     read_parts,
@@ -179,6 +180,10 @@ class Run:
     def schema(self, table: Table) -> pa.Schema:
         """The columns of one table and their types, from `luckyhit.records`."""
         return SCHEMAS[table]
+
+    def has_values(self, table: Table, column: str) -> bool:
+        """False where no row is known to have a value in this column."""
+        return has_values(self.path / table, column)
 
     def length(self, table: Table) -> int:
         """Number of rows by the metadata of the part files; unreadable files count 0."""

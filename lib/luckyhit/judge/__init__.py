@@ -104,7 +104,7 @@ def judge(
         interim=interim,
     )
     if not interim and not damaged:
-        result = result.model_copy(update={"findings": findings(evidence_of(run, manifest, result))})
+        result = result.model_copy(update={"findings": findings(evidence_of(run, manifest, result, rows))})
     if unfinished and result.verdict not in ("INVALID", "INCONCLUSIVE"):
         reason = f"The run {'ended early' if ended else 'did not get to its end'}: {unfinished.rstrip('.')}."
         result = result.model_copy(update={"verdict": "INCONCLUSIVE", "reason": reason})

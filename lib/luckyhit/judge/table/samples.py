@@ -14,10 +14,10 @@ from itertools import pairwise
 import numpy as np
 
 from luckyhit.judge.table.columns import JUDGED, rows_of, rows_of_parts
+from luckyhit.judge.table.groups import Groups, Pieces
 from luckyhit.judge.table.row_order import same_requests
 from luckyhit.judge.table.rows import (
     ARMS,
-    AT_ONCE,
     CACHE,
     DROPPED,
     ERRORS,
@@ -32,7 +32,6 @@ from luckyhit.judge.table.rows import (
     among,
     distinct,
     rows_together,
-    run_starts,
 )
 
 BATCH_S = 0.1
@@ -179,31 +178,27 @@ def _durations(rows: RequestTable) -> dict[int, float]:
     return dict(zip(blocks[timed].tolist(), ((due.high - due.low)[timed] / 1e9).tolist(), strict=True))
 
 
+def parts_of_runs(rows: RequestTable, runs: Runs) -> Iterator[tuple[RequestTable, slice, list[int]]]:
+    """Its rows part by part, with the runs that they are of, and where each of these begins and the last one ends."""
+    first = 0
+    for part in rows.parts():
+        begin = int(np.searchsorted(runs.stop, first, side="right"))
+        end = int(np.searchsorted(runs.first, first + len(part)))
+        edges = np.append(runs.first[begin:end], runs.stop[end - 1]) - first
+        yield part, slice(begin, end), np.clip(edges, 0, len(part)).tolist()
+        first += len(part)
+
+
 def ends_of_runs(rows: RequestTable, name: str, runs: Runs) -> tuple[np.ndarray, np.ndarray]:
     """The least and the greatest finite value of one column in each run (`inf`, `-inf` where it has none)."""
     low, high = np.full(len(runs.first), np.inf), np.full(len(runs.first), -np.inf)
-    for first in range(0, len(rows), AT_ONCE):
-        values = rows.part(first, min(first + AT_ONCE, len(rows))).wide(name)
+    for part, own, edges in parts_of_runs(rows, runs):
+        values, starts = part.wide(name), edges[:-1]
         good = np.isfinite(values)
-        begin = int(np.searchsorted(runs.stop, first, side="right"))
-        end = int(np.searchsorted(runs.first, first + len(values)))
-        starts = np.maximum(runs.first[begin:end] - first, 0)
         whole = bool(good.all())
         least = np.minimum.reduceat(values if whole else np.where(good, values, np.inf), starts)
         most = np.maximum.reduceat(values if whole else np.where(good, values, -np.inf), starts)
-        low[begin:end] = np.minimum(low[begin:end], least)
-        high[begin:end] = np.maximum(high[begin:end], most)
-    return low, high
-
-
-def ends(values: np.ndarray, index: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The least and the greatest value of each group (`inf`, `-inf` where it has none)."""
-    low, high = np.full(count, np.inf), np.full(count, -np.inf)
-    # Rows come block by block: reduced run by run, there are few of them left to sort into their groups.
-    start = run_starts(index)
-    if len(start):
-        np.minimum.at(low, index[start], np.minimum.reduceat(values, start))
-        np.maximum.at(high, index[start], np.maximum.reduceat(values, start))
+        low[own], high[own] = np.minimum(low[own], least), np.maximum(high[own], most)
     return low, high
 
 
@@ -240,35 +235,14 @@ def _cut(*arms: RequestTable) -> tuple[list[Groups], np.ndarray]:
     start = np.concatenate([[0], np.cumsum(count)])
     units = []
     for rows, runs, place in zip(arms, runs_of, places, strict=True):
-        pieces = _Pieces()
-        for first in range(0, len(rows), AT_ONCE):
-            slots_of = rows.part(first, min(first + AT_ONCE, len(rows))).slot
-            begin = int(np.searchsorted(runs.stop, first, side="right"))
-            end = int(np.searchsorted(runs.first, first + len(slots_of)))
-            edges = np.clip(np.append(runs.first[begin:end], runs.stop[end - 1]) - first, 0, len(slots_of))
-            for block, part in zip(place[begin:end].tolist(), pairwise(edges.tolist()), strict=True):
-                within = ((slots_of[slice(*part)] - low[block]) / slots[block] * count[block]).astype(np.int32)
+        pieces = Pieces()
+        for part, own, edges in parts_of_runs(rows, runs):
+            slots_of = part.slot
+            for block, piece in zip(place[own].tolist(), pairwise(edges), strict=True):
+                within = ((slots_of[slice(*piece)] - low[block]) / slots[block] * count[block]).astype(np.int32)
                 pieces.add(np.minimum(within, np.int32(count[block] - 1), out=within), int(start[block]))
         units.append(pieces.groups(int(start[-1])))
     return units, np.repeat(blocks, count)
-
-
-class _Pieces:
-    """The unit of each row, as it comes: as runs, since neighbours mostly have the same."""
-
-    def __init__(self) -> None:
-        self._size, self._starts, self._units = 0, list[np.ndarray](), list[np.ndarray]()
-
-    def add(self, units: np.ndarray, shift: int) -> None:
-        starts = run_starts(units)
-        self._starts.append(starts + self._size)
-        self._units.append(units[starts] + np.int64(shift))
-        self._size += len(units)
-
-    def groups(self, count: int) -> Groups:
-        starts, units = (np.concatenate([np.zeros(0, np.int64), *parts]) for parts in (self._starts, self._units))
-        new = run_starts(units)
-        return Groups.of_runs(starts[new], units[new], self._size, count)
 
 
 class _Range:
@@ -282,100 +256,9 @@ class _Range:
         np.maximum.at(self.high, groups, high)
 
 
-class Groups:
-    """Rows by group, from 0 up to `count`. Groups may be empty.
-
-    `runs`: (where each group that has rows begins, which one it is) where the rows of a group are next to each other,
-    and groups come one after the other (the order of `row_order`); None where groups are mixed. With them sums take a
-    tenth of the time that they take row by row, and nothing is kept for a row.
-    """
-
-    def __init__(self, index: np.ndarray, count: int) -> None:
-        """`index`: the group of each row."""
-        starts = run_starts(index)
-        self.size, self.count = len(index), count
-        self.runs: tuple[np.ndarray, np.ndarray] | None = (starts, index[starts])
-        if not np.all(self.runs[1][1:] > self.runs[1][:-1]):
-            self.runs = None
-            self.__dict__["index"] = index
-
-    @classmethod
-    def of_runs(cls, starts: np.ndarray, which: np.ndarray, size: int, count: int) -> Groups:
-        """Of `size` rows; `starts`: where another group begins."""
-        if not np.all(which[1:] > which[:-1]):
-            return cls(np.repeat(which, np.diff(starts, append=size)), count)
-        groups = cls.__new__(cls)
-        groups.runs, groups.size, groups.count = (starts, which), size, count
-        return groups
-
-    @classmethod
-    def of_sizes(cls, sizes: np.ndarray) -> Groups:
-        """One after the other."""
-        which = np.flatnonzero(sizes)
-        stops = np.cumsum(sizes[which])
-        return cls.of_runs(stops - sizes[which], which, int(sizes.sum()), len(sizes))
-
-    @cached_property
-    def index(self) -> np.ndarray:
-        """The group of each row."""
-        assert self.runs is not None
-        return np.repeat(self.runs[1].astype(np.int32), self._sizes_of_runs)
-
-    def of(self, rows: np.ndarray) -> np.ndarray:
-        """The group of each of some rows."""
-        if self.runs is None:
-            return self.index[rows]
-        return np.asarray(self.runs[1][np.searchsorted(self.runs[0], rows, side="right") - 1])
-
-    @property
-    def _sizes_of_runs(self) -> np.ndarray:
-        assert self.runs is not None
-        return np.diff(self.runs[0], append=self.size)
-
-    @cached_property
-    def sizes(self) -> np.ndarray:
-        """How many rows each group has."""
-        if self.runs is None:
-            return np.bincount(self.index, minlength=self.count)
-        return self._placed(self._sizes_of_runs)
-
-    def sums(self, values: np.ndarray) -> np.ndarray:
-        """The sum of finite `values`, one for each row, over each group."""
-        if self.runs is None or not len(values):
-            return np.bincount(self.index, weights=values, minlength=self.count)
-        return self._placed(np.add.reduceat(values, self.runs[0], dtype=np.float64))
-
-    def counts(self, rows: np.ndarray) -> np.ndarray:
-        """How many rows of a mask each group has."""
-        if self.runs is None or not len(rows):
-            return np.bincount(self.index[rows], minlength=self.count)
-        return self._placed(np.add.reduceat(rows.view(np.int8), self.runs[0], dtype=np.int32))
-
-    def parts(self) -> Iterator[tuple[int, int, Groups]]:
-        """Parts of whole groups, of AT_ONCE rows where groups are smaller: (first row, behind the last one, the rows by
-        group). All rows where groups are mixed."""
-        if self.runs is None or self.size <= AT_ONCE:
-            yield 0, self.size, self
-            return
-        starts, which = self.runs
-        edges = np.append(starts, self.size)
-        place = 0
-        while place < len(starts):
-            end = max(int(np.searchsorted(edges, edges[place] + AT_ONCE, side="right")) - 1, place + 1)
-            first, stop = int(edges[place]), int(edges[end])
-            yield first, stop, Groups.of_runs(starts[place:end] - first, which[place:end], stop - first, self.count)
-            place = end
-
-    def _placed(self, numbers: np.ndarray) -> np.ndarray:
-        assert self.runs is not None
-        placed = np.zeros(self.count, dtype=np.result_type(numbers, np.int64))
-        placed[self.runs[1]] = numbers
-        return placed
-
-
 __all__ = [
     "ARMS", "BATCH_S", "CACHE", "DROPPED", "ERRORS", "FEWEST_BATCHES", "FEWEST_BLOCK_PAIRS", "HIT", "JUDGED", "MISS",
     "NO_ERROR", "OTHER_ERROR", "STALE", "TIMEOUT", "Comparison", "Groups", "RequestTable", "Side", "among", "batches",
-    "by_batches", "by_blocks", "distinct", "ends", "halves", "rows_of", "rows_of_parts", "rows_together",
+    "by_batches", "by_blocks", "distinct", "halves", "rows_of", "rows_of_parts", "rows_together",
     "side_by_side",
 ]  # fmt: skip
