@@ -343,10 +343,8 @@ def nullable_integers(dtype: pa.DataType) -> Any:
 
 
 def _alike(written: pa.Field, wanted: pa.Field) -> bool:
-    """Of the same type; whatever numbers the words of a dictionary have."""
-    one, other = written.type, wanted.type
-    if pa.types.is_dictionary(one) and pa.types.is_dictionary(other):
-        one, other = one.value_type, other.value_type
+    """Of the same type; with a dictionary or without, which is read as one either way."""
+    one, other = (each.value_type if pa.types.is_dictionary(each) else each for each in (written.type, wanted.type))
     return bool(one == other)
 
 

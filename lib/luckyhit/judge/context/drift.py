@@ -93,8 +93,10 @@ def origin_of(blocks: Sequence[NotedBlock], rows: RequestTable) -> float:
     """When the first block of a run began (ns), by the manifest's list of blocks, else its first request."""
     times = [block.start_ns for block in blocks if block.stage != "wash-out"]
     begins = [float(time_ns) for time_ns in times if time_ns is not None]
-    due = rows.due_ns[np.isfinite(rows.due_ns)] if not begins else rows.due_ns[:0]
-    return min(begins, default=float(due.min()) if len(due) else 0.0)
+    if begins:
+        return min(begins)
+    first = float(np.min(ends_of_runs(rows, "due_ns", rows.runs())[0], initial=np.inf))
+    return first if first < np.inf else 0.0
 
 
 class ArmSeries:

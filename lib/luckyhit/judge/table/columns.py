@@ -13,18 +13,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from luckyhit.judge.table.forms import Kept, SinceDue, picked
+from luckyhit.judge.table.forms import Kept, SinceDue, picked, room_for
 from luckyhit.judge.table.frame_columns import JUDGED, as_they_come, identities, rows_of
 from luckyhit.judge.table.part_columns import TEXTS, columns_of, indices_of
 from luckyhit.judge.table.row_order import by_slot, compact, shared
 from luckyhit.judge.table.rows import ARMS, Columns, RequestTable, members, places
 from luckyhit.records import REQUESTS
 
+SLAB = 1 << 18
+"""Rows kept together as they came. Arrays of single batches would lie between others that are soon gone."""
 MOST_ROUTES = 10_000
 """More routes than any case declares: their names are not kept."""
-BLOCKS_AT_ONCE = 2
-"""Blocks whose rows are collected at the same time: files come block by block, and those of neighbours may mix."""
-
 
 def rows_of_parts(parts: Iterable[pa.Table]) -> RequestTable:
     """The same, from tables with the columns of `records.REQUESTS` (JUDGED are enough), one after the other. A block is
@@ -37,10 +36,10 @@ def rows_of_parts(parts: Iterable[pa.Table]) -> RequestTable:
 
 
 class _Coming:
-    """Rows on their way: batches of the blocks under way, and the stretches of those that are over."""
+    """Rows on their way: as they came, of the block under way, and the stretches of those that are over."""
 
     def __init__(self) -> None:
-        self._batches: dict[int, list[dict[str, Any]]] = {}
+        self._slabs: dict[int, list[_Slab]] = {}
         self._stretches: dict[tuple[bool, int, int], dict[str, Kept]] = {}
         self._words = {name: _Words() for name in TEXTS}
 
@@ -49,16 +48,19 @@ class _Coming:
             columns[name] = words.codes(columns[name])
         for block, rows in members(columns["block"]):
             whole = len(rows) == len(columns["block"])
-            if block not in self._batches and len(self._batches) >= BLOCKS_AT_ONCE:
-                self._put_in_order(next(iter(self._batches)))
+            if self._slabs and block not in self._slabs:
+                self._put_in_order(next(iter(self._slabs)))
             batch = columns if whole else {name: picked(column, rows) for name, column in columns.items()}
-            self._batches.setdefault(block, []).append(batch)
+            slabs = self._slabs.setdefault(block, [])
+            if not slabs or not slabs[-1].add(batch):
+                slabs.append(_Slab(batch))
 
     def _put_in_order(self, block: int) -> None:
-        batches = self._batches.pop(block)
+        slabs = self._slabs.pop(block)
         # Rows of a block that seemed to be over: those that came before are the first again.
         earlier = [key for key in sorted(self._stretches) if key[2] == block]
-        batches = [_unpacked(self._stretches.pop(key)) for key in earlier] + batches
+        batches = [_unpacked(self._stretches.pop(key)) for key in earlier] + [slab.columns for slab in slabs]
+        slabs.clear()
         arm, measured, slot = (np.concatenate([batch[name] for batch in batches]) for name in _GROUPED)
         order: dict[tuple[bool, int], np.ndarray] = {}
         for phase in (False, True):
@@ -79,13 +81,47 @@ class _Coming:
             self._stretches[phase, code, block] = shared(columns, other)
 
     def all(self) -> RequestTable:
-        for block in [*self._batches]:
+        for block in [*self._slabs]:
             self._put_in_order(block)
         if not self._stretches:
             return rows_of(REQUESTS.empty_table().to_pandas())
         pa.default_memory_pool().release_unused()
         stretches = [self._stretches.pop(key) for key in sorted(self._stretches)]
         return RequestTable(*stretches, routes=self._words["route"].names)
+
+
+class _Slab:
+    """Batches one after the other, in arrays that are as long as the rows that they have room for."""
+
+    def __init__(self, first: dict[str, Any]) -> None:
+        self._arrays = {name: room_for(SLAB, _array(column).dtype) for name, column in first.items()}
+        self._since_due = isinstance(first["done_ns"], SinceDue)
+        self._size = 0
+        self.add(first)
+
+    def add(self, batch: dict[str, Any]) -> bool:
+        """False where there is no room for these rows, or for such values."""
+        size = self._size + len(batch["arm"])
+        if isinstance(batch["done_ns"], SinceDue) is not self._since_due or (size > SLAB and self._size):
+            return False
+        if any(_array(column).dtype != self._arrays[name].dtype for name, column in batch.items()):
+            return False
+        if size > SLAB:
+            self._arrays = {name: _array(column).copy() for name, column in batch.items()}
+        else:
+            for name, column in batch.items():
+                self._arrays[name][self._size : size] = _array(column)
+        self._size = size
+        return True
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        columns: dict[str, Any] = {name: values[: self._size] for name, values in self._arrays.items()}
+        return columns | {"done_ns": SinceDue(columns["done_ns"])} if self._since_due else columns
+
+
+def _array(column: Any) -> np.ndarray:
+    return column.ns if isinstance(column, SinceDue) else np.asarray(column)
 
 
 _GROUPED = ("arm", "measured", "slot")

@@ -7,13 +7,17 @@ end of a request as four bytes after its due time.
 
 from __future__ import annotations
 
+import mmap
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 NO_TIME = np.iinfo(np.int32).min
 FRAME = 1024
 """Rows whose due times are counted from the earliest of them."""
+APART = 1 << 16
+"""Bytes: less than this finds a gap."""
 FEW = 16
 """Values are kept sparsely where at most one of so many differs from the usual one."""
 _MOST_OFFSET = np.iinfo(np.uint32).max
@@ -127,6 +131,21 @@ Column = np.ndarray | SinceDue
 """A column as it is given."""
 
 
+def apart(values: np.ndarray) -> np.ndarray:
+    """A copy in memory of its own. What stays for long and what is soon gone would leave gaps in each other's, which
+    nobody can use."""
+    if values.nbytes < APART:
+        return values.copy()
+    kept = room_for(len(values), values.dtype)
+    kept[:] = values
+    return kept
+
+
+def room_for(count: int, dtype: np.dtype[Any]) -> np.ndarray:
+    """An array in memory of its own; what is never written takes none."""
+    return np.frombuffer(mmap.mmap(-1, max(count * dtype.itemsize, 1)), dtype=dtype, count=count)
+
+
 def part_of(column: Kept, first: int, stop: int) -> Column:
     """The rows from `first` to `stop`; of an array it is no copy."""
     return column[first:stop] if isinstance(column, np.ndarray) else column.part(first, stop)
@@ -149,7 +168,7 @@ def framed(times_ns: np.ndarray) -> Kept:
     rows -= base[:, None]
     if int(rows.max()) > _MOST_OFFSET:
         return times_ns.astype(np.float64)
-    return Framed(base.astype(np.float64), padded.astype(np.uint32), size)
+    return Framed(base.astype(np.float64), apart(padded.astype(np.uint32)), size)
 
 
 def counting(numbers: np.ndarray) -> Kept:
@@ -168,8 +187,10 @@ def sparse(values: np.ndarray) -> Kept:
         if np.count_nonzero(others) * FEW <= size:
             places = np.flatnonzero(others)
             small = np.int32 if size < np.iinfo(np.int32).max else np.int64
-            return Sparse(usual, places.astype(small), values[places], size) if len(places) else Constant(usual, size)
-    return values
+            if not len(places):
+                return Constant(usual, size)
+            return Sparse(usual, apart(places.astype(small)), apart(values[places]), size)
+    return apart(values)
 
 
 def same(column: Kept, other: Kept) -> Kept:

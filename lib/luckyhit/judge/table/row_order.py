@@ -11,7 +11,19 @@ from itertools import pairwise
 
 import numpy as np
 
-from luckyhit.judge.table.forms import Column, Constant, Kept, SinceDue, counting, framed, part_of, picked, same, sparse
+from luckyhit.judge.table.forms import (
+    Column,
+    Constant,
+    Kept,
+    SinceDue,
+    apart,
+    counting,
+    framed,
+    part_of,
+    picked,
+    same,
+    sparse,
+)
 from luckyhit.judge.table.rows import ARMS, NO_ROW, Columns, members, run_starts
 from luckyhit.records import NUMBER_COLUMNS
 
@@ -47,14 +59,14 @@ def in_stretches(columns: dict[str, Column]) -> list[Columns]:
 def compact(name: str, column: Column) -> Kept:
     """One column of a stretch in the form that takes the least room."""
     if isinstance(column, SinceDue):
-        return column
+        return SinceDue(apart(column.ns))
     if name in ("arm", "block", "measured"):
         return Constant(column[0], len(column))
     if name == "slot":
         return counting(column)
     if name == "due_ns":
         return framed(column)
-    return sparse(column) if name in NEARLY_ALL_ALIKE else column
+    return sparse(column) if name in NEARLY_ALL_ALIKE else apart(column)
 
 
 def shared(columns: dict[str, Kept], other: Columns) -> dict[str, Kept]:

@@ -44,6 +44,8 @@ FAULTS = (
 NS_PER_MS = 1e6
 FEW_RUNS = 8
 """Values in runs are handled run by run where there are this many times fewer runs than values."""
+FEW_ROWS = 1 << 13
+"""A stretch with fewer rows takes longer to find than to copy."""
 AT_ONCE = 1 << 17
 """Rows worked on together: few enough to stay in the processor's cache."""
 NO_ROW = np.iinfo(np.int32).max
@@ -174,6 +176,12 @@ class RequestTable:
             return self._of(self._segments, np.concatenate([_NONE, *(self._index[slice(*part)] for part in parts)]))
         segments = [segment for part in parts for segment in self._between(*part)]
         return self._of(segments or self._segments[:1], None if segments else _NONE)
+
+    def together(self) -> RequestTable:
+        """The same rows; where they lie in many short stretches, as columns of their own."""
+        if self._index is not None or len(self._segments) * FEW_ROWS <= len(self):
+            return self
+        return RequestTable({name: self.column(name) for name in COLUMNS}, routes=self.routes)
 
     def of_runs(self, runs: Runs, chosen: np.ndarray) -> RequestTable:
         """The rows of some of its runs."""

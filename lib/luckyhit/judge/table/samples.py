@@ -164,7 +164,7 @@ def halves(rows: RequestTable) -> Comparison:
         stops = np.append(starts[1:], units.size)[: len(starts)][chosen]
         sizes = stops - starts[chosen]
         groups = Groups.of_runs(np.cumsum(sizes) - sizes, partner[which[chosen]], int(sizes.sum()), len(pairs))
-        sides.append(Side(rows.stretches(starts[chosen], stops), groups, pairs))
+        sides.append(Side(rows.stretches(starts[chosen], stops).together(), groups, pairs))
     return Comparison(sides[0], sides[1], paired=True)
 
 
