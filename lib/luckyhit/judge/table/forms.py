@@ -16,8 +16,8 @@ import numpy as np
 NO_TIME = np.iinfo(np.int32).min
 FRAME = 1024
 """Rows whose due times are counted from the earliest of them."""
-APART = 1 << 16
-"""Bytes: less than this finds a gap."""
+ROWS_AT_ONCE = FRAME << 6
+_UNIX = hasattr(mmap, "MAP_ANONYMOUS")
 FEW = 16
 """Values are kept sparsely where at most one of so many differs from the usual one."""
 _MOST_OFFSET = np.iinfo(np.uint32).max
@@ -117,12 +117,16 @@ class Sparse:
 
     def part(self, first: int, stop: int) -> np.ndarray:
         whole = np.full(stop - first, self.usual)
-        begin, end = np.searchsorted(self.places, (first, stop))
+        # Of another type than the places, the ends would have all places changed to theirs.
+        begin, end = np.searchsorted(self.places, np.array((first, stop), dtype=self.places.dtype))
         whole[self.places[begin:end] - first] = self.values[begin:end]
         return whole
 
     def pick(self, places: np.ndarray) -> np.ndarray:
-        return np.asarray(self.part(0, self.size)[places])
+        if not len(places):
+            return np.zeros(0, dtype=self.values.dtype)
+        first, last = int(places.min()), int(places.max())
+        return np.asarray(self.part(first, last + 1)[places - first])
 
 
 Kept = np.ndarray | SinceDue | Constant | Counting | Framed | Sparse
@@ -131,19 +135,12 @@ Column = np.ndarray | SinceDue
 """A column as it is given."""
 
 
-def apart(values: np.ndarray) -> np.ndarray:
-    """A copy in memory of its own. What stays for long and what is soon gone would leave gaps in each other's, which
-    nobody can use."""
-    if values.nbytes < APART:
-        return values.copy()
-    kept = room_for(len(values), values.dtype)
-    kept[:] = values
-    return kept
-
-
 def room_for(count: int, dtype: np.dtype[Any]) -> np.ndarray:
-    """An array in memory of its own; what is never written takes none."""
-    return np.frombuffer(mmap.mmap(-1, max(count * dtype.itemsize, 1)), dtype=dtype, count=count)
+    """An array in memory of its own: what stays for long and what is soon gone would leave gaps in each other's, which
+    nobody can use. What is never written takes none."""
+    size = max(count * dtype.itemsize, 1)
+    own = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) if _UNIX else mmap.mmap(-1, size)
+    return np.frombuffer(own, dtype=dtype, count=count)
 
 
 def part_of(column: Kept, first: int, stop: int) -> Column:
@@ -161,14 +158,16 @@ def framed(times_ns: np.ndarray) -> Kept:
     if not size or times_ns.dtype != np.int64:
         return times_ns.astype(np.float64)
     frames = -(-size // FRAME)
-    padded = np.empty(frames * FRAME, dtype=np.int64)
-    padded[:size], padded[size:] = times_ns, times_ns[-1]
-    rows = padded.reshape(frames, FRAME)
-    base = rows.min(axis=1)
-    rows -= base[:, None]
-    if int(rows.max()) > _MOST_OFFSET:
+    starts = np.arange(0, size, FRAME)
+    base = np.minimum.reduceat(times_ns, starts)
+    if int((np.maximum.reduceat(times_ns, starts) - base).max()) > _MOST_OFFSET:
         return times_ns.astype(np.float64)
-    return Framed(base.astype(np.float64), apart(padded.astype(np.uint32)), size)
+    offsets = room_for(frames * FRAME, np.dtype(np.uint32))
+    for first in range(0, size, ROWS_AT_ONCE):
+        part = times_ns[first : first + ROWS_AT_ONCE]
+        of_frame = base[first // FRAME : -(-(first + len(part)) // FRAME)]
+        offsets[first : first + len(part)] = part - np.repeat(of_frame, FRAME)[: len(part)]
+    return Framed(base.astype(np.float64), offsets, size)
 
 
 def counting(numbers: np.ndarray) -> Kept:
@@ -189,8 +188,15 @@ def sparse(values: np.ndarray) -> Kept:
             small = np.int32 if size < np.iinfo(np.int32).max else np.int64
             if not len(places):
                 return Constant(usual, size)
-            return Sparse(usual, apart(places.astype(small)), apart(values[places]), size)
-    return apart(values)
+            return Sparse(usual, kept(places.astype(small)), kept(values[places]), size)
+    return values
+
+
+def kept(values: np.ndarray) -> np.ndarray:
+    """A copy in memory of its own."""
+    copy = room_for(len(values), values.dtype)
+    copy[:] = values
+    return copy
 
 
 def same(column: Kept, other: Kept) -> Kept:

@@ -17,8 +17,10 @@ from luckyhit.records import NUMBER_COLUMNS, REQUESTS
 
 TEXTS = ("key", "route")
 """Columns whose codes only say which rows have the same text."""
-SMALL, ROOMY = 2**13, 2**29
-"""Numbers of blocks and slots below these are kept in two or four bytes: three times such a number still fits."""
+MOST_ROUTES = 10_000
+"""More routes than any case declares: their names are not kept."""
+ROOMY = 2**29
+"""Numbers of blocks and slots below this are kept in four bytes: three times such a number still fits."""
 
 
 def columns_of(batch: pa.RecordBatch) -> dict[str, Any]:
@@ -124,8 +126,7 @@ def _place(column: pa.Array) -> np.ndarray:
     numbers = (column.fill_null(-1) if column.null_count else column).to_numpy()
     if len(numbers) and (numbers.min() < 0 or numbers.max() >= EXACT):
         numbers = np.where((numbers >= 0) & (numbers < EXACT), numbers, -1)
-    least = np.int16 if not len(numbers) or numbers.max() < SMALL else np.int32 if numbers.max() < ROOMY else np.int64
-    return numbers.astype(least)
+    return numbers.astype(np.int32 if not len(numbers) or numbers.max() < ROOMY else np.int64)
 
 
 def _count(column: pa.Array) -> np.ndarray:
@@ -165,3 +166,32 @@ def _with_dictionary(column: pa.Array) -> pa.DictionaryArray:
 def indices_of(column: pa.DictionaryArray) -> np.ndarray:
     indices = column.indices
     return (indices.fill_null(-1) if indices.null_count else indices).to_numpy()
+
+
+class Words:
+    """The texts of one column, and their codes, the same in all batches: in the order in which they came first."""
+
+    def __init__(self) -> None:
+        self._known: pa.Array = pa.array([], pa.string())
+        self._last: pa.Array | None = None
+        self._code_of = np.zeros(0, dtype=np.int8)
+
+    @property
+    def names(self) -> list[str]:
+        """The texts by code, where they are few."""
+        return [str(word) for word in self._known.to_pylist()] if len(self._known) <= MOST_ROUTES else []
+
+    def codes(self, column: pa.DictionaryArray) -> np.ndarray:
+        """-1 for null."""
+        words = column.dictionary
+        if self._last is None or not words.equals(self._last):
+            known = pc.index_in(words, value_set=self._known)
+            if known.null_count:
+                self._known = pa.concat_arrays([self._known, words.filter(known.is_null()).unique()])
+                known = pc.index_in(words, value_set=self._known)
+            count = len(self._known)
+            narrow = np.int8 if count < 2**7 else np.int16 if count < 2**15 else np.int32
+            # The last one is for -1.
+            self._code_of = np.append(known.to_numpy(zero_copy_only=False), -1).astype(narrow)
+            self._last = words
+        return np.asarray(self._code_of[indices_of(column)])

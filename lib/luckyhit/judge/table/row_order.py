@@ -11,19 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from luckyhit.judge.table.forms import (
-    Column,
-    Constant,
-    Kept,
-    SinceDue,
-    apart,
-    counting,
-    framed,
-    part_of,
-    picked,
-    same,
-    sparse,
-)
+from luckyhit.judge.table.forms import Column, Constant, Kept, SinceDue, counting, framed, picked, same, sparse
 from luckyhit.judge.table.rows import ARMS, NO_ROW, Columns, members, run_starts
 from luckyhit.records import NUMBER_COLUMNS
 
@@ -44,14 +32,14 @@ def in_stretches(columns: dict[str, Column]) -> list[Columns]:
     stays the first."""
     grouped = [np.asarray(columns[name]) for name in ("measured", "arm", "block")]
     order = _order(*grouped, np.asarray(columns["slot"]))
-    if order is not None:
-        columns = {name: picked(column, order) for name, column in columns.items()}
-        grouped = [values[order] for values in grouped]
+    if order is None:
+        order = np.arange(len(grouped[0]))
+    grouped = [values[order] for values in grouped]
     starts = np.unique(np.concatenate([run_starts(values) for values in grouped]))
     if not len(starts):
         return [columns]
     return [
-        {name: compact(name, part_of(column, first, stop)) for name, column in columns.items()}
+        {name: compact(name, picked(column, order[first:stop])) for name, column in columns.items()}
         for first, stop in pairwise([*starts.tolist(), len(grouped[0])])
     ]
 
@@ -59,14 +47,14 @@ def in_stretches(columns: dict[str, Column]) -> list[Columns]:
 def compact(name: str, column: Column) -> Kept:
     """One column of a stretch in the form that takes the least room."""
     if isinstance(column, SinceDue):
-        return SinceDue(apart(column.ns))
+        return column
     if name in ("arm", "block", "measured"):
         return Constant(column[0], len(column))
     if name == "slot":
         return counting(column)
     if name == "due_ns":
         return framed(column)
-    return sparse(column) if name in NEARLY_ALL_ALIKE else apart(column)
+    return sparse(column) if name in NEARLY_ALL_ALIKE else column
 
 
 def shared(columns: dict[str, Kept], other: Columns) -> dict[str, Kept]:

@@ -44,8 +44,6 @@ FAULTS = (
 NS_PER_MS = 1e6
 FEW_RUNS = 8
 """Values in runs are handled run by run where there are this many times fewer runs than values."""
-FEW_ROWS = 1 << 13
-"""A stretch with fewer rows takes longer to find than to copy."""
 AT_ONCE = 1 << 17
 """Rows worked on together: few enough to stay in the processor's cache."""
 NO_ROW = np.iinfo(np.int32).max
@@ -178,9 +176,7 @@ class RequestTable:
         return self._of(segments or self._segments[:1], None if segments else _NONE)
 
     def together(self) -> RequestTable:
-        """The same rows; where they lie in many short stretches, as columns of their own."""
-        if self._index is not None or len(self._segments) * FEW_ROWS <= len(self):
-            return self
+        """The same rows as columns of their own: picked once, not each time that somebody asks."""
         return RequestTable({name: self.column(name) for name in COLUMNS}, routes=self.routes)
 
     def of_runs(self, runs: Runs, chosen: np.ndarray) -> RequestTable:

@@ -155,16 +155,8 @@ def halves(rows: RequestTable) -> Comparison:
     pairs = np.array(pair_block, dtype=np.int64)
     sides = []
     for wanted in (0, 1):
-        if units.runs is None:
-            in_half = half[units.index] == wanted
-            sides.append(Side(rows.take(in_half), Groups(partner[units.index[in_half]], len(pairs)), pairs))
-            continue
-        starts, which = units.runs
-        chosen = half[which] == wanted
-        stops = np.append(starts[1:], units.size)[: len(starts)][chosen]
-        sizes = stops - starts[chosen]
-        groups = Groups.of_runs(np.cumsum(sizes) - sizes, partner[which[chosen]], int(sizes.sum()), len(pairs))
-        sides.append(Side(rows.stretches(starts[chosen], stops).together(), groups, pairs))
+        in_half = np.flatnonzero(half[units.index] == wanted)
+        sides.append(Side(rows.take(in_half).together(), Groups(partner[units.index[in_half]], len(pairs)), pairs))
     return Comparison(sides[0], sides[1], paired=True)
 
 
