@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 
 from luckyhit.judge.table.forms import Kept, SinceDue, kept, room_for
-from luckyhit.judge.table.part_columns import TEXTS
+from luckyhit.judge.table.part_columns import ROOMY, TEXTS
 from luckyhit.judge.table.row_order import by_slot, compact
 
-ROWS = 1 << 17
+ROWS = 1 << 16
 GROUPED = ("block", "arm", "measured")
 """Columns that have one value in all rows of a stretch."""
+Batch = dict[str, Any]
+"""The other columns, as arrays or SinceDue."""
 
 
 class Slab:
@@ -21,32 +23,32 @@ class Slab:
     touched costs more time than what is done with it here, and arrays of single batches would lie scattered between
     others that are soon gone."""
 
-    def __init__(self, columns: Mapping[str, Any], count: int) -> None:
+    def __init__(self, columns: Batch, count: int) -> None:
         """For so many rows of such columns, and more."""
         self._room = max(ROWS, count)
         self._arrays = {name: room_for(self._room, _array(column).dtype) for name, column in columns.items()}
         self._since_due = isinstance(columns["done_ns"], SinceDue)
-        self._size = 0
+        self.size = 0
 
-    def fits(self, columns: Mapping[str, Any], count: int) -> bool:
+    def fits(self, columns: Batch, count: int) -> bool:
         """Whether there is room for so many rows of these columns."""
-        if self._size + count > self._room or isinstance(columns["done_ns"], SinceDue) is not self._since_due:
+        if self.size + count > self._room or isinstance(columns["done_ns"], SinceDue) is not self._since_due:
             return False
         return all(_holds(self._arrays[name].dtype, _array(column).dtype) for name, column in columns.items())
 
-    def add(self, columns: Mapping[str, Any], rows: slice | np.ndarray, count: int) -> None:
+    def add(self, columns: Batch, rows: slice | np.ndarray, count: int) -> None:
         """Some rows of these columns."""
-        first, self._size = self._size, self._size + count
+        first, self.size = self.size, self.size + count
         for name, column in columns.items():
-            self._arrays[name][first : self._size] = _array(column)[rows]
+            self._arrays[name][first : self.size] = _array(column)[rows]
 
     @property
-    def columns(self) -> dict[str, Any]:
-        columns: dict[str, Any] = {name: values[: self._size] for name, values in self._arrays.items()}
+    def columns(self) -> Batch:
+        columns: Batch = {name: values[: self.size] for name, values in self._arrays.items()}
         return columns | {"done_ns": SinceDue(columns["done_ns"])} if self._since_due else columns
 
     def emptied(self) -> Slab:
-        self._size = 0
+        self.size = 0
         return self
 
 
@@ -74,7 +76,7 @@ class Scratch:
         return self._bytes[: count * dtype.itemsize].view(dtype)
 
 
-def a_stretch(batches: Sequence[Mapping[str, Any]], same: Mapping[str, Any], scratch: Scratch) -> dict[str, Kept]:
+def a_stretch(batches: Sequence[Batch], same: Mapping[str, Any], scratch: Scratch) -> dict[str, Kept]:
     """All rows of these batches in the order of their slots; of several with the same slot the one that came first
     stays the first. `same`: the values of GROUPED, which batches lack."""
     counts = [len(batch["slot"]) for batch in batches]
@@ -88,7 +90,7 @@ def a_stretch(batches: Sequence[Mapping[str, Any]], same: Mapping[str, Any], scr
             whole[place] = _array(column)
         made = compact(name, SinceDue(whole) if isinstance(columns[0], SinceDue) else whole)
         stretch[name] = made if stays or made is not whole else kept(whole)
-    kinds = {"block": np.int64, "arm": np.int8, "measured": np.bool_}
+    kinds = {"block": np.int32 if same["block"] < ROOMY else np.int64, "arm": np.int8, "measured": np.bool_}
     return stretch | {name: compact(name, np.full(sum(counts), same[name], kinds[name])) for name in GROUPED}
 
 
@@ -108,7 +110,7 @@ def _places(slots: Sequence[np.ndarray]) -> list[np.ndarray]:
     return np.split(place, np.cumsum([len(part) for part in slots])[:-1])
 
 
-def _as_all(name: str, batch: Mapping[str, Any], batches: Sequence[Mapping[str, Any]]) -> Any:
+def _as_all(name: str, batch: Batch, batches: Sequence[Batch]) -> Any:
     """A column in the form that it has in all batches."""
     column = batch[name]
     if isinstance(column, SinceDue) and not all(isinstance(other[name], SinceDue) for other in batches):
