@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -40,7 +40,7 @@ NEARLY_ALL = 0.99
 """With this proportion of values in pairs, pairs stand for all."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RequestArms:
     """What metrics of requests are estimated from. `comparison`: the measured rows of both arms; `goals`: their
     margins, which a boundary may use; `error_rate`: of one interval; `fault_rate`: of a fault without a goal,
@@ -51,6 +51,15 @@ class RequestArms:
     error_rate: float
     goals: Mapping[GoalName, Goal]
     fault_rate: float | None = None
+
+    @cached_property
+    def tallies(self) -> Mapping[MetricName, Tally]:
+        """Of every metric; quantiles of the same values share that of one of them."""
+        by_values: dict[tuple[str, str], MetricName] = {}
+        for name in OF_REQUESTS:
+            by_values.setdefault((METRICS[name].value, METRICS[name].column), name)
+        made = tallies([*by_values.values()], self.comparison)
+        return {name: made[by_values[METRICS[name].value, METRICS[name].column]] for name in OF_REQUESTS}
 
     def rate(self, name: MetricName) -> float:
         """The error rate of this metric's interval."""
@@ -77,7 +86,8 @@ def request_effects(
 
 def _counted_means(names: Sequence[MetricName], arms: RequestArms) -> Iterator[tuple[MetricName, Effect]]:
     """Means of events and of small counts, whose standard errors are too small near 0 and 1."""
-    for name, tally in tallies(names, arms.comparison).items():
+    for name in names:
+        tally = arms.tallies[name]
         estimates = _means_of(name, tally, arms)
         if estimates is not None:
             estimates = _at_the_edge(estimates, tally, name, arms)
@@ -85,7 +95,8 @@ def _counted_means(names: Sequence[MetricName], arms: RequestArms) -> Iterator[t
 
 
 def _means(names: Sequence[MetricName], arms: RequestArms) -> Iterator[tuple[MetricName, Effect]]:
-    for name, tally in tallies(names, arms.comparison).items():
+    for name in names:
+        tally = arms.tallies[name]
         estimates = _means_of(name, tally, arms)
         yield name, _effect(estimates, _Visible.of(name, tally, arms.comparison), METRICS[name].unseen, floor=0.0)
 
@@ -102,7 +113,7 @@ def _quantiles(names: Sequence[MetricName], arms: RequestArms) -> Iterator[tuple
         by_values.setdefault((METRICS[name].value, METRICS[name].column), []).append(name)
     for alike in by_values.values():
         values = partial(sortable_values_of, alike[0])
-        visible = _Visible.of_quantiles(tallies(alike[:1], arms.comparison)[alike[0]])
+        visible = _Visible.of_quantiles(arms.tallies[alike[0]])
         margins = {METRICS[name].quantile or 0.5: margin_of(name, arms.goals) for name in alike}
         by_quantile = quantile_estimates((values, values), arms.comparison, margins, arms.boundary, arms.error_rate)
         for name, estimates in zip(alike, by_quantile, strict=True):

@@ -31,11 +31,11 @@ class ArmTally:
         return UnitSums(self.total, self.visible, self.count)
 
     def add(self, known: np.ndarray, values: np.ndarray, units: Groups) -> None:
-        is_event = values.dtype == bool
+        is_event, count = values.dtype == bool, int(np.count_nonzero(known))
         self.total += units.counts(values) if is_event else units.sums(values)
-        self.visible += units.counts(known)
+        self.visible += units.counts(known) if count < len(known) else units.sizes
         self.rows += len(known)
-        self.count += int(np.count_nonzero(known))
+        self.count += count
         self.ones += int(np.count_nonzero(values)) if is_event else 0
 
 

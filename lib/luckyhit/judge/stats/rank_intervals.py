@@ -31,6 +31,8 @@ class _Sorted:
         self.values = UnitValues(values, side)
         self.block, self.scale, self.rows = side.block, self.values.scale, self.values.rows
         self.sorted = self.values.in_order(quantiles)
+        limits = [self.sorted[nearest_rank(quantile, len(self.sorted))] for quantile in quantiles if len(self.sorted)]
+        self.above = dict(zip(quantiles, self.values.above(limits), strict=False))
 
     def by_groups(self, quantile: float, groups: int) -> np.ndarray:
         """The quantile of each group of neighbouring units, in milliseconds; NaN for one without values."""
@@ -60,7 +62,7 @@ class _Ranks:
         value = self.sorted[nearest_rank(quantile, count)]
         self.value = float(value) / self.scale
         # Counted from above: those are far fewer.
-        below = values.rows - values.values.above(value)
+        below = values.rows - values.above[quantile]
         self.influence = (below - below.sum() / count * values.rows) / count
         self.standard_error = standard_error(self.influence, values.block)
         self.binomial = float(np.sqrt(quantile * (1 - quantile) / count))

@@ -8,6 +8,7 @@ end of a request as four bytes after its due time.
 from __future__ import annotations
 
 import mmap
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -180,16 +181,26 @@ def counting(numbers: np.ndarray) -> Kept:
 
 def sparse(values: np.ndarray) -> Kept:
     """Values that are nearly all the same, in a form for them."""
-    size = len(values)
-    for usual in values[[0, size // 2, -1]] if size else ():
-        others = values != usual
-        if np.count_nonzero(others) * FEW <= size:
-            places = np.flatnonzero(others)
+    alike = sparsely([values], [np.arange(len(values))])
+    return values if alike is None else alike
+
+
+def sparsely(parts: Sequence[np.ndarray], places: Sequence[np.ndarray]) -> Kept | None:
+    """Values that are nearly all the same, which come in parts; None for others. `places`: where each of them stands."""
+    size = sum(map(len, parts))
+    dtype = np.result_type(*parts)
+    for usual in parts[0][[0, len(parts[0]) // 2, -1]].astype(dtype) if len(parts[0]) else ():
+        others = [np.flatnonzero(part != usual) for part in parts]
+        count = sum(map(len, others))
+        if not count:
+            return Constant(usual, size)
+        if count * FEW <= size:
+            place = np.concatenate([place[rows] for place, rows in zip(places, others, strict=True)])
+            value = np.concatenate([part[rows] for part, rows in zip(parts, others, strict=True)]).astype(dtype)
+            order = np.argsort(place, kind="stable")
             small = np.int32 if size < np.iinfo(np.int32).max else np.int64
-            if not len(places):
-                return Constant(usual, size)
-            return Sparse(usual, kept(places.astype(small)), kept(values[places]), size)
-    return values
+            return Sparse(usual, kept(place[order].astype(small)), kept(value[order]), size)
+    return None
 
 
 def kept(values: np.ndarray) -> np.ndarray:

@@ -17,22 +17,47 @@ BESIDE = 0.005
 """Of all ranks: on both sides of those that are asked for, what is picked out with them, since they are asked next."""
 
 
+class Counts:
+    """How many values (int32) are in each bin."""
+
+    def __init__(self) -> None:
+        self._counts = np.zeros(1 << (32 - BIN_BITS), dtype=np.int64)
+
+    def add(self, values: np.ndarray) -> None:
+        if len(values):
+            low = int(values.min()) >> BIN_BITS
+            counted = np.bincount((values >> BIN_BITS) - np.int32(low))
+            first = low + len(self._counts) // 2
+            self._counts[first : first + len(counted)] += counted
+
+    def upto(self) -> tuple[int, np.ndarray]:
+        """(the lowest bin with a value, how many values there are below each bin from there on, and in all)."""
+        used = np.flatnonzero(self._counts)
+        if not len(used):
+            return 0, np.zeros(1, dtype=np.int64)
+        counts = self._counts[used[0] : used[-1] + 1]
+        return int(used[0]) - len(self._counts) // 2, np.concatenate([[0], np.cumsum(counts)])
+
+
 class OrderStatistics:
     """`parts`: gives the values (int32, or floats without NaN), part by part, as often as it is called; `size`: how
-    many there are; `quantiles`: those that will be asked for."""
+    many there are; `counts`: of int32; `quantiles`: those that will be asked for."""
 
-    def __init__(self, parts: Callable[[], Iterator[np.ndarray]], size: int, quantiles: Sequence[float] = ()) -> None:
+    def __init__(
+        self,
+        parts: Callable[[], Iterator[np.ndarray]],
+        size: int,
+        counts: Counts | None = None,
+        quantiles: Sequence[float] = (),
+    ) -> None:
         self._parts, self._size = parts, size
-        self._low, self._upto = 0, np.zeros(1, dtype=np.int64)
-        first = next(parts(), np.zeros(0))
         self._ranked: dict[int, np.ndarray] = {}
-        self._dtype = first.dtype
-        if size < MANY or first.dtype != np.int32:
-            self._upto = np.array([0, size])
-            self._ranked[0] = np.sort(np.concatenate([*parts(), np.zeros(0, dtype=first.dtype)]))
+        self._low, self._upto = 0, np.array([0, size])
+        if counts is None or size < MANY:
+            self._ranked[0] = np.sort(np.concatenate([*parts()])) if size else np.zeros(0)
         else:
-            self._count()
-            self._rank(np.array([nearest_rank(quantile, size) for quantile in quantiles]))
+            self._low, self._upto = counts.upto()
+            self._rank(np.array([nearest_rank(quantile, size) for quantile in quantiles], dtype=np.int64))
 
     def __len__(self) -> int:
         return self._size
@@ -44,7 +69,7 @@ class OrderStatistics:
         needed = np.unique(bins)
         if not all(number in self._ranked for number in needed.tolist()):
             self._rank(ranks)
-        values = np.empty(ranks.shape, dtype=self._dtype)
+        values = np.empty(ranks.shape, dtype=next(iter(self._ranked.values())).dtype)
         for number in needed.tolist():
             here = bins == number
             values[here] = self._ranked[number][ranks[here] - self._upto[number]]
@@ -52,18 +77,6 @@ class OrderStatistics:
 
     def _bin_of(self, ranks: np.ndarray) -> np.ndarray:
         return np.asarray(np.searchsorted(self._upto, ranks, side="right") - 1)
-
-    def _count(self) -> None:
-        counts = np.zeros(1 << (32 - BIN_BITS), dtype=np.int64)
-        zero = len(counts) // 2
-        for values in self._parts():
-            if len(values):
-                low = int(values.min()) >> BIN_BITS
-                found = np.bincount((values >> BIN_BITS) - np.int32(low))
-                counts[low + zero : low + zero + len(found)] += found
-        used = np.flatnonzero(counts)
-        self._low = int(used[0]) - zero
-        self._upto = np.concatenate([[0], np.cumsum(counts[used[0] : used[-1] + 1])])
 
     def _rank(self, ranks: np.ndarray) -> None:
         """Pick out and sort the bins of these ranks, with what lies beside them."""

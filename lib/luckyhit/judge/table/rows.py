@@ -93,7 +93,7 @@ class RequestTable:
     row shows; `send_delay_ns`: from due to sent (rounded, where that is long). `routes`: the names of the routes, in
     the order of their codes. Columns of `records.NUMBER_COLUMNS` are less than 0 or NaN where they are not visible."""
 
-    __slots__ = ("_begins", "_index", "_segments", "_size", "routes")
+    __slots__ = ("_begins", "_index", "_made", "_segments", "_size", "routes")
 
     arm = _Named()
     block = _Named()
@@ -118,6 +118,7 @@ class RequestTable:
         *begins, size = accumulate((stop - first for _, first, stop in kept), initial=0)
         self._segments, self._begins, self._index, self.routes = kept, begins, index, routes
         self._size = size if index is None else len(index)
+        self._made: dict[str, Column] = {}
 
     def _of(self, segments: Sequence[Segment], index: np.ndarray | None = None) -> RequestTable:
         rows = RequestTable.__new__(RequestTable)
@@ -197,6 +198,11 @@ class RequestTable:
             for columns, first, stop in self._segments:
                 yield part_of(columns[name], first, stop), columns, slice(first, stop)
             return
+        if len(self._segments) == 1:
+            columns, first, _ = self._segments[0]
+            where = self._index + first if first else self._index
+            yield picked(columns[name], where), columns, where
+            return
         segment = np.searchsorted(self._begins, self._index, side="right") - 1
         edges = [*run_starts(segment).tolist(), len(segment)]
         for begin, end in pairwise(edges):
@@ -206,7 +212,15 @@ class RequestTable:
             yield picked(columns[name], where), columns, where
 
     def column(self, name: str) -> Column:
-        """One of COLUMNS, in the form that takes the least room."""
+        """One of COLUMNS, in the form that takes the least room. Of a part it is made once, however often somebody asks."""
+        if name in self._made:
+            return self._made[name]
+        column = self._column(name)
+        if self._size <= AT_ONCE:
+            self._made[name] = column
+        return column
+
+    def _column(self, name: str) -> Column:
         pieces = list(self._kept(name))
         if len(pieces) == 1:
             return pieces[0][0]

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from luckyhit.judge.table.forms import Kept, SinceDue, kept, room_for
+from luckyhit.judge.table.forms import Kept, SinceDue, kept, room_for, sparsely
 from luckyhit.judge.table.part_columns import ROOMY, TEXTS
-from luckyhit.judge.table.row_order import by_slot, compact
+from luckyhit.judge.table.row_order import NEARLY_ALL_ALIKE, by_slot, compact
 
 ROWS = 1 << 16
 GROUPED = ("block", "arm", "measured")
@@ -79,23 +79,26 @@ class Scratch:
 def a_stretch(batches: Sequence[Batch], same: Mapping[str, Any], scratch: Scratch) -> dict[str, Kept]:
     """All rows of these batches in the order of their slots; of several with the same slot the one that came first
     stays the first. `same`: the values of GROUPED, which batches lack."""
-    counts = [len(batch["slot"]) for batch in batches]
-    places = _places([batch["slot"] for batch in batches])
+    places, size = _places([batch["slot"] for batch in batches])
     stretch: dict[str, Kept] = {}
     for name in batches[0]:
         columns = [_as_all(name, batch, batches) for batch in batches]
+        alike = sparsely([_array(column) for column in columns], places) if name in NEARLY_ALL_ALIKE else None
+        if alike is not None:
+            stretch[name] = alike
+            continue
         dtype, stays = np.result_type(*map(_array, columns)), name in ("done_ns", *TEXTS)
-        whole = room_for(sum(counts), dtype) if stays else scratch.room_for(sum(counts), dtype)
+        whole = room_for(size, dtype) if stays else scratch.room_for(size, dtype)
         for place, column in zip(places, columns, strict=True):
             whole[place] = _array(column)
         made = compact(name, SinceDue(whole) if isinstance(columns[0], SinceDue) else whole)
         stretch[name] = made if stays or made is not whole else kept(whole)
     kinds = {"block": np.int32 if same["block"] < ROOMY else np.int64, "arm": np.int8, "measured": np.bool_}
-    return stretch | {name: compact(name, np.full(sum(counts), same[name], kinds[name])) for name in GROUPED}
+    return stretch | {name: compact(name, np.full(size, same[name], kinds[name])) for name in GROUPED}
 
 
-def _places(slots: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Where each row of each batch stands among all of them."""
+def _places(slots: Sequence[np.ndarray]) -> tuple[list[np.ndarray], int]:
+    """Where each row of each batch stands among all of them; and how many they are."""
     low = min(int(part.min()) for part in slots)
     size = sum(map(len, slots))
     if max(int(part.max()) for part in slots) - low == size - 1:
@@ -103,11 +106,11 @@ def _places(slots: Sequence[np.ndarray]) -> list[np.ndarray]:
         for part in slots:
             taken[part - low] = True
         if taken.all():  # each slot once, none missing: the usual case
-            return [part - low for part in slots]
+            return [part - low for part in slots], size
     order = by_slot(np.concatenate(slots))
     place = np.empty(size, dtype=np.int64)
     place[order] = np.arange(size)
-    return np.split(place, np.cumsum([len(part) for part in slots])[:-1])
+    return np.split(place, np.cumsum([len(part) for part in slots])[:-1]), size
 
 
 def _as_all(name: str, batch: Batch, batches: Sequence[Batch]) -> Any:

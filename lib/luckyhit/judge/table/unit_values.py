@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from luckyhit.judge.table.forms import Column, SinceDue
-from luckyhit.judge.table.order_statistics import OrderStatistics
+from luckyhit.judge.table.order_statistics import Counts, OrderStatistics
 from luckyhit.judge.table.rows import NS_PER_MS, RequestTable
 from luckyhit.judge.table.samples import Groups, Side
 
@@ -34,14 +34,18 @@ class UnitValues:
 
     def __init__(self, values: Column | Callable[[RequestTable], Column], side: Side) -> None:
         self._values, self._side = values, side
-        self.count, rows, kept_as = 0, np.zeros(len(side.block), dtype=np.int64), set[type]()
+        self.count, self.rows, in_ns = 0, np.zeros(len(side.block), dtype=np.int64), True
+        self._counts = Counts()
         for column, units in self._columns():
             known = _known(column)
-            rows += units.counts(known)
-            self.count += int(np.count_nonzero(known))
-            kept_as.add(type(column))
-        self.rows, self._in_ns = rows, kept_as <= {SinceDue}
-        self.scale = NS_PER_MS if self._in_ns else 1.0
+            count = int(np.count_nonzero(known))
+            self.rows += units.counts(known) if count < len(known) else units.sizes
+            self.count += count
+            if isinstance(column, SinceDue):
+                self._counts.add(column.ns if count == len(known) else column.ns[known])
+            else:
+                in_ns = False
+        self._in_ns, self.scale = in_ns, NS_PER_MS if in_ns else 1.0
 
     def _columns(self) -> Iterator[tuple[Column, Groups]]:
         if callable(self._values):
@@ -66,14 +70,15 @@ class UnitValues:
             yield values if known.all() else values[known]
 
     def in_order(self, quantiles: Sequence[float]) -> OrderStatistics:
-        return OrderStatistics(self._visible, self.count, quantiles)
+        return OrderStatistics(self._visible, self.count, self._counts if self._in_ns else None, quantiles)
 
-    def above(self, value: float) -> np.ndarray:
-        """How many visible values of each unit are greater."""
-        counts = np.zeros(len(self._side.block), dtype=np.int64)
+    def above(self, limits: Sequence[float]) -> list[np.ndarray]:
+        """How many visible values of each unit are greater than each of some values."""
+        above = [np.zeros(len(self._side.block), dtype=np.int64) for _ in limits]
         for values, known, units in self.parts():
-            counts += units.counts((values > value) & known)
-        return counts
+            for counts, limit in zip(above, limits, strict=True):
+                counts += units.counts((values > limit) & known)
+        return above
 
     def by_class(self, class_of: np.ndarray, classes: int) -> list[np.ndarray]:
         """The visible values of each class of units. `class_of`: that of each unit."""
