@@ -59,15 +59,17 @@ def count_statuses(rows: RequestTable) -> StatusCounts:
     counts = np.zeros(int(np.prod(shape)), dtype=np.int64)
     for part in rows.parts() if rows.routes else ():
         arm, route = part.arm, part.route
-        known = (part.error == NO_ERROR) & (arm >= 0) & (route >= 0)
-        made = part.db_calls[known]
+        known, made, status = (part.error == NO_ERROR) & (arm >= 0) & (route >= 0), part.db_calls, part.cache
         with np.errstate(invalid="ignore"):
             visible = (made >= 0) & (made < np.inf)
-            whole = np.where(visible, np.minimum(made, MOST_CALLS), NO_COUNT).astype(np.int64)
-        code = arm[known].astype(np.int64) * len(rows.routes) + route[known]
-        status = part.cache[known].astype(np.int64)
-        code = (code * (len(CACHE) + 1) + np.where(status >= 0, status, len(CACHE))) * _WIDTH + whole
-        counts += np.bincount(code, minlength=len(counts))
+            whole = np.where(visible, np.minimum(made, MOST_CALLS), NO_COUNT).astype(np.int8)
+        code = arm.astype(np.int64)
+        for number, width in ((route, len(rows.routes)), (np.where(status >= 0, status, len(CACHE)), len(CACHE) + 1)):
+            code *= width
+            code += number
+        code *= _WIDTH
+        code += whole
+        counts += np.bincount(code if known.all() else code[known], minlength=len(counts))
     return StatusCounts(counts.reshape(shape), rows.routes)
 
 

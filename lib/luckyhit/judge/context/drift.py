@@ -117,7 +117,11 @@ class ArmSeries:
     def series(self, name: EventMetric) -> Series | None:
         """None where too few requests show the metric."""
         watched = SERIES[name]
-        known = sum(int(np.count_nonzero(watched.known(part))) for part in self._rows.parts())
+        known = 0
+        for part in self._rows.parts():
+            known += int(np.count_nonzero(watched.known(part)))
+            if known >= MOST_BATCHES * FEWEST_IN_BATCH:
+                break
         if known < FEWEST * FEWEST_IN_BATCH:
             return None
         batches, count = self._cut(min(MOST_BATCHES, known // FEWEST_IN_BATCH))

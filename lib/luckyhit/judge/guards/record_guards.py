@@ -69,21 +69,38 @@ class BlockArm:
 def block_arms_of(rows: RequestTable) -> Iterator[BlockArm]:
     """Each arm of each block, in this order."""
     for block, arm, own in _by_block_and_arm(rows):
-        slot, due = own.slot, own.due_ns
-        slots, warm = slot, slot[~own.measured]
-        if not np.all(slot[1:] > slot[:-1]):
+        runs = own.runs()
+        warm = own.of_runs(runs, ~runs.measured).slot
+        warmup = len(warm), int(warm.min(initial=0)), int(warm.max(initial=0))
+        in_turn = _in_turn(own)
+        if in_turn is None:
+            slot, due = own.slot, own.due_ns
             slots, due = distinct_values(slot), due[by_slot(slot)]
-        yield BlockArm(
-            block,
-            arm,
-            own,
-            duplicated=len(own) - len(slots),
-            missing=int(slots[-1]) + 1 - int(np.count_nonzero(slots >= 0)),  # a block's schedule begins with slot 0
-            out_of_order=int(np.count_nonzero(due[1:] < due[:-1])),
-            begins_ns=float(due.min()),
-            ends_ns=float(due.max()),
-            warmup=(len(warm), int(warm.min(initial=0)), int(warm.max(initial=0))),
-        )
+            # A block's schedule begins with slot 0.
+            missing = int(slots[-1]) + 1 - int(np.count_nonzero(slots >= 0))
+            late = int(np.count_nonzero(due[1:] < due[:-1]))
+            yield BlockArm(
+                block, arm, own, len(own) - len(slots), missing, late, float(due.min()), float(due.max()), warmup
+            )
+        else:
+            yield BlockArm(block, arm, own, 0, *in_turn, warmup)
+
+
+def _in_turn(rows: RequestTable) -> tuple[int, int, float, float] | None:
+    """(missing, out_of_order, begins_ns, ends_ns) of rows whose slots count up, each there once: the usual case. None
+    for others."""
+    slot_ahead, due_ahead, counted, late = -np.inf, -np.inf, 0, 0
+    lowest, highest = list[float](), list[float]()
+    for part in rows.parts():
+        slot, due = part.slot, part.due_ns
+        if slot[0] <= slot_ahead or not np.all(slot[1:] > slot[:-1]):
+            return None
+        late += int(np.count_nonzero(due[1:] < due[:-1])) + int(due[0] < due_ahead)
+        counted += len(slot) if slot[0] >= 0 else int(np.count_nonzero(slot >= 0))
+        lowest.append(float(due.min()))
+        highest.append(float(due.max()))
+        slot_ahead, due_ahead = int(slot[-1]), float(due[-1])
+    return int(slot_ahead) + 1 - counted, late, float(np.min(lowest)), float(np.max(highest))
 
 
 def accounting_guard(rows: RequestTable, block_arms: Sequence[BlockArm], blocks: Sequence[NotedBlock]) -> Guard:
@@ -92,7 +109,10 @@ def accounting_guard(rows: RequestTable, block_arms: Sequence[BlockArm], blocks:
     if not total.exact:
         lost = total.scheduled - total.completed - total.failed - total.timed_out - total.dropped
         problems.append(f"{lost:,} requests have neither an answer nor an error")
-    unplaced = sum(int(np.count_nonzero((part.arm < 0) | (part.block < 0) | (part.slot < 0))) for part in rows.parts())
+    runs = rows.runs()
+    nowhere = (runs.arm < 0) | (runs.block < 0)
+    placed = rows.of_runs(runs, ~nowhere)
+    unplaced = int(runs.rows[nowhere].sum()) + sum(int(np.count_nonzero(part.slot < 0)) for part in placed.parts())
     if unplaced:
         problems.append(f"{unplaced:,} rows have no valid arm, block or slot")
     noted = {block.block: block.accounting for block in blocks}

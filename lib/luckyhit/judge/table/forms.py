@@ -186,7 +186,7 @@ def sparse(values: np.ndarray) -> Kept:
 
 
 def sparsely(parts: Sequence[np.ndarray], places: Sequence[np.ndarray]) -> Kept | None:
-    """Values that are nearly all the same, which come in parts; None for others. `places`: where each of them stands."""
+    """Values that are nearly all the same, which come in parts; None for others. `places`: where each value stands."""
     size = sum(map(len, parts))
     dtype = np.result_type(*parts)
     for usual in parts[0][[0, len(parts[0]) // 2, -1]].astype(dtype) if len(parts[0]) else ():

@@ -212,7 +212,7 @@ class RequestTable:
             yield picked(columns[name], where), columns, where
 
     def column(self, name: str) -> Column:
-        """One of COLUMNS, in the form that takes the least room. Of a part it is made once, however often somebody asks."""
+        """One of COLUMNS, in the form that takes the least room. Of a part it is made once, for all who ask."""
         if name in self._made:
             return self._made[name]
         column = self._column(name)

@@ -40,7 +40,11 @@ class Slab:
         """Some rows of these columns."""
         first, self.size = self.size, self.size + count
         for name, column in columns.items():
-            self._arrays[name][first : self.size] = _array(column)[rows]
+            room, values = self._arrays[name][first : self.size], _array(column)
+            if isinstance(rows, slice) or room.dtype != values.dtype:
+                room[:] = values[rows]
+            else:
+                np.take(values, rows, out=room, mode="clip")  # in any other mode it makes a copy of its own first
 
     @property
     def columns(self) -> Batch:
@@ -106,7 +110,7 @@ def _places(slots: Sequence[np.ndarray]) -> tuple[list[np.ndarray], int]:
         for part in slots:
             taken[part - low] = True
         if taken.all():  # each slot once, none missing: the usual case
-            return [part - low for part in slots], size
+            return [(part - low).astype(np.intp) for part in slots], size
     order = by_slot(np.concatenate(slots))
     place = np.empty(size, dtype=np.int64)
     place[order] = np.arange(size)
