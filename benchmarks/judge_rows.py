@@ -235,7 +235,7 @@ class Ratio:
 
 
 def beside(base: Path, path: Path, times: int) -> list[Ratio]:
-    """This checkout beside another one, by turns. Of seconds the least counts: the rest is what the host did meanwhile."""
+    """This checkout beside another one, by turns. Of seconds the least counts: the rest is what the host did."""
     pairs = [(Spent.judging(path), Spent.judging(path, base)) for _ in range(times)]
     answers = {spent.answer for pair in pairs for spent in pair}
     if len(answers) > 1:
@@ -244,7 +244,8 @@ def beside(base: Path, path: Path, times: int) -> list[Ratio]:
     made = []
     for row, unit, wanted in rows:
         mine, theirs = ([getattr(pair[place], unit) for pair in pairs] for place in (0, 1))
-        made.append(Ratio(row, min(mine) / min(theirs), wanted, max(max(mine) / min(mine), max(theirs) / min(theirs)) - 1))
+        noise = max(max(spent) / min(spent) for spent in (mine, theirs)) - 1
+        made.append(Ratio(row, min(mine) / min(theirs), wanted, noise))
     return made
 
 

@@ -194,11 +194,19 @@ def read_part(
 
 
 def read_parts(
-    folder: Path, table: Table, columns: Sequence[str] | None, owner: str = "", *, block: int | None = None
+    folder: Path,
+    table: Table,
+    columns: Sequence[str] | None,
+    owner: str = "",
+    *,
+    block: int | None = None,
+    without: Collection[str] = (),
 ) -> Iterator[pa.Table]:
     """The part files of one table of a run, or of one block of it, one after the other; `owner`: the run that they have
-    to belong to, empty where nobody knows. Raises RunUnreadable where one is damaged or foreign."""
-    for _, part in _read(part_files(folder, block), folder, table, columns, owner):
+    to belong to, empty where nobody knows; `without`: names of files that are left out. Raises RunUnreadable where one
+    is damaged or foreign."""
+    paths = [path for path in part_files(folder, block) if path.name not in without]
+    for _, part in _read(paths, folder, table, columns, owner):
         yield part
 
 

@@ -186,9 +186,7 @@ def _effect(estimates: Estimates | None, visible: _Visible, unseen: str, floor: 
     )
 
 
-def _at_the_edge(
-    estimates: Estimates, tally: Tally, name: MetricName, arms: RequestArms
-) -> Estimates:
+def _at_the_edge(estimates: Estimates, tally: Tally, name: MetricName, arms: RequestArms) -> Estimates:
     """Near 0 and 1 the standard error over units is too small (without an event it is 0), so bounds of counts widen the
     intervals.
 

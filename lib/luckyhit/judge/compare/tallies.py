@@ -102,4 +102,3 @@ def _picked(arm: ArmTally, places: np.ndarray) -> Visible:
         none = np.zeros(0, dtype=bool)
         return none, none
     return np.concatenate(arm.known)[places], np.concatenate(arm.events)[places]
-

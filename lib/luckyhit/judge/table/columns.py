@@ -32,14 +32,12 @@ Place = tuple[bool, int, int]
 def rows_of_parts(parts: Iterable[pa.Table]) -> RequestTable:
     """The same, from tables with the columns of `records.REQUESTS` (JUDGED are enough), one after the other. A block is
     put in order as soon as it is over."""
-    coming = _Coming()
-    for part in parts:
-        for batch in part.to_batches():
-            coming.add(columns_of(batch))
+    coming = Coming()
+    coming.extend(parts)
     return coming.all()
 
 
-class _Coming:
+class Coming:
     """Rows on their way: as they came, of the block under way, and the stretches of what is surely over. A row whose
     place has gone by (an answer that took very long, a block that goes on in a later file) is put there at the end of
     its block: then all of its arm are put in order anew."""
@@ -53,7 +51,13 @@ class _Coming:
         self._gone_by: dict[Place, list[Batch]] = {}
         self._words = {name: Words() for name in TEXTS}
 
-    def add(self, columns: Batch) -> None:
+    def extend(self, parts: Iterable[pa.Table]) -> None:
+        """More rows, from tables with the columns of `records.REQUESTS`."""
+        for part in parts:
+            for batch in part.to_batches():
+                self._add(columns_of(batch))
+
+    def _add(self, columns: Batch) -> None:
         for name, words in self._words.items():
             columns[name] = words.codes(columns[name])
         block, arm, measured = (columns.pop(name) for name in GROUPED)
@@ -124,6 +128,7 @@ class _Coming:
         pa.default_memory_pool().release_unused()
 
     def all(self) -> RequestTable:
+        """All rows that came; more may come later."""
         self._end_block()
         self._free.clear()
         if not self._stretches:
@@ -141,4 +146,4 @@ def _unpacked(columns: Columns) -> Batch:
     return {name: rows.column(name) for name in columns if name not in GROUPED}
 
 
-__all__ = ["JUDGED", "as_they_come", "identities", "rows_of", "rows_of_parts"]
+__all__ = ["JUDGED", "Coming", "as_they_come", "identities", "rows_of", "rows_of_parts"]

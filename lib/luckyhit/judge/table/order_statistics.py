@@ -53,7 +53,7 @@ class OrderStatistics:
         self._parts, self._size = parts, size
         self._ranked: dict[int, np.ndarray] = {}
         self._low, self._upto = 0, np.array([0, size])
-        if counts is None or size < MANY:
+        if counts is None or size < max(MANY, 1):
             self._ranked[0] = np.sort(np.concatenate([*parts()])) if size else np.zeros(0)
         else:
             self._low, self._upto = counts.upto()

@@ -380,9 +380,7 @@ def _wide(column: Column, columns: Columns, where: slice | np.ndarray) -> np.nda
 def rows_together(*parts: RequestTable) -> RequestTable:
     """All rows of `parts`, one part after the other."""
     pieces = [
-        part._segments
-        if part._index is None
-        else [({name: part.column(name) for name in COLUMNS}, 0, len(part))]
+        part._segments if part._index is None else [({name: part.column(name) for name in COLUMNS}, 0, len(part))]
         for part in parts
     ]
     return parts[0]._of([segment for segments in pieces for segment in segments])
