@@ -11,7 +11,7 @@ many rising pairs, or more (Kendall 1938, Biometrika 30: 81).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -108,7 +108,7 @@ class Answers:
     cache: np.ndarray
     db_calls: np.ndarray
     due_ns: np.ndarray
-    done_ns: np.ndarray
+    latency_ms: np.ndarray
     routes: Sequence[str]
 
     @classmethod
@@ -122,13 +122,13 @@ class Answers:
             chosen = part.take(sampled) if stride > 1 else part
             chosen = chosen.take((chosen.error == NO_ERROR) & chosen.answered)
             for name in names:
-                columns[name].append(chosen.wide(name))
-        whole = {name: np.concatenate([np.zeros(0, np.int8), *parts]) for name, parts in columns.items()}
-        whole |= {name: whole[name].astype(np.int64) for name in ("route", "due_ns", "done_ns")}
+                columns[name].append(chosen.latency_ms if name == "latency_ms" else chosen.wide(name))
+        whole = {name: np.concatenate([np.zeros(0, np.int8), *columns.pop(name)]) for name in names}
         return cls(**whole, routes=rows.routes)
 
     def only(self, which: np.ndarray) -> Answers:
-        return Answers(*(getattr(self, field.name)[which] for field in fields(self)[:-1]), self.routes)
+        names = [field.name for field in fields(self) if field.name != "routes"]
+        return replace(self, **{name: getattr(self, name)[which] for name in names})
 
 
 def _grows(course: Medians, other: Medians, view: str) -> bool:
@@ -171,11 +171,12 @@ def _course(answers: Answers, evidence: Evidence) -> Medians | None:
         return None
     kinds, counts = np.unique(kind, return_counts=True)
     answers = answers.only(kind == kinds[np.argmax(counts)])
-    due, done, block = answers.due_ns, answers.done_ns, answers.block
+    block = answers.block
     blocks, parts, medians = [], [], []
     for number in np.unique(block).tolist():
         of_block = block == number
-        since, latency = due[of_block] - due[of_block].min(), (done[of_block] - due[of_block]) / 1e6
+        due, latency = answers.due_ns[of_block].astype(np.int64), answers.latency_ms[of_block]
+        since = due - due.min()
         part = np.minimum(since * PARTS // (int(since.max()) + 1), PARTS - 1)
         for index in range(PARTS):
             values = latency[part == index]
@@ -185,4 +186,4 @@ def _course(answers: Answers, evidence: Evidence) -> Medians | None:
                 medians.append(float(np.median(values)))
     if len(medians) < FEWEST_STRETCHES or min(medians) <= 0:
         return None
-    return Medians(np.array(blocks), np.array(parts), np.array(medians), len(due))
+    return Medians(np.array(blocks), np.array(parts), np.array(medians), len(block))

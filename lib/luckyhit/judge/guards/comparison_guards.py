@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -193,10 +193,12 @@ def sample_guard(comparison: Comparison) -> Guard:
         elif reason := _no_measurement(side.rows):
             problems.append(f"the {arm} arm {reason}")
     if not problems and comparison.paired:
-        pairs = ((before, after) for (before, _), (after, _) in comparison.parts()) if comparison.in_step else ()
-        if not comparison.in_step:
+        pairs: Iterable[tuple[RequestTable, RequestTable]]
+        if comparison.in_step:
+            pairs = ((before, after) for (before, _), (after, _) in comparison.parts())
+        else:
             first, second = comparison.same_slots
-            pairs = ((comparison.before.rows.take(first), comparison.after.rows.take(second)),)
+            pairs = [(comparison.before.rows.take(first), comparison.after.rows.take(second))]
         alike = [(int(np.count_nonzero(one.latency_ms == other.latency_ms)), len(one)) for one, other in pairs]
         if sum(same for same, _ in alike) > 0.5 * sum(count for _, count in alike):
             problems.append("both arms have the same latencies to the nanosecond: one is a copy of the other")

@@ -31,7 +31,8 @@ class _Sorted:
         self.values = UnitValues(values, side)
         self.block, self.scale, self.rows = side.block, self.values.scale, self.values.rows
         self.sorted = self.values.in_order(quantiles)
-        limits = [self.sorted[nearest_rank(quantile, len(self.sorted))] for quantile in quantiles if len(self.sorted)]
+        ranks = [nearest_rank(quantile, len(self.sorted)) for quantile in quantiles] if len(self.sorted) else []
+        limits = [float(self.sorted[rank]) for rank in ranks]
         self.above = dict(zip(quantiles, self.values.above(limits), strict=False))
 
     def by_groups(self, quantile: float, groups: int) -> np.ndarray:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,10 +18,10 @@ from luckyhit.judge.table.frame_columns import JUDGED, as_they_come, identities,
 from luckyhit.judge.table.part_columns import TEXTS, Words, columns_of
 from luckyhit.judge.table.row_order import shared
 from luckyhit.judge.table.rows import ARMS, Columns, RequestTable, run_starts
-from luckyhit.judge.table.slabs import GROUPED, Batch, Scratch, Slab, a_stretch
+from luckyhit.judge.table.slabs import GROUPED, Batch, Picked, Scratch, Slab, a_stretch
 from luckyhit.records import REQUESTS
 
-MOST, LATEST = 1 << 19, 1 << 16
+MOST, LATEST = 3 << 17, 1 << 16
 """Rows of one phase of the block under way that are kept as they came; and slots, the latest ones, that stay so."""
 Group = tuple[bool, int]
 """Whether it was measured, and the code of the arm."""
@@ -57,7 +58,7 @@ class Coming:
             for batch in part.to_batches():
                 self._add(columns_of(batch))
 
-    def _add(self, columns: Batch) -> None:
+    def _add(self, columns: dict[str, Any]) -> None:
         for name, words in self._words.items():
             columns[name] = words.codes(columns[name])
         block, arm, measured = (columns.pop(name) for name in GROUPED)
@@ -88,10 +89,10 @@ class Coming:
         groups = [group for group in GROUPS if group[0] == phase and group in self._slabs]
         edge = max(int(slab.columns["slot"].max()) for group in groups for slab in self._slabs[group]) - LATEST
         for group in groups:
-            slabs, over = self._slabs.pop(group), []
+            slabs, over = self._slabs.pop(group), list[Batch]()
             for slab in slabs:
                 early = slab.columns["slot"] < edge
-                over.append(_rows_of(slab.columns, np.flatnonzero(early)))
+                over.append(Picked(slab.columns, np.flatnonzero(early)))
                 if left := len(early) - int(np.count_nonzero(early)):
                     self._put(group, slab.columns, np.flatnonzero(~early), left)
             self._put_in_order(group, over)
@@ -103,10 +104,10 @@ class Coming:
         if stretches:
             done = int(np.asarray(picked(stretches[-1]["slot"], np.array([len(stretches[-1]["slot"]) - 1])))[0])
             late = [np.flatnonzero(batch["slot"] <= done) for batch in batches]
-            gone = [_rows_of(batch, rows) for batch, rows in zip(batches, late, strict=True) if len(rows)]
+            gone = [Picked(batch, rows) for batch, rows in zip(batches, late, strict=True) if len(rows)]
             if gone:
                 self._gone_by.setdefault(place, []).extend(gone)
-                batches = [_rows_of(batch, np.flatnonzero(batch["slot"] > done)) for batch in batches]
+                batches = [Picked(batch, np.flatnonzero(batch["slot"] > done)) for batch in batches]
         batches = [batch for batch in batches if len(batch["slot"])]
         if batches:
             beside = self._stretches.get((group[0], group[1] - 1, self._block), ()) if group[1] > 0 else ()
@@ -135,10 +136,6 @@ class Coming:
             return rows_of(REQUESTS.empty_table().to_pandas())
         stretches = [stretch for place in sorted(self._stretches) for stretch in self._stretches[place]]
         return RequestTable(*stretches, routes=self._words["route"].names)
-
-
-def _rows_of(batch: Batch, rows: np.ndarray) -> Batch:
-    return {name: picked(column, rows) for name, column in batch.items()}
 
 
 def _unpacked(columns: Columns) -> Batch:

@@ -17,15 +17,18 @@ class RouteSide(Side):
     """One arm's rows of one route. They are picked part by part: a list of their places would take as much memory as a
     column."""
 
+    _whole: Side
+    _code: int
+
     def __init__(self, whole: Side, code: int) -> None:
         self.__dict__.update(block=whole.block, _whole=whole, _code=code)
 
     @cached_property
-    def rows(self) -> RequestTable:  # type: ignore[override]
+    def rows(self) -> RequestTable:
         return self._whole.rows.take(self._whole.rows.route == self._code)
 
     @cached_property
-    def units(self) -> Groups:  # type: ignore[override]
+    def units(self) -> Groups:
         return Groups(np.concatenate([_NONE, *(units.index for _, units in self.parts())]), len(self.block))
 
     def parts(self) -> Iterator[tuple[RequestTable, Groups]]:

@@ -30,8 +30,8 @@ SAME_IN_BOTH = ("due_ns", "key", "route")
 def in_stretches(columns: dict[str, Column]) -> list[Columns]:
     """Rows in order, in stretches of one arm, block and phase; of several with the same slot the one that came first
     stays the first."""
-    grouped = [np.asarray(columns[name]) for name in ("measured", "arm", "block")]
-    order = _order(*grouped, np.asarray(columns["slot"]))
+    measured, arm, block, slot = (np.asarray(columns[name]) for name in ("measured", "arm", "block", "slot"))
+    grouped, order = [measured, arm, block], _order(measured, arm, block, slot)
     if order is None:
         order = np.arange(len(grouped[0]))
     grouped = [values[order] for values in grouped]
@@ -76,7 +76,7 @@ def _order(measured: np.ndarray, arm: np.ndarray, block: np.ndarray, slot: np.nd
                 groups[code, number] = indices.astype(np.int32) if len(block) < NO_ROW else indices
     if not groups:
         return None
-    order = np.concatenate([groups[key] for key in sorted(groups)])
+    order: np.ndarray = np.concatenate([groups[key] for key in sorted(groups)])
     return None if np.all(order[1:] > order[:-1]) else order
 
 
@@ -86,9 +86,9 @@ def by_slot(slot: np.ndarray) -> np.ndarray:
     if high - low < ROOM * len(slot):
         # Nearly all slots are there, each once: each row is put in its place, which is faster than to sort them.
         small = np.int32 if len(slot) < NO_ROW else np.int64
-        table = np.full(high - low + 1, -1, dtype=small)
+        table: np.ndarray = np.full(high - low + 1, -1, dtype=small)
         table[slot - low] = np.arange(len(slot), dtype=small)
-        places = table[table >= 0]
+        places: np.ndarray = table[table >= 0]
         if len(places) == len(slot):
             return places
     return np.argsort(slot, kind="stable")

@@ -256,7 +256,7 @@ class RequestTable:
         for column, kept, where in self._kept("arm"):
             if all(isinstance(kept[name], Constant) for name in names):
                 lengths.append(np.array([len(column)]))
-                codes.append(np.array([[int(kept[name].part(0, 1)[0])] for name in names]))  # type: ignore[union-attr]
+                codes.append(np.array([[int(np.asarray(_chosen(kept[name], slice(0, 1)))[0])] for name in names]))
                 continue
             values = [np.asarray(_chosen(kept[name], where)) for name in names]
             starts = np.unique(np.concatenate([run_starts(value) for value in values]))

@@ -39,6 +39,8 @@ BATCH_S = 0.1
 collection, a burst of misses) is measured and merged, see `intervals.spread`."""
 FEWEST_BATCHES, MOST_BATCHES = 12, 2000
 FEWEST_SLOTS = 5
+LONG = 2048
+"""Rows of a batch, on average, from which on they stay where they are: of shorter ones a copy is sooner made."""
 
 
 @dataclass(frozen=True)
@@ -155,6 +157,14 @@ def halves(rows: RequestTable) -> Comparison:
     pairs = np.array(pair_block, dtype=np.int64)
     sides = []
     for wanted in (0, 1):
+        if units.runs is not None and units.size >= LONG * len(units.runs[0]):
+            starts, which = units.runs
+            chosen = half[which] == wanted
+            stops = np.append(starts[1:], units.size)[chosen]
+            sizes = stops - starts[chosen]
+            groups = Groups.of_runs(np.cumsum(sizes) - sizes, partner[which[chosen]], int(sizes.sum()), len(pairs))
+            sides.append(Side(rows.stretches(starts[chosen], stops), groups, pairs))
+            continue
         in_half = np.flatnonzero(half[units.index] == wanted)
         sides.append(Side(rows.take(in_half).together(), Groups(partner[units.index[in_half]], len(pairs)), pairs))
     return Comparison(sides[0], sides[1], paired=True)

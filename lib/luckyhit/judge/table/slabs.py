@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from luckyhit.judge.table.forms import Kept, SinceDue, kept, room_for, sparsely
+from luckyhit.judge.table.forms import Kept, SinceDue, kept, picked, room_for, sparsely
 from luckyhit.judge.table.part_columns import ROOMY, TEXTS
 from luckyhit.judge.table.row_order import NEARLY_ALL_ALIKE, by_slot, compact
 
-ROWS = 1 << 16
+ROWS = 1 << 15
 GROUPED = ("block", "arm", "measured")
 """Columns that have one value in all rows of a stretch."""
-Batch = dict[str, Any]
+Batch = Mapping[str, Any]
 """The other columns, as arrays or SinceDue."""
+
+
+class Picked(Batch):
+    """Some rows of a batch; a column is copied when somebody asks for it."""
+
+    def __init__(self, batch: Batch, rows: np.ndarray) -> None:
+        self._batch, self._rows = batch, rows
+
+    def __getitem__(self, name: str) -> Any:
+        return picked(self._batch[name], self._rows)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._batch)
+
+    def __len__(self) -> int:
+        return len(self._batch)
 
 
 class Slab:
@@ -48,7 +64,7 @@ class Slab:
 
     @property
     def columns(self) -> Batch:
-        columns: Batch = {name: values[: self.size] for name, values in self._arrays.items()}
+        columns: dict[str, Any] = {name: values[: self.size] for name, values in self._arrays.items()}
         return columns | {"done_ns": SinceDue(columns["done_ns"])} if self._since_due else columns
 
     def emptied(self) -> Slab:
