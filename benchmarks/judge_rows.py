@@ -148,7 +148,7 @@ def judged(path: Path) -> tuple[str, dict[str, Step]]:
         loaded.append(clock.stop())
         return rows
 
-    judging.rows_of_parts = timed
+    judging.rows_of_parts = timed  # type: ignore[assignment]
     clock = Stopwatch()
     result = judging.judge(CaseRun.open(path))
     whole, first = clock.stop(), loaded[0]

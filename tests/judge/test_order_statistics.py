@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from luckyhit.judge.table import forms, order_statistics
-from luckyhit.judge.table.forms import Kept, counting, framed, part_of, picked, sparse
-from luckyhit.judge.table.order_statistics import Counts, OrderStatistics
+from luckyhit.judge.stats import order_statistics
+from luckyhit.judge.stats.order_statistics import BinCounts, OrderStatistics
+from luckyhit.judge.table import column_forms as forms
+from luckyhit.judge.table.column_forms import Kept, counting, framed, part_of, picked, sparse
 from tier import examples
 
 whole = st.one_of(st.integers(-(2**31) + 1, 2**31 - 1), st.integers(-50_000, 50_000))
@@ -22,7 +23,7 @@ times = st.lists(st.one_of(st.integers(0, 10**6), st.integers(0, 2**53 - 1)), ma
 def test_values_by_rank_are_those_of_sorting_all(parts, quantile: float, random) -> None:
     arrays = [np.array(part, dtype=np.int32) for part in parts]
     ranked = np.sort(np.concatenate(arrays))
-    counts = Counts()
+    counts = BinCounts()
     for part in arrays:
         counts.add(part)
     with pytest.MonkeyPatch.context() as patched:

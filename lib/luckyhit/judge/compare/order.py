@@ -20,8 +20,9 @@ from luckyhit.designs import design_of
 from luckyhit.judge.compare.effect import Effect, amount_of
 from luckyhit.judge.stats.boundary import FixedSample
 from luckyhit.judge.stats.intervals import Interval, interval_around, standard_error
+from luckyhit.judge.table.groups import distinct
 from luckyhit.judge.table.request_values import values_of
-from luckyhit.judge.table.rows import RequestTable, distinct
+from luckyhit.judge.table.rows import RequestTable
 from luckyhit.judge.table.samples import Comparison
 from luckyhit.records import LATENCIES, GoalName, Guard, MetricName, Note, NoteId, kind_of
 from luckyhit.text.quantities import difference_text, interval_text, name_of

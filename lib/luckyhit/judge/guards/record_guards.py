@@ -9,16 +9,9 @@ from itertools import groupby
 import numpy as np
 
 from luckyhit.case import Case
+from luckyhit.judge.table.groups import distinct_values
 from luckyhit.judge.table.row_order import by_slot
-from luckyhit.judge.table.rows import (
-    ARMS,
-    DROPPED,
-    FAULTS,
-    NO_ERROR,
-    TIMEOUT,
-    RequestTable,
-    distinct_values,
-)
+from luckyhit.judge.table.rows import ARMS, DROPPED, FAULTS, NO_ERROR, TIMEOUT, RequestTable
 from luckyhit.records import Accounting, Guard
 from luckyhit.records.manifest import NotedBlock
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from luckyhit.judge.stats.boundary import INF, Boundary
 from luckyhit.judge.stats.intervals import Estimates, Interval, Margin, interval_around, standard_error, welch_error
-from luckyhit.judge.table.forms import Column
+from luckyhit.judge.table.column_forms import Column
 from luckyhit.judge.table.rows import RequestTable
 from luckyhit.judge.table.samples import Comparison, Side
 from luckyhit.judge.table.unit_values import UnitValues

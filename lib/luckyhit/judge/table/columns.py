@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from luckyhit.judge.table.forms import Kept, picked
+from luckyhit.judge.table.column_forms import Kept, picked
 from luckyhit.judge.table.frame_columns import JUDGED, as_they_come, identities, rows_of
-from luckyhit.judge.table.part_columns import TEXTS, Words, columns_of
+from luckyhit.judge.table.groups import run_starts
+from luckyhit.judge.table.part_columns import TEXTS, KnownTexts, columns_of
 from luckyhit.judge.table.row_order import shared
-from luckyhit.judge.table.rows import ARMS, Columns, RequestTable, run_starts
+from luckyhit.judge.table.rows import ARMS, Columns, RequestTable
 from luckyhit.judge.table.slabs import GROUPED, Batch, Picked, Scratch, Slab, a_stretch
 from luckyhit.records import REQUESTS
 
@@ -50,7 +51,7 @@ class Coming:
         self._scratch = Scratch()
         self._stretches: dict[Place, list[dict[str, Kept]]] = {}
         self._gone_by: dict[Place, list[Batch]] = {}
-        self._words = {name: Words() for name in TEXTS}
+        self._words = {name: KnownTexts() for name in TEXTS}
 
     def extend(self, parts: Iterable[pa.Table]) -> None:
         """More rows, from tables with the columns of `records.REQUESTS`."""

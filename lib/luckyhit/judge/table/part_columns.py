@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from luckyhit.judge.table.forms import NO_TIME, SinceDue
+from luckyhit.judge.table.column_forms import NO_TIME, SinceDue
 from luckyhit.judge.table.frame_columns import EXACT, JUDGED, PHASES, as_they_come, by_status
 from luckyhit.judge.table.rows import ARMS, CACHE, COLUMNS, EARLY_NS, ERRORS, OTHER_ERROR, UNEXPECTED, in_bits
 from luckyhit.records import NUMBER_COLUMNS, REQUESTS
@@ -168,7 +168,7 @@ def indices_of(column: pa.DictionaryArray) -> np.ndarray:
     return (indices.fill_null(-1) if indices.null_count else indices).to_numpy()
 
 
-class Words:
+class KnownTexts:
     """The texts of one column, and their codes, the same in all batches: in the order in which they came first."""
 
     def __init__(self) -> None:

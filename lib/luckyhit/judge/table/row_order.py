@@ -11,8 +11,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from luckyhit.judge.table.forms import Column, Constant, Kept, SinceDue, counting, framed, picked, same, sparse
-from luckyhit.judge.table.rows import ARMS, NO_ROW, Columns, members, run_starts
+from luckyhit.judge.table.column_forms import Column, Constant, Kept, SinceDue, counting, framed, picked, same, sparse
+from luckyhit.judge.table.groups import NO_ROW, members, run_starts
+from luckyhit.judge.table.rows import ARMS, Columns
 from luckyhit.records import NUMBER_COLUMNS
 
 ROOM = 2

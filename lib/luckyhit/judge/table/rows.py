@@ -15,7 +15,8 @@ from typing import get_args, overload
 
 import numpy as np
 
-from luckyhit.judge.table.forms import NO_TIME, Column, Constant, Kept, SinceDue, part_of, picked
+from luckyhit.judge.table.column_forms import NO_TIME, Column, Constant, Kept, SinceDue, part_of, picked
+from luckyhit.judge.table.groups import AT_ONCE, FEW_RUNS, NO_ROW, places, run_lengths, run_starts
 from luckyhit.records import NUMBER_COLUMNS, Arm, CacheStatus, RequestError
 
 ARMS: tuple[Arm, Arm] = ("before", "after")
@@ -42,12 +43,6 @@ FAULTS = (
 )
 """What the times of one row can't be on a clock that only goes forward: bit i of `Rows.clock` is FAULTS[i]."""
 NS_PER_MS = 1e6
-FEW_RUNS = 8
-"""Values in runs are handled run by run where there are this many times fewer runs than values."""
-AT_ONCE = 1 << 17
-"""Rows worked on together: few enough to stay in the processor's cache."""
-NO_ROW = np.iinfo(np.int32).max
-"""More rows than this have no number of four bytes."""
 
 
 Columns = Mapping[str, Kept]
@@ -177,7 +172,7 @@ class RequestTable:
         return self._of(segments or self._segments[:1], None if segments else _NONE)
 
     def together(self) -> RequestTable:
-        """The same rows as columns of their own: picked once, not each time that somebody asks."""
+        """The same rows as columns of their own."""
         return RequestTable({name: self.column(name) for name in COLUMNS}, routes=self.routes)
 
     def of_runs(self, runs: Runs, chosen: np.ndarray) -> RequestTable:
@@ -386,12 +381,6 @@ def rows_together(*parts: RequestTable) -> RequestTable:
     return parts[0]._of([segment for segments in pieces for segment in segments])
 
 
-def places(mask: np.ndarray) -> np.ndarray:
-    """Where a mask is true, in four bytes each where that is enough."""
-    indices = np.flatnonzero(mask)
-    return indices.astype(np.int32) if len(mask) < NO_ROW else indices
-
-
 def clock_faults(due: np.ndarray, sent: np.ndarray, first: np.ndarray, done: np.ndarray) -> np.ndarray:
     """A bit for each of FAULTS, from times as floats, NaN where there is none."""
     with np.errstate(invalid="ignore", over="ignore"):
@@ -410,63 +399,3 @@ def in_bits(*masks: np.ndarray) -> np.ndarray:
     for number, mask in enumerate(masks):
         bits |= mask.view(np.uint8) << number
     return bits
-
-
-def run_starts(values: np.ndarray) -> np.ndarray:
-    """Where in `values` another value begins than the one before."""
-    return np.concatenate([np.zeros(min(len(values), 1), np.int64), np.flatnonzero(values[1:] != values[:-1]) + 1])
-
-
-def run_lengths(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    return np.diff(starts, append=len(values))
-
-
-def among(values: np.ndarray, numbers: Sequence[int]) -> np.ndarray:
-    """Mask of the values that are one of `numbers`: np.isin, run by run where there are few, like those of blocks."""
-    starts = run_starts(values)
-    if len(starts) * FEW_RUNS > len(values):
-        return np.isin(values, numbers)
-    return np.repeat(np.isin(values[starts], numbers), run_lengths(values, starts))
-
-
-def distinct(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sorted distinct values, and the index of each value among them: np.unique, without sorting where the values
-    come in runs, or are few and small."""
-    starts = run_starts(values)
-    if len(starts) * FEW_RUNS <= len(values):
-        numbers, index = np.unique(values[starts], return_inverse=True)
-        return numbers, np.repeat(index.astype(np.int32), run_lengths(values, starts))
-    if not _countable(values):
-        return np.unique(values, return_inverse=True)
-    present = np.bincount(values) > 0
-    return np.flatnonzero(present), (np.cumsum(present) - 1)[values]
-
-
-def distinct_values(values: np.ndarray) -> np.ndarray:
-    """Sorted distinct values."""
-    starts = run_starts(values)
-    if len(starts) * FEW_RUNS <= len(values):
-        return np.unique(values[starts])
-    return np.flatnonzero(np.bincount(values)) if _countable(values) else np.unique(values)
-
-
-def _countable(values: np.ndarray) -> bool:
-    """Whether a table with a place for each number up to the largest is no longer than a few times the values."""
-    return len(values) > 0 and values.min() >= 0 and values.max() <= 4 * len(values) + 1000
-
-
-def members(values: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """Each distinct value, with the places where it stands, in their order."""
-    if not len(values):
-        return
-    starts = run_starts(values)
-    if len(starts) * FEW_RUNS > len(values):
-        order = np.argsort(values, kind="stable")
-        ranked = values[order]
-        starts = run_starts(ranked)
-        yield from zip(ranked[starts].tolist(), np.split(order, starts[1:]), strict=True)
-        return
-    ends, run_values = starts + run_lengths(values, starts), values[starts]
-    for number in np.unique(run_values).tolist():
-        own_runs = np.flatnonzero(run_values == number)
-        yield number, np.concatenate([np.arange(starts[run], ends[run], dtype=np.int64) for run in own_runs])

@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 
 from luckyhit.judge.table.columns import JUDGED, rows_of, rows_of_parts
-from luckyhit.judge.table.groups import Groups, Pieces
+from luckyhit.judge.table.groups import Groups, Pieces, among, distinct
 from luckyhit.judge.table.row_order import same_requests
 from luckyhit.judge.table.rows import (
     ARMS,
@@ -29,8 +29,6 @@ from luckyhit.judge.table.rows import (
     TIMEOUT,
     RequestTable,
     Runs,
-    among,
-    distinct,
     rows_together,
 )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from luckyhit.judge.table.forms import Kept, SinceDue, kept, picked, room_for, sparsely
+from luckyhit.judge.table.column_forms import Kept, SinceDue, kept, picked, room_for, sparsely
 from luckyhit.judge.table.part_columns import ROOMY, TEXTS
 from luckyhit.judge.table.row_order import NEARLY_ALL_ALIKE, by_slot, compact
 

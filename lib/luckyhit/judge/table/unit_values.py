@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from luckyhit.judge.table.forms import Column, SinceDue
-from luckyhit.judge.table.order_statistics import Counts, OrderStatistics
+from luckyhit.judge.stats.order_statistics import BinCounts, OrderStatistics
+from luckyhit.judge.table.column_forms import Column, SinceDue
 from luckyhit.judge.table.rows import NS_PER_MS, RequestTable
 from luckyhit.judge.table.samples import Groups, Side
 
@@ -35,7 +35,7 @@ class UnitValues:
     def __init__(self, values: Column | Callable[[RequestTable], Column], side: Side) -> None:
         self._values, self._side = values, side
         self.count, self.rows, in_ns = 0, np.zeros(len(side.block), dtype=np.int64), True
-        self._counts = Counts()
+        self._counts = BinCounts()
         for column, units in self._columns():
             known = _known(column)
             count = int(np.count_nonzero(known))

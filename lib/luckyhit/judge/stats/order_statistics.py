@@ -17,7 +17,7 @@ BESIDE = 0.005
 """Of all ranks: on both sides of those that are asked for, what is picked out with them, since they are asked next."""
 
 
-class Counts:
+class BinCounts:
     """How many values (int32) are in each bin."""
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class OrderStatistics:
         self,
         parts: Callable[[], Iterator[np.ndarray]],
         size: int,
-        counts: Counts | None = None,
+        counts: BinCounts | None = None,
         quantiles: Sequence[float] = (),
     ) -> None:
         self._parts, self._size = parts, size
