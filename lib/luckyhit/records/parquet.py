@@ -183,7 +183,10 @@ def read_part(
         field = schema.field(name)
         schema = schema.set(schema.get_field_index(name), field.with_type(pa.dictionary(pa.int32(), field.type)))
     # What somebody else wrote may lack a column, or hold smaller numbers in it: more work, so only where it is.
-    if all(name in written.names and _alike(written.field(name), schema.field(name)) for name in columns):
+    if all(
+        name in written.names and _alike(written.field(name), schema.field(name), coded=name in texts)
+        for name in columns
+    ):
         with pq.ParquetFile(path, metadata=metadata, read_dictionary=texts) as file:
             # A few rows at a time stay in the processor's cache; a whole group would be brought there twice.
             for batch in file.iter_batches(AT_ONCE, columns=columns, use_threads=False):
@@ -353,9 +356,12 @@ def nullable_integers(dtype: pa.DataType) -> Any:
     return {pa.int64(): pd.Int64Dtype(), pa.int32(): pd.Int32Dtype(), pa.int16(): pd.Int16Dtype()}.get(dtype)
 
 
-def _alike(written: pa.Field, wanted: pa.Field) -> bool:
-    """Of the same type; with a dictionary or without, which is read as one either way."""
-    one, other = (each.value_type if pa.types.is_dictionary(each) else each for each in (written.type, wanted.type))
+def _alike(written: pa.Field, wanted: pa.Field, *, coded: bool) -> bool:
+    """Of the same type, whatever numbers the words of a dictionary have; `coded`: it is read with a dictionary, whether
+    it was written with one or not."""
+    one, other = written.type, wanted.type
+    if coded or (pa.types.is_dictionary(one) and pa.types.is_dictionary(other)):
+        one, other = (each.value_type if pa.types.is_dictionary(each) else each for each in (one, other))
     return bool(one == other)
 
 

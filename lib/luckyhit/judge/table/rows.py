@@ -227,7 +227,7 @@ class RequestTable:
         return np.concatenate([_wide(*piece) for piece in pieces])
 
     def wide(self, name: str) -> np.ndarray:
-        """One of COLUMNS with an entry for each row; instants as float nanoseconds."""
+        """The same; instants as float nanoseconds."""
         column = self.column(name)
         return column.at(self.due_ns) if isinstance(column, SinceDue) else column
 
@@ -355,8 +355,6 @@ class RequestTable:
 COLUMNS = tuple(
     dict.fromkeys((*(name for name, value in vars(RequestTable).items() if isinstance(value, _Named)), *NUMBER_COLUMNS))
 )
-
-
 _NONE = np.zeros(0, dtype=np.int32)
 
 
