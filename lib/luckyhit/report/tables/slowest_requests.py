@@ -70,7 +70,7 @@ def _keys(run: Run, recorded: Recorded, places: np.ndarray) -> dict[tuple[int, s
     rows = recorded.rows
     wanted: dict[int, set[int]] = {}
     for place in places.tolist():
-        wanted.setdefault(int(rows.block[place]), set()).add(int(one.slot[0]))
+        wanted.setdefault(int(rows.block[place]), set()).add(int(rows.slot[place]))
     keys = {}
     for block, slots in wanted.items():
         for row in rows_of_slots(run.path / "requests", block, slots, ("arm", "slot", "key")):
