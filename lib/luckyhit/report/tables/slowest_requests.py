@@ -67,10 +67,10 @@ def _slowest(recorded: Recorded, parts: Sequence[np.ndarray]) -> np.ndarray:
 
 def _keys(run: Run, recorded: Recorded, places: np.ndarray) -> dict[tuple[int, str, int], str]:
     """The key of each of these rows, by block, arm and slot: texts are read for them alone."""
-    rows = recorded.rows
+    rows = recorded.rows.take(places)
     wanted: dict[int, set[int]] = {}
-    for place in places.tolist():
-        wanted.setdefault(int(rows.block[place]), set()).add(int(rows.slot[place]))
+    for block, slot in zip(rows.block.tolist(), rows.slot.tolist(), strict=True):
+        wanted.setdefault(block, set()).add(slot)
     keys = {}
     for block, slots in wanted.items():
         for row in rows_of_slots(run.path / "requests", block, slots, ("arm", "slot", "key")):
