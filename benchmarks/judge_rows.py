@@ -2,6 +2,9 @@
 
     python benchmarks/judge_rows.py                  ten million requests
     python benchmarks/judge_rows.py --rows 2000000
+    python benchmarks/judge_rows.py --base DIR       beside another checkout: ratios, both by turns
+    python benchmarks/judge_rows.py --linear         a hundred million beside ten
+    ... --json                                       the ratios as lines of JSON
 
 A run directory is made from a seed: part files as the load engine writes them, both arms by turns as answers come. It
 is judged, and read, in a process of its own each, so that what one keeps is no part of the other's peak. The peer is
@@ -13,13 +16,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
@@ -144,7 +148,7 @@ def judged(path: Path) -> tuple[str, dict[str, Step]]:
         loaded.append(clock.stop())
         return rows
 
-    judging.rows_of_parts = timed
+    judging.rows_of_parts = timed  # type: ignore[assignment]
     clock = Stopwatch()
     result = judging.judge(CaseRun.open(path))
     whole, first = clock.stop(), loaded[0]
@@ -188,9 +192,72 @@ def in_this_process(what: str, path: str, wall: float, cpu: float) -> None:
     print(json.dumps({"answer": answer, "steps": {"import": imported, **steps}}))
 
 
-def measured(what: str, path: Path) -> dict[str, Any]:
+HERE = Path(__file__).parents[1]
+
+
+def measured(what: str, path: Path, tree: Path = HERE) -> dict[str, Any]:
+    """By the library of one checkout."""
     command = [sys.executable, "-c", CHILD, str(Path(__file__).parent), what, str(path)]
-    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    env = {**os.environ, "PYTHONPATH": str(tree / "lib")}
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=env).stdout)
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What one judging took, without imports: seconds, seconds of all threads, the most memory (MB)."""
+
+    wall: float
+    cpu: float
+    peak: float
+    answer: str
+
+    @classmethod
+    def judging(cls, path: Path, tree: Path = HERE) -> Spent:
+        done = measured("judge", path, tree)
+        steps = [step for name, step in done["steps"].items() if name != "import"]
+        wall, cpu = (sum(step[unit] for step in steps) for unit in ("wall", "cpu"))
+        return cls(wall, cpu, steps[-1]["peak"], done["answer"])
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """One row of the table of `make bench`. `noise`: how far the repetitions lie apart, as a share of the least."""
+
+    row: str
+    ratio: float
+    wanted: float
+    noise: float
+
+    def line(self, as_json: bool) -> str:
+        rounded = {name: round(value, 3) if isinstance(value, float) else value for name, value in asdict(self).items()}
+        text = f"  {self.row:28} {self.ratio:5.2f} (wanted: {self.wanted:g} at most; noise {100 * self.noise:.0f} %)"
+        return json.dumps(rounded) if as_json else text
+
+
+def beside(base: Path, path: Path, times: int) -> list[Ratio]:
+    """This checkout beside another one, by turns. Of seconds the least counts: the rest is what the host did."""
+    pairs = [(Spent.judging(path), Spent.judging(path, base)) for _ in range(times)]
+    answers = {spent.answer for pair in pairs for spent in pair}
+    if len(answers) > 1:
+        raise SystemExit(f"The two builds differ in what they say: {' / '.join(sorted(answers))}")
+    rows = (("judge-10m-time", "wall", 0.4), ("judge-10m-cpu", "cpu", 0.4), ("judge-10m-memory", "peak", 0.35))
+    made = []
+    for row, unit, wanted in rows:
+        mine, theirs = ([getattr(pair[place], unit) for pair in pairs] for place in (0, 1))
+        noise = max(max(spent) / min(spent) for spent in (mine, theirs)) - 1
+        made.append(Ratio(row, min(mine) / min(theirs), wanted, noise))
+    return made
+
+
+def linear(short: Path, long: Path) -> list[Ratio]:
+    """Ten times as many rows: seconds in multiples, and the most memory in GB."""
+    first, whole, again = Spent.judging(short), Spent.judging(long), Spent.judging(short)
+    noise = max(first.cpu, again.cpu) / min(first.cpu, again.cpu) - 1
+    few = min(first.cpu, again.cpu)
+    return [
+        Ratio("judge-100m-time", whole.cpu / few, 11.0, noise),
+        Ratio("judge-100m-memory-gb", whole.peak / 1e3, 1.5, 0.0),
+    ]
 
 
 def told(name: str, found: dict[str, Any]) -> dict[str, float]:
@@ -205,9 +272,23 @@ def told(name: str, found: dict[str, Any]) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Seconds and memory of judging a long run.")
     parser.add_argument("--rows", type=int, default=10_000_000)
-    rows = parser.parse_args().rows
+    parser.add_argument("--base", type=Path, metavar="DIR", help="another checkout, which judges the same files")
+    parser.add_argument("--times", type=int, default=3, help="how often each of the two judges")
+    parser.add_argument("--linear", action="store_true", help="ten times as many rows as well")
+    parser.add_argument("--json", action="store_true", help="only the ratios, a line of JSON each")
+    given = parser.parse_args()
+    rows = given.rows
     with tempfile.TemporaryDirectory() as folder:
         run = a_run(Path(folder), rows)
+        ratios: list[Ratio] = []
+        if given.base is not None:
+            ratios += beside(given.base.resolve(), run.path, given.times)
+        if given.linear:
+            ratios += linear(run.path, a_run(Path(folder) / "long", 10 * rows).path)
+        for ratio in ratios:
+            print(ratio.line(given.json), flush=True)
+        if ratios or given.json:
+            return
         size = sum(part.stat().st_size for part in (run.path / "requests").iterdir()) / 1e6
         print(f"{rows:,} requests, {size:,.0f} MB of part files")
         read, judging = (told(name, measured(what, run.path)) for name, what in PEERS.items())

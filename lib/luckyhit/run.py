@@ -24,7 +24,7 @@ import hashlib
 import json
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +38,7 @@ from luckyhit.records import SCHEMA_VERSION, Result, Stage, UnreadPart
 from luckyhit.records.manifest import Manifest, State, load_manifest
 from luckyhit.records.parquet import (
     counters_by_block,
+    has_values,
     nullable_integers,
     one_ahead,
     read_parts,
@@ -162,13 +163,15 @@ class Run:
         # Each column of the table is freed once the frame has it.
         return whole.to_pandas(types_mapper=nullable_integers, split_blocks=True, self_destruct=True)
 
-    def parts(self, table: Table, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-        """The part files of one table, one after the other, for long runs; the next one is read ahead.
+    def parts(
+        self, table: Table, columns: Sequence[str] | None = None, without: Collection[str] = ()
+    ) -> Iterator[pa.Table]:
+        """The part files of one table, one after the other, for long runs; the next rows are read ahead.
 
-        `columns`: only these; damage in others is not noticed, and texts stay dictionary-encoded. Raises RunUnreadable
-        if a part file is damaged.
+        `without`: names of files that are left out. `columns`: only these; damage in others is not noticed, and texts
+        stay dictionary-encoded. Raises RunUnreadable if a part file is damaged.
         """
-        return one_ahead(read_parts(self.path / table, table, columns, self._owner))
+        return one_ahead(read_parts(self.path / table, table, columns, self._owner, without=without))
 
     def parts_by_block(
         self, table: Table, columns: Sequence[str] | None = None
@@ -179,6 +182,10 @@ class Run:
     def schema(self, table: Table) -> pa.Schema:
         """The columns of one table and their types, from `luckyhit.records`."""
         return SCHEMAS[table]
+
+    def has_values(self, table: Table, column: str) -> bool:
+        """False where no row is known to have a value in this column."""
+        return has_values(self.path / table, column)
 
     def length(self, table: Table) -> int:
         """Number of rows by the metadata of the part files; unreadable files count 0."""

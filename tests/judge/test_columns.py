@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from luckyhit.judge.table import columns
 from luckyhit.judge.table.columns import JUDGED, rows_of, rows_of_parts
 from luckyhit.judge.table.rows import RequestTable
 from luckyhit.records import NUMBER_COLUMNS, REQUESTS
@@ -91,18 +93,36 @@ def assert_same(one: RequestTable, other: RequestTable) -> None:
 def all_of(*parts: pa.Table) -> list[tuple[str, ...]]:
     """The rows of these parts, in no order: what is in each of them."""
     rows = rows_of_parts(parts)
-    columns = [column_of(rows, name).astype(float) for name in SAME]
-    columns += [(getattr(rows, name) < 0).astype(float) for name in ("key", "route")]
-    return sorted(tuple(map(repr, row)) for row in zip(*(column.tolist() for column in columns), strict=True))
+    values = [column_of(rows, name).astype(float) for name in SAME]
+    values += [(getattr(rows, name) < 0).astype(float) for name in ("key", "route")]
+    return sorted(tuple(map(repr, row)) for row in zip(*(column.tolist() for column in values), strict=True))
+
+
+@given(any_parts, st.lists(st.sampled_from(["dictionary", "plain", "large"]), min_size=4, max_size=4))
+@settings(deadline=None, max_examples=examples(100))
+def test_parts_give_the_rows_of_the_whole(parts: list[list[dict[str, Any]]], words: list[str]) -> None:
+    read = rows_of_parts(a_part(rows, how) for rows, how in zip(parts, words, strict=False))
+    assert_same(read, rows_of(a_frame(parts)))
 
 
 @given(
-    any_parts, st.lists(st.sampled_from(["dictionary", "plain", "large"]), min_size=4, max_size=4), st.integers(0, 40)
+    st.lists(st.tuples(st.integers(0, 60), st.sampled_from(["before", "after"])), min_size=1, max_size=60),
+    st.lists(st.integers(0, 60), max_size=6),
 )
 @settings(deadline=None, max_examples=examples(100))
-def test_parts_give_the_rows_of_the_whole(parts: list[list[dict[str, Any]]], words: list[str], expected: int) -> None:
-    read = rows_of_parts((a_part(rows, how) for rows, how in zip(parts, words, strict=False)), expected)
-    assert_same(read, rows_of(a_frame(parts)))
+def test_rows_that_come_late_get_their_place(sent: list[tuple[int, str]], cuts: list[int]) -> None:
+    """A block is put in order piece by piece while it comes; some answers come when their piece is over."""
+    rows = [
+        {**dict.fromkeys(JUDGED), "block": 1, "arm": arm, "slot": slot, "phase": "measure", "key": str(place),
+         "route": "detail", "due_ns": 10 * slot, "sent_ns": 10 * slot + 1, "done_ns": 10 * slot + 5 + place}
+        for place, (slot, arm) in enumerate(sent)
+    ]  # fmt: skip
+    edges = [0, *sorted(min(cut, len(rows)) for cut in cuts), len(rows)]
+    parts = [rows[first:stop] for first, stop in pairwise(edges)]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(columns, "MOST", 5)
+        patched.setattr(columns, "LATEST", 3)
+        assert_same(rows_of_parts(map(a_part, parts)), rows_of(a_frame([rows])))
 
 
 @given(st.lists(likely, min_size=1, max_size=20), st.randoms())

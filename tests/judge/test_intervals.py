@@ -13,6 +13,7 @@ from scipy.stats import binom
 from luckyhit.judge.stats.boundary import Boundary, FixedSample
 from luckyhit.judge.stats.intervals import Estimates, mean_estimates, no_margin, standard_error
 from luckyhit.judge.stats.rank_intervals import quantile_estimates
+from luckyhit.judge.table.groups import Groups
 from luckyhit.judge.table.samples import Comparison, Side, rows_of
 from tier import one_of_many
 
@@ -33,9 +34,8 @@ def quantile_of(
 def comparison(paired: bool = True) -> Comparison:
     slot = np.tile(np.arange(SLOTS), BLOCKS)
     block = np.repeat(np.arange(BLOCKS), SLOTS)
-    side = Side(
-        rows_of(pd.DataFrame()), block * BATCHES + slot * BATCHES // SLOTS, np.repeat(np.arange(BLOCKS), BATCHES)
-    )
+    units = Groups(block * BATCHES + slot * BATCHES // SLOTS, BLOCKS * BATCHES)
+    side = Side(rows_of(pd.DataFrame()), units, np.repeat(np.arange(BLOCKS), BATCHES))
     return Comparison(side, side, paired)
 
 
@@ -182,7 +182,7 @@ def test_too_few_values_for_a_tail_leave_it_open() -> None:
 def few(blocks: int, slots: int, batches: int, paired: bool) -> Comparison:
     slot, block = np.tile(np.arange(slots), blocks), np.repeat(np.arange(blocks), slots)
     unit = block * batches + slot * batches // slots
-    side = Side(rows_of(pd.DataFrame()), unit, np.repeat(np.arange(blocks), batches))
+    side = Side(rows_of(pd.DataFrame()), Groups(unit, blocks * batches), np.repeat(np.arange(blocks), batches))
     return Comparison(side, side, paired)
 
 
@@ -194,7 +194,7 @@ SMALL = {"side by side": (5, 140, 14, True), "by turns": (5, 140, 1, False), "fo
 @pytest.mark.parametrize("size", SMALL)
 def test_five_blocks_that_agree_bound_a_tail_quantile(size: str, quantile: float) -> None:
     rng, both = np.random.default_rng(12), few(*SMALL[size])
-    noise = np.exp(0.05 * rng.normal(size=(2, len(both.before.unit))))
+    noise = np.exp(0.05 * rng.normal(size=(2, both.before.units.size)))
     interval = quantile_of((9.7 * noise[0], 7.5 * noise[1]), both, quantile, FixedSample(), 0.0025).difference
     assert -np.inf < interval.low <= interval.value <= interval.high < 0
 
@@ -211,7 +211,7 @@ def test_small_samples_hold_the_true_difference(size: str, quantile: float) -> N
     rng, both = np.random.default_rng(13), few(*SMALL[size])
     wrong = dict.fromkeys(("log-normal", "Pareto", "gap"), 0)
     for _ in range(150):
-        count = (2, len(both.before.unit))
+        count = (2, both.before.units.size)
         streams = {
             "log-normal": np.exp(rng.normal(size=count)),
             "Pareto": rng.pareto(1.5, size=count) + 1,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from run_directories import CASES, a_run_directory
@@ -15,8 +17,10 @@ from simulated_blocks import a_run
 from luckyhit.case import load_case
 from luckyhit.case_run import CaseRun
 from luckyhit.judge import decide, judge
+from luckyhit.judge.rows_so_far import RowsSoFar
 from luckyhit.judge.table.samples import JUDGED, rows_of_parts
 from luckyhit.records import REQUESTS, Result
+from luckyhit.records.parquet import write_part
 from luckyhit.text.wording import note
 from noted import noted, spoil_manifest
 
@@ -44,6 +48,25 @@ def test_given_requests_are_not_read_again(run: CaseRun, whole: Result) -> None:
     rows = rows_of_parts(run.parts("requests", JUDGED))
     (run.path / "requests" / "part-0.parquet").unlink()
     assert judge(run, requests=rows) == whole != judge(run)
+
+
+def test_looks_read_on_and_say_the_same(tmp_path: Path) -> None:
+    records = a_run(1, seconds=3.0)
+    run = a_run_directory(tmp_path, CASES / "placebo.yml", records, blocks=[])
+    (whole,) = (run.path / "requests").glob("*.parquet")
+    table = pq.read_table(whole, schema=REQUESTS)
+    whole.unlink()
+    so_far, blocks = RowsSoFar(run), list[Any]()
+    for block in records.blocks:
+        name = f"block-{block['block']:03d}-part-0000"
+        write_part(run.path / "requests", name, table.filter(pc.equal(table["block"], block["block"])))
+        blocks.append(block)
+        run.update(blocks=blocks)
+        look = judge(run, interim=True, requests=so_far.rows())
+        assert look == judge(run, interim=True)
+    assert so_far.rows() is not None
+    (run.path / "requests" / f"{name}.parquet").write_bytes(b"half")
+    assert so_far.rows() is None
 
 
 def test_a_manifest_with_odd_guards_and_no_rollback(run: CaseRun) -> None:

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from luckyhit.judge.table.groups import among, distinct, distinct_values, members
 from luckyhit.judge.table.row_order import same_requests
-from luckyhit.judge.table.rows import among, distinct, distinct_values, members
 
 slot = st.one_of(st.integers(-1, 12), st.integers(0, 2**53 - 1))
 arm = st.lists(st.tuples(slot, st.integers(0, 4)), max_size=30)

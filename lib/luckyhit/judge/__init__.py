@@ -70,7 +70,7 @@ def judge(
                 frames[name] = run.table(name)
                 continue
             if requests is None:
-                rows = rows_of_parts(run.parts(name, JUDGED), run.length(name))
+                rows = rows_of_parts(run.parts(name, JUDGED))
             if any(route.version is not None for route in case.workload.routes):
                 answers = run.table(name, ANSWER_COLUMNS)
         except RunUnreadable as error:
@@ -104,7 +104,7 @@ def judge(
         interim=interim,
     )
     if not interim and not damaged:
-        result = result.model_copy(update={"findings": findings(evidence_of(run, manifest, result))})
+        result = result.model_copy(update={"findings": findings(evidence_of(run, manifest, result, rows))})
     if unfinished and result.verdict not in ("INVALID", "INCONCLUSIVE"):
         reason = f"The run {'ended early' if ended else 'did not get to its end'}: {unfinished.rstrip('.')}."
         result = result.model_copy(update={"verdict": "INCONCLUSIVE", "reason": reason})

@@ -17,9 +17,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -30,6 +29,9 @@ from luckyhit.case.values.placeholders import Placeholder, parse_template
 from luckyhit.case.workload import Route
 from luckyhit.judge.stale.background_routes import place_of
 from luckyhit.records.manifest import NotedBlock
+
+if TYPE_CHECKING:
+    import duckdb
 
 _READING = frozenset({"GET", "HEAD"})
 
@@ -91,6 +93,8 @@ class ComparedAnswers:
     def database(self) -> duckdb.DuckDBPyConnection:
         """One that holds `answers`, and `steady`: routes that gave the same bytes again, nearly always, where the
         answer was made anew for the same URL with no write between. Only their bodies can be compared."""
+        import duckdb  # most runs have nothing to compare, or no time for its import
+
         database = duckdb.connect(config=_LIMITS)  # type: ignore[arg-type]
         database.register("answers", self.table)
         database.execute(

@@ -31,7 +31,7 @@ from luckyhit.judge.stale.old_data import old_data
 from luckyhit.judge.stale.proportion_bounds import ProportionBounds, bounds_at, uncompared
 from luckyhit.judge.stats.boundary import Boundary
 from luckyhit.judge.table.record import BEFORE, Record, read
-from luckyhit.judge.table.samples import RequestTable, among
+from luckyhit.judge.table.samples import RequestTable
 from luckyhit.judge.verdict import FaultMoved, Ruling, faults_moved, metric_of, overall, rule_on
 from luckyhit.records import (
     LATENCIES,
@@ -243,8 +243,9 @@ def _rollback(
     rollback = rollback or Rollback(detail="No rollback was recorded.")
     if after_rollback is None:
         return rollback
-    last = among(record.rows.block, record.numbers("after-rollback"))
-    alone = design_of(case).arms_together and np.all(record.rows.arm[last] == BEFORE)
+    runs = record.rows.runs()
+    last = np.isin(runs.block, record.numbers("after-rollback"))
+    alone = design_of(case).arms_together and np.all(runs.arm[last] == BEFORE)
     return compare_rollback(rollback, after_rollback, case, effects, alone=bool(alone))
 
 

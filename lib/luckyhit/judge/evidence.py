@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,7 +18,9 @@ from luckyhit.errors import RunUnreadable
 from luckyhit.judge.cache_events.write_events import events_around_writes
 from luckyhit.judge.compared_answers import ComparedAnswers, compared_answers
 from luckyhit.judge.freshness.probed import Probed
+from luckyhit.judge.table.columns import rows_of_parts
 from luckyhit.judge.table.record import Record, read
+from luckyhit.judge.table.rows import RequestTable
 from luckyhit.records import (
     COUNTERS,
     EVENTS,
@@ -66,6 +69,10 @@ class Evidence:
     replayed: Mapping[Arm, Mapping[str, CountOf]] = field(default_factory=dict)
     routes: Mapping[str, Mapping[GoalName, Metric]] = field(default_factory=dict)
     """The metrics of each route, as the result has them."""
+    rows: RequestTable | None = None
+    """The requests of all stages as the judge has them, where it does; of an arm in doubt with its status."""
+    has_values: Callable[[str], bool] = lambda _: True
+    """False for a column of requests without a value."""
     counters: pd.DataFrame = field(default_factory=lambda: COUNTERS.empty_table().to_pandas().assign(block=0))
 
     @cached_property
@@ -103,6 +110,12 @@ class Evidence:
             wanted_rows = part if pc.all(inside).as_py() else part.filter(inside)
             yield self._as_believed(wanted_rows.unify_dictionaries())
 
+    def rows_with(self, *columns: str) -> RequestTable:
+        """The measured rows of these blocks; they have these columns of the requests, and ALWAYS."""
+        rows = rows_of_parts(self.in_parts(*columns)) if self.rows is None else self.rows
+        runs = rows.runs()
+        return rows.of_runs(runs, np.isin(runs.block, [block.block for block in self.entries]) & runs.measured)
+
     def _as_believed(self, table: pa.Table) -> pa.Table:
         """Without the cache status of arms in doubt."""
         if not self.doubts or "cache" not in table.column_names or not len(table):
@@ -116,6 +129,8 @@ class Evidence:
     @cached_property
     def answers(self) -> ComparedAnswers | None:
         """The responses whose bodies can be compared; None without any."""
+        if not self.has_values("body_hash"):
+            return None
         probed = frozenset(self.writes["key"].tolist())
         return compared_answers(self.case, self.entries, self.in_parts, length=self.length, probed=probed)
 
@@ -135,8 +150,11 @@ class Evidence:
         return self.record.probed(self.stage, arm)
 
 
-def evidence_of(run: CaseRun, manifest: Manifest, result: Result | None = None) -> Evidence:
-    """Of a run directory; `result`: its result, if there is one. Raises RunUnreadable where one of the probe's files is
+def evidence_of(
+    run: CaseRun, manifest: Manifest, result: Result | None = None, rows: RequestTable | None = None
+) -> Evidence:
+    """Of a run directory; `result`: its result, if there is one; `rows`: its requests, if they are read. Raises
+    RunUnreadable where one of the probe's files is
     damaged; a damaged file of requests raises when it is read."""
 
     def load(columns: Sequence[str]) -> pa.Table:
@@ -154,7 +172,8 @@ def evidence_of(run: CaseRun, manifest: Manifest, result: Result | None = None) 
         return run.parts("requests", columns)
 
     made = Evidence(run.case, manifest.blocks, load, run.reads(), run.writes(), events, counters=counters)
-    made = replace(made, parts=parts, length=run.length("requests"), preflight=manifest.preflight)
+    made = replace(made, parts=parts, length=run.length("requests"), preflight=manifest.preflight, rows=rows)
+    made = replace(made, has_values=partial(run.has_values, "requests"))
     if result is None:
         return made
     made = replace(made, facts=result.freshness, doubts=result.doubts, replayed=result.replayed)

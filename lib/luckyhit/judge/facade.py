@@ -88,7 +88,7 @@ __all__ = [
 
 def read_rows(run: Run) -> RequestTable:
     """The requests of a run directory. Raises RunUnreadable where the judge would refuse them."""
-    return rows_of_parts(run.parts("requests", JUDGED), run.length("requests"))
+    return rows_of_parts(run.parts("requests", JUDGED))
 
 
 def believed_rows(requests: RequestTable | pd.DataFrame, result: Result | None) -> RequestTable:

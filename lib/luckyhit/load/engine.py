@@ -29,7 +29,6 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import pyarrow as pa
 import uvloop
 
 from luckyhit.errors import ArgumentError, LuckyHitError, NoRoom
@@ -358,7 +357,6 @@ def _read_stdin(loop: asyncio.AbstractEventLoop, engine: Engine) -> None:
 
 def main() -> int:
     sys.setswitchinterval(0.00005)  # writing rows must not hold up the sending thread
-    pa.set_memory_pool(pa.system_memory_pool())  # the others keep what is freed
     line = sys.stdin.buffer.readline()
     if not line:  # the owner has no block for it, or is gone
         return 0

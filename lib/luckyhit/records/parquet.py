@@ -27,11 +27,15 @@ from luckyhit.records.vocabulary import SCHEMA_VERSION
 if TYPE_CHECKING:
     import pandas as pd  # imported where it is needed: the load engine, which never does, starts for each block
 
+# Arrow's own allocator keeps what it gave up; here, a tenth of all that judging a long run takes.
+pa.set_memory_pool(pa.system_memory_pool())
+
 T = TypeVar("T")
 PART_SCHEMA, PART_RUN = b"luckyhit.schema", b"luckyhit.run"
 """What a part file says of itself, beside its columns: its schema version, and the run that it belongs to."""
 DURATIONS_VERSION = 2
 """The version of a part file that keeps instants as durations (luckyhit.records.parts)."""
+AT_ONCE = 1 << 15
 _BLOCK = re.compile(r"block-(\d+)")
 _FOREIGN = "Put the file back as it was measured, or move it away if it is not of this run: luckyhit.records has the "
 _FOREIGN += "columns of each table, with their types."
@@ -192,7 +196,7 @@ def _fits(written: pa.DataType, field: pa.Field) -> bool:
 def read_part(
     path: Path, metadata: pq.FileMetaData, schema: pa.Schema, wanted: Sequence[str] | None
 ) -> Iterator[pa.Table]:
-    """One part file in its schema, group of rows by group; in the wanted columns, or as a whole."""
+    """One part file in its schema, AT_ONCE rows at a time, in the wanted columns; or as a whole."""
     durations = has_durations(metadata.metadata)
     if wanted is None:
         yield _in_schema(read_table(path), schema) if durations else pq.read_table(path, schema=schema)
@@ -208,8 +212,10 @@ def read_part(
         for name in columns
     ):
         with pq.ParquetFile(path, metadata=metadata, read_dictionary=texts) as file:
-            for group in range(file.num_row_groups):
-                rows = file.read_row_group(group, columns=stored(columns) if durations else columns, use_threads=False)
+            # A few rows at a time stay in the processor's cache; a whole group would be brought there twice.
+            kept = stored(columns) if durations else columns
+            for batch in file.iter_batches(AT_ONCE, columns=kept, use_threads=False):
+                rows = pa.Table.from_batches([batch])
                 yield with_instants(rows).select(columns) if durations else rows
         return
     present = [name for name in texts if name in written.names]
@@ -229,11 +235,19 @@ def _in_schema(rows: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def read_parts(
-    folder: Path, table: Table, columns: Sequence[str] | None, owner: str = "", *, block: int | None = None
+    folder: Path,
+    table: Table,
+    columns: Sequence[str] | None,
+    owner: str = "",
+    *,
+    block: int | None = None,
+    without: Collection[str] = (),
 ) -> Iterator[pa.Table]:
     """The part files of one table of a run, or of one block of it, one after the other; `owner`: the run that they have
-    to belong to, empty where nobody knows. Raises RunUnreadable where one is damaged or foreign."""
-    for _, part in _read(part_files(folder, block), folder, table, columns, owner):
+    to belong to, empty where nobody knows; `without`: names of files that are left out. Raises RunUnreadable where one
+    is damaged or foreign."""
+    paths = [path for path in part_files(folder, block) if path.name not in without]
+    for _, part in _read(paths, folder, table, columns, owner):
         yield part
 
 
@@ -312,6 +326,21 @@ def row_count(folder: Path) -> int:
     return rows
 
 
+def has_values(folder: Path, column: str) -> bool:
+    """False where the part files say that none of their rows has a value in this column; true where they don't say."""
+    for path in part_files(folder):
+        try:
+            metadata = pq.read_metadata(path)
+        except (OSError, pa.ArrowException):
+            return True
+        names = _written_schema(metadata).names
+        for group in map(metadata.row_group, range(metadata.num_row_groups) if column in names else ()):
+            counted = group.column(names.index(column)).statistics
+            if counted is None or not counted.has_null_count or counted.null_count < group.num_rows:
+                return True
+    return False
+
+
 def counters_by_block(folder: Path) -> pd.DataFrame:
     """The counters of all part files with the number of their `block`, which the files' names tell; files that tell
     none are left out. Raises RunUnreadable where one is damaged."""
@@ -338,8 +367,8 @@ def nullable_integers(dtype: pa.DataType) -> Any:
 
 
 def _alike(written: pa.Field, wanted: pa.Field, *, coded: bool) -> bool:
-    """Of the same type; whatever numbers the words of a dictionary have. `coded`: it is read with a dictionary, however
-    it was written."""
+    """Of the same type, whatever numbers the words of a dictionary have; `coded`: it is read with a dictionary, whether
+    it was written with one or not."""
     both = pa.types.is_dictionary(written.type) and pa.types.is_dictionary(wanted.type)
     if both or coded:
         return bool(_value_type(written.type) == _value_type(wanted.type))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from luckyhit import change as changing
 from luckyhit.caches.counters import CounterSampler
@@ -26,6 +26,9 @@ from luckyhit.system.control import authorities
 from luckyhit.workflow.preflight import probe_databases
 from luckyhit.workflow.step import RunningStep, stop_if_asked
 from luckyhit.workflow.watching import watched_caches
+
+if TYPE_CHECKING:
+    from luckyhit.judge.rows_so_far import RowsSoFar
 
 Progress = Callable[[str, float, float], None]
 """Called with the current activity, the seconds measured so far in the run, and the total."""
@@ -52,6 +55,8 @@ class Measuring:
     def __init__(self, step: RunningStep, progress: Progress, total_s: float, done_s: float = 0.0) -> None:
         self.done_s, self.total_s = done_s, total_s
         self._step, self._run, self._case, self._progress = step, step.run, step.run.case, progress
+        self.rows_so_far: RowsSoFar | None = None
+        """What looks have read, from the first one on."""
         revisions = self._run.manifest.revisions
         self.looks = changing.FingerprintHistory(self._case, revisions=revisions, redactor=self._run.redactor)
         for arm, fingerprint in self._run.manifest.fingerprints.items():

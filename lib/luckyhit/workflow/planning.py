@@ -26,6 +26,7 @@ from luckyhit.judge.power import (
     unsized,
 )
 from luckyhit.judge.power.measured_baseline import recorded_baseline
+from luckyhit.judge.rows_so_far import RowsSoFar
 from luckyhit.probe.probe_plan import KeyRanges, ProbeEvent, counted_units, most_requests, plan_events, usual_requests
 from luckyhit.records import METRICS, STALE_READS, GoalName, MetricName, ProbeReads, Result
 from luckyhit.records.manifest import InterimLook
@@ -164,7 +165,7 @@ def seen_enough(run: CaseRun, measuring: Measuring, planned: int | None = None) 
     if not case.stops_early or not design.ends_pair(len(blocks)) or len(blocks) == last:
         return False
     measuring.show("looking at what there is")
-    result = judge(run, guards=[measuring.looks.guard()], interim=True)
+    result = _look(run, measuring)
     stop = early_stopping.may_stop(result, case) and process_starts.enough_starts(blocks, case)
     _note_look(run, result, len(blocks), stopped=stop)
     return stop
@@ -177,10 +178,18 @@ def blocks_to_add(run: CaseRun, measuring: Measuring) -> int:
     if not design_of(case).may_add_blocks or not case.stops_early or case.plan.auto or added_blocks(run):
         return 0
     measuring.show("looking at what there is")
-    result = judge(run, guards=[measuring.looks.guard()], interim=True)
+    result = _look(run, measuring)
     more = early_stopping.blocks_to_add(result, case)
     _note_look(run, result, len(run.blocks("change")), stopped=False, added=more)
     return more
+
+
+def _look(run: CaseRun, measuring: Measuring) -> Result:
+    """The result so far. What was measured before the last look is not read again."""
+    if measuring.rows_so_far is None:
+        measuring.rows_so_far = RowsSoFar(run)
+    rows = measuring.rows_so_far.rows()
+    return judge(run, guards=[measuring.looks.guard()], interim=True, requests=rows)
 
 
 def _note_look(run: CaseRun, result: Result, blocks: int, *, stopped: bool, added: int = 0) -> None:

@@ -15,7 +15,8 @@ import pandas as pd
 
 from luckyhit.case import Case
 from luckyhit.judge.belief.status_counts import StatusCounts
-from luckyhit.judge.table.rows import ARMS, CACHE, HIT, MISS, STALE, RequestTable, among
+from luckyhit.judge.table.groups import among
+from luckyhit.judge.table.rows import ARMS, CACHE, HIT, MISS, STALE, RequestTable
 from luckyhit.records import Arm, Doubt
 
 ALIKE = 0.05

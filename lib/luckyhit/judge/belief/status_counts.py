@@ -22,8 +22,6 @@ from luckyhit.judge.belief.by_url import NONE, UrlAnswers
 from luckyhit.judge.table.rows import ARMS, CACHE, HIT, MISS, NO_ERROR, RequestTable
 from luckyhit.records import Arm, CountOf
 
-AT_ONCE = 1 << 17
-"""Rows counted together: few enough to stay in the processor's cache."""
 MOST_CALLS = 62
 """So many calls, or more, are one count."""
 NO_COUNT = MOST_CALLS + 1
@@ -59,18 +57,19 @@ def count_statuses(rows: RequestTable) -> StatusCounts:
     """Routes are those that have a name (`rows.routes`)."""
     shape = (len(ARMS), len(rows.routes), len(CACHE) + 1, _WIDTH)
     counts = np.zeros(int(np.prod(shape)), dtype=np.int64)
-    arm, route, cache, error, calls = rows.arm, rows.route, rows.cache, rows.error, rows.db_calls
-    for first in range(0, len(rows) if rows.routes else 0, AT_ONCE):
-        part = slice(first, first + AT_ONCE)
-        known = (error[part] == NO_ERROR) & (arm[part] >= 0) & (route[part] >= 0)
-        made = calls[part][known]
+    for part in rows.parts() if rows.routes else ():
+        arm, route = part.arm, part.route
+        known, made, status = (part.error == NO_ERROR) & (arm >= 0) & (route >= 0), part.db_calls, part.cache
         with np.errstate(invalid="ignore"):
             visible = (made >= 0) & (made < np.inf)
-            whole = np.where(visible, np.minimum(made, MOST_CALLS), NO_COUNT).astype(np.int64)
-        code = arm[part][known].astype(np.int64) * len(rows.routes) + route[part][known]
-        status = cache[part][known].astype(np.int64)
-        code = (code * (len(CACHE) + 1) + np.where(status >= 0, status, len(CACHE))) * _WIDTH + whole
-        counts += np.bincount(code, minlength=len(counts))
+            whole = np.where(visible, np.minimum(made, MOST_CALLS), NO_COUNT).astype(np.int8)
+        code = arm.astype(np.int64)
+        for number, width in ((route, len(rows.routes)), (np.where(status >= 0, status, len(CACHE)), len(CACHE) + 1)):
+            code *= width
+            code += number
+        code *= _WIDTH
+        code += whole
+        counts += np.bincount(code if known.all() else code[known], minlength=len(counts))
     return StatusCounts(counts.reshape(shape), rows.routes)
 
 

@@ -16,7 +16,7 @@ from luckyhit.judge.freshness.probed import Probed
 from luckyhit.judge.stale.probe_pairs import units_of
 from luckyhit.judge.stats.boundary import INF, Boundary
 from luckyhit.judge.table.request_values import values_of
-from luckyhit.judge.table.rows import RequestTable, members
+from luckyhit.judge.table.rows import RequestTable
 from luckyhit.records import METRICS, OF_REQUESTS, STALE_READS, GoalName, kind_of, metric_of_goal, route_of_goal
 
 BlockValues = Mapping[GoalName, Mapping[int, float]]
@@ -29,8 +29,9 @@ def block_values(
     by arm; `within_s`: the declared bound, None without a probe. A block has too few windows of staleness.
     """
     by_metric: dict[GoalName, dict[int, float]] = {name: {} for name in METRICS}
-    for block, inside in members(rows.block):
-        in_block = rows.take(inside)
+    runs = rows.runs()
+    for block in np.unique(runs.block).tolist():
+        in_block = rows.of_runs(runs, runs.block == block)
         visible: dict[tuple[str, str], np.ndarray] = {}
         for name in OF_REQUESTS:
             kind = METRICS[name]

@@ -9,18 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 
 import numpy as np
 
 from luckyhit.case.model import Goal
 from luckyhit.judge.compare.effect import Effect, margin_of
+from luckyhit.judge.compare.tallies import Tally, tallies
 from luckyhit.judge.stats.boundary import Boundary
-from luckyhit.judge.stats.intervals import Estimates, Interval, mean_estimates
+from luckyhit.judge.stats.intervals import Estimates, Interval, estimates_of_sums
 from luckyhit.judge.stats.proportions import ArmCounts, PairedCounts
 from luckyhit.judge.stats.rank_intervals import quantile_estimates
 from luckyhit.judge.table.request_values import sortable_values_of, values_of
-from luckyhit.judge.table.rows import Column, SinceDue
-from luckyhit.judge.table.samples import ARMS, Comparison
+from luckyhit.judge.table.samples import ARMS, Comparison, Side
 from luckyhit.records import (
     METRICS,
     OF_REQUESTS,
@@ -39,7 +40,7 @@ NEARLY_ALL = 0.99
 """With this proportion of values in pairs, pairs stand for all."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RequestArms:
     """What metrics of requests are estimated from. `comparison`: the measured rows of both arms; `goals`: their
     margins, which a boundary may use; `error_rate`: of one interval; `fault_rate`: of a fault without a goal,
@@ -51,15 +52,19 @@ class RequestArms:
     goals: Mapping[GoalName, Goal]
     fault_rate: float | None = None
 
+    @cached_property
+    def tallies(self) -> Mapping[MetricName, Tally]:
+        """Of every metric; quantiles of the same values share that of one of them."""
+        by_values: dict[tuple[str, str], MetricName] = {}
+        for name in OF_REQUESTS:
+            by_values.setdefault((METRICS[name].value, METRICS[name].column), name)
+        made = tallies([*by_values.values()], self.comparison)
+        return {name: made[by_values[METRICS[name].value, METRICS[name].column]] for name in OF_REQUESTS}
+
     def rate(self, name: MetricName) -> float:
         """The error rate of this metric's interval."""
         undeclared = METRICS[name].fault and name not in self.goals
         return self.fault_rate if undeclared and self.fault_rate is not None else self.error_rate
-
-    def values(self, name: MetricName) -> tuple[np.ndarray, np.ndarray]:
-        """By arm, the value of each request."""
-        before, after = (values_of(name, side.rows) for side in self.comparison.sides)
-        return before, after
 
 
 def request_effects(
@@ -82,34 +87,35 @@ def request_effects(
 def _counted_means(names: Sequence[MetricName], arms: RequestArms) -> Iterator[tuple[MetricName, Effect]]:
     """Means of events and of small counts, whose standard errors are too small near 0 and 1."""
     for name in names:
-        values = arms.values(name)
-        estimates = _means_of(name, values, arms)
+        tally = arms.tallies[name]
+        estimates = _means_of(name, tally, arms)
         if estimates is not None:
-            estimates = _at_the_edge(estimates, values, name, arms)
-        yield name, _effect(estimates, _Visible.of(values, arms.comparison), METRICS[name].unseen)
+            estimates = _at_the_edge(estimates, tally, name, arms)
+        yield name, _effect(estimates, _Visible.of(name, tally, arms.comparison), METRICS[name].unseen)
 
 
 def _means(names: Sequence[MetricName], arms: RequestArms) -> Iterator[tuple[MetricName, Effect]]:
     for name in names:
-        values = arms.values(name)
-        estimates = _means_of(name, values, arms)
-        yield name, _effect(estimates, _Visible.of(values, arms.comparison), METRICS[name].unseen, floor=0.0)
+        tally = arms.tallies[name]
+        estimates = _means_of(name, tally, arms)
+        yield name, _effect(estimates, _Visible.of(name, tally, arms.comparison), METRICS[name].unseen, floor=0.0)
 
 
-def _means_of(name: MetricName, values: tuple[np.ndarray, np.ndarray], arms: RequestArms) -> Estimates | None:
-    return mean_estimates(values, arms.comparison, arms.boundary, arms.rate(name), margin_of(name, arms.goals))
+def _means_of(name: MetricName, tally: Tally, arms: RequestArms) -> Estimates | None:
+    sums = tally.arms[0].units, tally.arms[1].units
+    return estimates_of_sums(sums, arms.comparison, arms.boundary, arms.rate(name), margin_of(name, arms.goals))
 
 
 def _quantiles(names: Sequence[MetricName], arms: RequestArms) -> Iterator[tuple[MetricName, Effect]]:
-    """Quantiles of the same values are estimated together: sorting them is what takes the time."""
+    """Quantiles of the same values are estimated together: putting them in order is what takes the time."""
     by_values: dict[tuple[str, str], list[MetricName]] = {}
     for name in names:
         by_values.setdefault((METRICS[name].value, METRICS[name].column), []).append(name)
     for alike in by_values.values():
-        before, after = (sortable_values_of(alike[0], side.rows) for side in arms.comparison.sides)
-        visible = _Visible.of((before, after), arms.comparison, means=False)
+        values = partial(sortable_values_of, alike[0])
+        visible = _Visible.of_quantiles(arms.tallies[alike[0]])
         margins = {METRICS[name].quantile or 0.5: margin_of(name, arms.goals) for name in alike}
-        by_quantile = quantile_estimates((before, after), arms.comparison, margins, arms.boundary, arms.error_rate)
+        by_quantile = quantile_estimates((values, values), arms.comparison, margins, arms.boundary, arms.error_rate)
         for name, estimates in zip(alike, by_quantile, strict=True):
             yield name, _effect(estimates, visible, METRICS[name].unseen, floor=0.0)
 
@@ -130,24 +136,25 @@ class _Visible:
     pairs: int
 
     @classmethod
-    def of(cls, values: tuple[Column, Column], comparison: Comparison, *, means: bool = True) -> _Visible:
-        known = _known(values[0]), _known(values[1])
-        counts = tuple(int(np.count_nonzero(mask)) for mask in known)
+    def of(cls, name: MetricName, tally: Tally, comparison: Comparison) -> _Visible:
+        counts = tuple(arm.count for arm in tally.arms)
         # Only where one arm shows nothing there is no estimate to take the other's mean from.
-        alone = means and not all(counts)
-        return cls(
-            counts=counts,
-            rows=tuple(map(len, values)),
-            means=tuple(
-                float(np.mean(value[mask])) if alone and mask.any() and isinstance(value, np.ndarray) else None
-                for value, mask in zip(values, known, strict=True)
-            ),
-            pairs=_pairs(comparison, known),
+        alone = not all(counts)
+        means = tuple(
+            _mean_of(name, side) if alone and count else None
+            for side, count in zip(comparison.sides, counts, strict=True)
         )
+        return cls(counts, tuple(arm.rows for arm in tally.arms), means, tally.pairs)
+
+    @classmethod
+    def of_quantiles(cls, tally: Tally) -> _Visible:
+        counts, rows = zip(*((arm.count, arm.rows) for arm in tally.arms), strict=True)
+        return cls(counts, rows, (None, None), tally.pairs)
 
 
-def _known(values: Column) -> np.ndarray:
-    return values.present if isinstance(values, SinceDue) else np.isfinite(values)
+def _mean_of(name: MetricName, side: Side) -> float:
+    values = values_of(name, side.rows)
+    return float(np.mean(values[np.isfinite(values)]))
 
 
 def _effect(estimates: Estimates | None, visible: _Visible, unseen: str, floor: float | None = None) -> Effect:
@@ -179,9 +186,7 @@ def _effect(estimates: Estimates | None, visible: _Visible, unseen: str, floor: 
     )
 
 
-def _at_the_edge(
-    estimates: Estimates, values: tuple[np.ndarray, np.ndarray], name: MetricName, arms: RequestArms
-) -> Estimates:
+def _at_the_edge(estimates: Estimates, tally: Tally, name: MetricName, arms: RequestArms) -> Estimates:
     """Near 0 and 1 the standard error over units is too small (without an event it is 0), so bounds of counts widen the
     intervals.
 
@@ -189,23 +194,19 @@ def _at_the_edge(
     often far from it in the other, and then the bounds of both arms are narrower. The choice depends on the metric
     only, never on the data."""
     boundary, error_rate = arms.boundary, arms.rate(name)
-    finite = [np.isfinite(value) for value in values]
-    counted = [int(np.count_nonzero(mask)) for mask in finite]
-    least = boundary.proportion(0, min(counted), error_rate)[1]
+    least = boundary.proportion(0, min(arm.count for arm in tally.arms), error_rate)[1]
     intervals = [
         Interval(interval.value, min(interval.low, interval.value - least), max(interval.high, interval.value + least))
         for interval in (estimates.before, estimates.after, estimates.difference)
     ]
     if kind_of(name).unit != "share":
         return replace(estimates, before=intervals[0], after=intervals[1], difference=intervals[2])
-    # The values of a proportion are zeros and ones.
-    ones = [mask & (value > 0) for value, mask in zip(values, finite, strict=True)]
-    events = [(int(np.count_nonzero(one)), count) for one, count in zip(ones, counted, strict=True)]
+    events = [(arm.ones, arm.count) for arm in tally.arms]
     counts: PairedCounts | ArmCounts | None = None
     if min(min(count, total - count) for count, total in events) < RARE:
         exact = [boundary.proportion(*event, error_rate) for event in events]
         if kind_of(name).fault:
-            counts = _paired_counts(ones, finite, arms.comparison)
+            counts = _paired_counts(tally, arms.comparison)
         if counts is None:
             counts = ArmCounts(*events[0], *events[1])
         apart = counts.difference(boundary, error_rate)
@@ -222,27 +223,8 @@ def _at_the_edge(
     return replace(estimates, before=inside[0], after=inside[1], difference=inside[2], counts=counts)
 
 
-def _paired_counts(
-    ones: Sequence[np.ndarray], known: Sequence[np.ndarray], comparison: Comparison
-) -> PairedCounts | None:
+def _paired_counts(tally: Tally, comparison: Comparison) -> PairedCounts | None:
     """From the slots in which the arms differ; None where too many slots have a value in one arm only."""
-    if not comparison.paired:
+    if not comparison.paired or tally.pairs < NEARLY_ALL * max(arm.count for arm in tally.arms):
         return None
-    first, second = comparison.same_slots
-    both = known[0][first] & known[1][second]
-    pairs = int(np.count_nonzero(both))
-    if pairs < NEARLY_ALL * max(map(np.count_nonzero, known)):
-        return None
-    before, after = ones[0][first] & both, ones[1][second] & both
-    only = int(np.count_nonzero(before & ~after)), int(np.count_nonzero(after & ~before))
-    return PairedCounts(*only, pairs)
-
-
-def _pairs(comparison: Comparison, known: tuple[np.ndarray, np.ndarray]) -> int:
-    """The slots with a value in both arms; those of the smaller arm, where arms are not paired."""
-    if not comparison.paired:
-        return min(int(np.count_nonzero(mask)) for mask in known)
-    first, second = comparison.same_slots
-    if known[0].all() and known[1].all():
-        return len(first)
-    return int(np.count_nonzero(known[0][first] & known[1][second]))
+    return PairedCounts(*tally.only, tally.pairs)

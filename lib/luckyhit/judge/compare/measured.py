@@ -14,8 +14,8 @@ from luckyhit.judge.freshness.probed import Probed
 from luckyhit.judge.stale.probe_pairs import read_effects, stale_of_route
 from luckyhit.judge.stale.write_units import StalePairs
 from luckyhit.judge.stats.boundary import Boundary
-from luckyhit.judge.table.rows import places
-from luckyhit.judge.table.samples import Comparison, Side
+from luckyhit.judge.table.one_route import only_route
+from luckyhit.judge.table.samples import Comparison
 from luckyhit.records import METRICS, OF_FRESHNESS, GoalName, kind_of, metric_of_goal, route_of_goal
 
 Effects = dict[GoalName, Effect]
@@ -70,13 +70,3 @@ def in_order(effects: Mapping[GoalName, Effect]) -> Effects:
     """In the order of `records.METRICS`, then those of single routes."""
     names = [*METRICS, *(name for name in effects if route_of_goal(name))]
     return {name: effects[name] for name in names}
-
-
-def only_route(comparison: Comparison, route: str) -> Comparison:
-    """One route's rows in the same units: a unit without any adds nothing."""
-    sides = []
-    for side in comparison.sides:
-        code = side.rows.routes.index(route) if route in side.rows.routes else -2
-        chosen = places(side.rows.route == code)
-        sides.append(Side(side.rows.take(chosen), side.unit[chosen], side.block))
-    return Comparison(sides[0], sides[1], comparison.paired)

@@ -20,7 +20,9 @@ from luckyhit.designs import design_of
 from luckyhit.judge.compare.effect import Effect, amount_of
 from luckyhit.judge.stats.boundary import FixedSample
 from luckyhit.judge.stats.intervals import Interval, interval_around, standard_error
+from luckyhit.judge.table.groups import distinct
 from luckyhit.judge.table.request_values import values_of
+from luckyhit.judge.table.rows import RequestTable
 from luckyhit.judge.table.samples import Comparison
 from luckyhit.records import LATENCIES, GoalName, Guard, MetricName, Note, NoteId, kind_of
 from luckyhit.text.quantities import difference_text, interval_text, name_of
@@ -65,6 +67,14 @@ def order_notes(
     return notes
 
 
+def _near(before: RequestTable, after: RequestTable) -> tuple[np.ndarray, np.ndarray]:
+    """(which of these slots show an order, whether before was first in each of them)."""
+    gap = after.due_ns - before.due_ns + after.send_delay_ns - before.send_delay_ns
+    with np.errstate(invalid="ignore"):
+        near = np.flatnonzero((gap != 0) & (np.abs(gap) < NEAR_NS))  # NaN, where one was not sent, is not near
+    return near, gap[near] > 0
+
+
 class _Slots:
     """The slots that show which arm came first, as pairs of rows."""
 
@@ -73,29 +83,38 @@ class _Slots:
 
     @classmethod
     def of(cls, comparison: Comparison) -> _Slots:
-        first, second = comparison.same_slots
-        before, after = comparison.before.rows, comparison.after.rows
-        gap = after.due_ns[second] - before.due_ns[first] + after.send_delay_ns[second] - before.send_delay_ns[first]
-        with np.errstate(invalid="ignore"):
-            near = (gap != 0) & (np.abs(gap) < NEAR_NS)  # NaN, where one was not sent, is not near
-        return cls(comparison, (first[near], second[near]), gap[near] > 0)
+        if not comparison.in_step:
+            first, second = comparison.same_slots
+            near, before_first = _near(comparison.before.rows.take(first), comparison.after.rows.take(second))
+            return cls(comparison, (first[near], second[near]), before_first)
+        rows, firsts, begin = [np.zeros(0, dtype=np.int32)], [np.zeros(0, dtype=bool)], 0
+        for (before, _), (after, _) in comparison.parts():
+            near, before_first = _near(before, after)
+            rows.append((near + begin).astype(np.int32))
+            firsts.append(before_first)
+            begin += len(before)
+        row = np.concatenate(rows)
+        return cls(comparison, (row, row), np.concatenate(firsts))
 
     def estimates(self, name: MetricName) -> OrderEffect | None:
         """The mean of after - before: where before was first, where after was, and how far these lie apart."""
         before, after = self._comparison.sides
-        values = [values_of(name, side.rows)[index] for side, index in zip((before, after), self._pairs, strict=True)]
+        values = [
+            values_of(name, side.rows.take(index)) for side, index in zip((before, after), self._pairs, strict=True)
+        ]
         apart, row = values[1] - values[0], self._pairs[0]
         measured = np.isfinite(apart)
         apart, row = apart[measured], row[measured]
         after_first = (~self.before_first[measured]).astype(float)
-        alike = _alike(before.rows.route[row], before.rows.key[row])
+        asked = before.rows.take(row)
+        alike = _alike(asked.route, asked.key)
         centred = after_first - _mean_of(after_first, alike)
         weight = float(np.sum(centred**2))
         if weight < FEWEST_SLOTS / 8:  # half of FEWEST_SLOTS in either order
             return None
         slope = float(np.sum(centred * apart)) / weight
         left = apart - _mean_of(apart, alike) - slope * centred
-        influence = np.bincount(before.unit[row], weights=centred * left / weight, minlength=len(before.block))
+        influence = np.bincount(before.units.of(row), weights=centred * left / weight, minlength=len(before.block))
         mean, part = float(apart.mean()), float(after_first.mean())
         difference = interval_around(slope, standard_error(influence, before.block), FixedSample(), ALPHA / 2)
         return OrderEffect(mean - slope * part, mean + slope * (1 - part), difference)
@@ -114,8 +133,8 @@ class OrderEffect:
 def _alike(route: np.ndarray, key: np.ndarray) -> np.ndarray:
     """By slot, the number of its group: its route and key. A key that was met in one order alone says nothing about the
     order."""
-    keys, code = np.unique(key, return_inverse=True)
-    return np.unique((route.astype(np.int64) + 1) * len(keys) + code, return_inverse=True)[1]
+    keys, code = distinct(key)
+    return distinct((route.astype(np.int64) + 1) * len(keys) + code)[1]
 
 
 def _mean_of(values: np.ndarray, group: np.ndarray) -> np.ndarray:

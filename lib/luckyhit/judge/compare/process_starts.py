@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from math import sqrt
 
 import numpy as np
@@ -20,8 +21,10 @@ from luckyhit.designs import design_of
 from luckyhit.judge.compare.effect import Effect
 from luckyhit.judge.early_stopping import rate_fraction_of_look
 from luckyhit.judge.stats.boundary import INF, FixedSample
-from luckyhit.judge.table.rows import ARMS, RequestTable, distinct
-from luckyhit.judge.table.samples import Comparison
+from luckyhit.judge.table.request_values import sortable_values_of
+from luckyhit.judge.table.rows import ARMS
+from luckyhit.judge.table.samples import Comparison, Side
+from luckyhit.judge.table.unit_values import UnitValues
 from luckyhit.records import LATENCIES, METRICS, GoalName, MetricName, metric_of_goal, nearest_rank
 from luckyhit.records.manifest import NotedBlock
 from luckyhit.text.quantities import difference_text
@@ -97,20 +100,23 @@ def over_starts(
 
 def _differences(comparison: Comparison, of_block: Mapping[int, int]) -> Iterator[tuple[MetricName, np.ndarray]]:
     """after - before (ms) of each latency in each pair of starts that both arms have values of."""
-    before, after = (_by_start(side.rows, of_block) for side in comparison.sides)
+    before, after = (_by_start(side, of_block) for side in comparison.sides)
     both = [start for start in before if start in after]
     for name in LATENCIES:
-        yield name, np.array([_value(after[start], name) - _value(before[start], name) for start in both])
+        yield name, np.array([after[start][name] - before[start][name] for start in both])
 
 
-def _by_start(rows: RequestTable, of_block: Mapping[int, int]) -> dict[int, np.ndarray]:
-    """The latencies (ms) of each start."""
-    blocks, index = distinct(rows.block)
-    start = np.array([of_block.get(block, -1) for block in blocks.tolist()], dtype=np.int64)[index]
-    latency = rows.latency_ms
-    finite = np.isfinite(latency)
-    by_start = {number: latency[finite & (start == number)] for number in sorted(set(of_block.values()))}
-    return {number: values for number, values in by_start.items() if len(values)}
+def _by_start(side: Side, of_block: Mapping[int, int]) -> dict[int, dict[MetricName, float]]:
+    """The latencies (ms) of each start that has any."""
+    of_unit = np.array([of_block.get(block, -1) for block in side.block.tolist()], dtype=np.int64)
+    values = UnitValues(partial(sortable_values_of, LATENCIES[0]), side)
+    by_start = values.by_class(np.where(of_unit < 0, starts := max(of_block.values()) + 1, of_unit), starts + 1)
+    levels: dict[int, dict[MetricName, float]] = {}
+    for number in range(starts):
+        latency = by_start[number] / values.scale
+        if len(latency):
+            levels[number] = {name: _value(latency, name) for name in LATENCIES}
+    return levels
 
 
 def _value(latency: np.ndarray, name: MetricName) -> float:

@@ -79,16 +79,19 @@ def decompose(comparison: Comparison, boundary: Boundary, error_rate: float) -> 
 
 def _by_status(side: Side) -> tuple[np.ndarray, np.ndarray]:
     """(requests, sum of their latencies in ms) for each unit and status."""
-    rows, shape = side.rows, (len(side.block), len(STATUSES))
-    column = np.full(len(CACHE) + 1, -1)
+    shape = len(side.block), len(STATUSES)
+    column = np.full(len(CACHE) + 1, -1, dtype=np.int8)
     column[list(STATUSES)] = np.arange(len(STATUSES))
-    status = column[rows.cache]  # -1 (not known) picks the last entry, which is -1 too
-    latency = rows.latency_ms
-    known = np.isfinite(latency) & (status >= 0)
-    cell = side.unit[known] * len(STATUSES) + status[known]
     size = shape[0] * shape[1]
-    count = np.bincount(cell, minlength=size).reshape(shape).astype(float)
-    return count, np.bincount(cell, weights=latency[known], minlength=size).reshape(shape)
+    counts, totals = np.zeros(size), np.zeros(size)
+    for rows, units in side.parts():
+        status = column[rows.cache]  # -1 (not known) picks the last entry, which is -1 too
+        latency = rows.latency_ms
+        known = np.isfinite(latency) & (status >= 0)
+        cell = units.index[known] * len(STATUSES) + status[known]
+        counts += np.bincount(cell, minlength=size)
+        totals += np.bincount(cell, weights=latency[known], minlength=size)
+    return counts.reshape(shape), totals.reshape(shape)
 
 
 def _parts(

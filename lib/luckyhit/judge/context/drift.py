@@ -24,8 +24,8 @@ from luckyhit.judge.compare.effect import amount_of
 from luckyhit.judge.context.changepoints import FEWEST, SHORTEST, movement
 from luckyhit.judge.context.run_events import SERIES, metrics_of_series
 from luckyhit.judge.stats.sequential import LARGEST_EXPONENT
-from luckyhit.judge.table.rows import run_starts
-from luckyhit.judge.table.samples import ARMS, Comparison, RequestTable, distinct, ends
+from luckyhit.judge.table.groups import Groups, Pieces
+from luckyhit.judge.table.samples import ARMS, Comparison, RequestTable, ends_of_runs, parts_of_runs
 from luckyhit.records import EventMetric, GoalName, Moved, RunEvent
 from luckyhit.records.manifest import NotedBlock
 
@@ -93,59 +93,71 @@ def origin_of(blocks: Sequence[NotedBlock], rows: RequestTable) -> float:
     """When the first block of a run began (ns), by the manifest's list of blocks, else its first request."""
     times = [block.start_ns for block in blocks if block.stage != "wash-out"]
     begins = [float(time_ns) for time_ns in times if time_ns is not None]
-    due = rows.due_ns[np.isfinite(rows.due_ns)] if not begins else rows.due_ns[:0]
-    return min(begins, default=float(due.min()) if len(due) else 0.0)
+    if begins:
+        return min(begins)
+    first = float(np.min(ends_of_runs(rows, "due_ns", rows.runs())[0], initial=np.inf))
+    return first if first < np.inf else 0.0
 
 
 class ArmSeries:
     """One arm's rows, cut into batches once for all series."""
 
     def __init__(self, rows: RequestTable) -> None:
-        due = rows.due_ns
-        finite = np.isfinite(due)
-        self._rows = rows if finite.all() else rows.take(finite)
-        self._blocks, self._block = distinct(self._rows.block)
-        self._due = due if self._rows is rows else due[finite]
-        self._first, last = ends(self._due, self._block, len(self._blocks))
+        if not all(np.isfinite(part.due_ns).all() for part in rows.parts()):
+            rows = rows.take(np.isfinite(rows.due_ns))
+        self._rows, self._runs = rows, rows.runs()
+        self._blocks, self._block = np.unique(self._runs.block, return_inverse=True)
+        self._first, last = np.full(len(self._blocks), np.inf), np.full(len(self._blocks), -np.inf)
+        low, high = ends_of_runs(rows, "due_ns", self._runs)
+        np.minimum.at(self._first, self._block, low)
+        np.maximum.at(last, self._block, high)
         self._length = np.maximum(last - self._first, 1.0)
-        self._cuts: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self._cuts: dict[int, tuple[Groups, np.ndarray]] = {}
 
     def series(self, name: EventMetric) -> Series | None:
         """None where too few requests show the metric."""
-        values = SERIES[name].values(self._rows)
-        finite = np.isfinite(values)
-        known = int(np.count_nonzero(finite))
+        watched = SERIES[name]
+        known = 0
+        for part in self._rows.parts():
+            known += int(np.count_nonzero(watched.known(part)))
+            if known >= MOST_BATCHES * FEWEST_IN_BATCH:
+                break
         if known < FEWEST * FEWEST_IN_BATCH:
             return None
-        batch, count = self._cut(min(MOST_BATCHES, known // FEWEST_IN_BATCH))
-        if known < len(values):
-            batch, values = batch[finite], values[finite]
+        batches, count = self._cut(min(MOST_BATCHES, known // FEWEST_IN_BATCH))
         size, group = int(count.sum()), np.repeat(np.arange(len(count)), count)
         place = np.arange(size) - (np.cumsum(count) - count)[group]
         width = (self._length / count)[group]
         begin = self._first[group] + place * width
-        requests = np.bincount(batch, minlength=size)
+        requests, total = np.zeros(size, dtype=np.int64), np.zeros(size)
+        for first, stop, units in batches.parts():
+            values = watched.values(self._rows.part(first, stop))
+            finite = np.isfinite(values)
+            batch = units.index[finite]
+            requests += np.bincount(batch, minlength=size)
+            total += np.bincount(batch, weights=values[finite], minlength=size)
         full = np.flatnonzero(requests)
         full = full[np.argsort(begin[full], kind="stable")]
-        mean = np.bincount(batch, weights=values, minlength=size)[full] / requests[full]
+        mean = total[full] / requests[full]
         group, begin = group[full], begin[full]
         end, since = begin + width[full], (place[full] + 0.5) / count[group]
         value, line = (_without_ramp(column, since, group) for column in (mean, (begin + end) / 2))
         return Series(begin, end, self._blocks[group], value, line)
 
-    def _cut(self, wanted: int) -> tuple[np.ndarray, np.ndarray]:
-        """(the batch of each row, the number of batches of each block), for about `wanted` batches in all."""
+    def _cut(self, wanted: int) -> tuple[Groups, np.ndarray]:
+        """(its rows by batch, the number of batches of each block), for about `wanted` batches in all."""
         if wanted not in self._cuts:
             share = self._length / self._length.sum() * wanted
             count = np.maximum(np.floor(share + 1e-9), 1).astype(np.int64)
-            # Worked out block by block where rows come so: less room, and nothing to look up for each row.
-            start, batch = np.cumsum(count) - count, np.empty(len(self._due), dtype=np.int32)
-            runs = run_starts(self._block)
-            for run, stop in zip(runs.tolist(), [*runs[1:].tolist(), len(batch)], strict=True):
-                block = self._block[run]
-                within = (self._due[run:stop] - self._first[block]) * (count[block] / self._length[block])
-                batch[run:stop] = start[block] + np.minimum(within.astype(np.int32), count[block] - 1)
-            self._cuts[wanted] = batch, count
+            start, pieces = np.cumsum(count) - count, Pieces()
+            for part, runs, first in parts_of_runs(self._rows, self._runs):
+                due = part.due_ns
+                for run, begin, end in zip(range(runs.start, runs.stop), first[:-1], first[1:], strict=True):
+                    block = int(self._block[run])
+                    within = (due[begin:end] - self._first[block]) * (count[block] / self._length[block])
+                    batch = np.minimum(within.astype(np.int32), np.int32(count[block] - 1))
+                    pieces.add(batch, int(start[block]))
+            self._cuts[wanted] = pieces.groups(int(count.sum())), count
         return self._cuts[wanted]
 
 

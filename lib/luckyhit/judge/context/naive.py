@@ -12,7 +12,7 @@ from scipy.special import stdtr
 from luckyhit.case import Case
 from luckyhit.designs import design_of
 from luckyhit.judge.table.record import AFTER, BEFORE, Record
-from luckyhit.judge.table.samples import RequestTable, among
+from luckyhit.judge.table.samples import RequestTable
 from luckyhit.records import Naive
 from luckyhit.text.numbers import number, percent
 
@@ -42,20 +42,32 @@ def _two_looks(record: Record, *, beside: bool) -> tuple[RequestTable, RequestTa
     numbers = record.numbers("change" if beside else "baseline")[:1]
     if not beside:
         numbers += [number for number in record.numbers("wash-out") if numbers and number < numbers[0]]
-    first = record.rows.take(among(record.rows.block, numbers) & (record.rows.arm == BEFORE))
+    runs = record.rows.runs()
+    first = record.rows.of_runs(runs, np.isin(runs.block, numbers) & (runs.arm == BEFORE))
     rows = record.measured("change", AFTER)
-    last = rows.take(among(rows.block, [n for n in record.numbers("change") if np.any(rows.block == n)][-1:]))
-    if not len(first.due_ns) or not len(last.due_ns):
+    runs = rows.runs()
+    last = rows.of_runs(runs, np.isin(runs.block, [n for n in record.numbers("change") if n in runs.block][-1:]))
+    if not len(first) or not len(last):
         return first, last
-    length = min(np.ptp(first.due_ns), np.ptp(last.due_ns))
-    shortened = [look.take(look.due_ns <= look.due_ns.min() + length) for look in (first, last)]
+    ends = [_ends(look) for look in (first, last)]
+    length = min(end - begin for begin, end in ends)
+    shortened = [
+        look.take(np.concatenate([part.due_ns <= begin + length for part in look.parts()]))
+        for look, (begin, _) in zip((first, last), ends, strict=True)
+    ]
     return shortened[0], shortened[1]
+
+
+def _ends(rows: RequestTable) -> tuple[float, float]:
+    """The first and the last due time; NaN where one is not known."""
+    due = [(part.due_ns.min(), part.due_ns.max()) for part in rows.parts()]
+    return float(np.min([low for low, _ in due])), float(np.max([high for _, high in due]))
 
 
 def naive_answer(before: RequestTable, after: RequestTable, compared: str = "") -> Naive:
     """Welch's t-test on the requests of two looks. `compared`: which these are, for the sentence."""
-    latencies = [rows.latency_ms[np.isfinite(rows.latency_ms)] for rows in (before, after)]
-    hits = [_mean(rows.hit[np.isfinite(rows.hit)]) for rows in (before, after)]
+    latencies = [_latencies(rows) for rows in (before, after)]
+    hits = [_hit_ratio(rows) for rows in (before, after)]
     means = [_mean(latency) for latency in latencies]
     if means[0] is None or means[1] is None:
         sentence = "A plain before/after would have had nothing to compare."
@@ -85,6 +97,24 @@ def naive_answer(before: RequestTable, after: RequestTable, compared: str = "") 
         sentence=f"A plain before/after would have said: {answer} ({numbers}){ratio}."
         + (f" It compares {compared}." if compared else ""),
     )
+
+
+def _latencies(rows: RequestTable) -> np.ndarray:
+    """Those that are known."""
+    known = np.empty(len(rows))
+    count = 0
+    for part in rows.parts():
+        latency = part.latency_ms
+        latency = latency[np.isfinite(latency)]
+        known[count : count + len(latency)] = latency
+        count += len(latency)
+    return known[:count]
+
+
+def _hit_ratio(rows: RequestTable) -> float | None:
+    counts = [[int(np.count_nonzero(mask)) for mask in part.hits] for part in rows.parts()]
+    known, hits = (sum(column) for column in zip(*counts, strict=True)) if counts else (0, 0)
+    return hits / known if known else None
 
 
 def _mean(values: np.ndarray) -> float | None:

@@ -13,12 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-
 from luckyhit.case import Case
 from luckyhit.judge.compare.effects import request_effects
-from luckyhit.judge.compare.measured import only_route
 from luckyhit.judge.stats.boundary import Boundary
+from luckyhit.judge.table.one_route import asked_routes, only_route
 from luckyhit.judge.table.samples import Comparison
 from luckyhit.judge.verdict import metric_of
 from luckyhit.records import GoalName, Metric, Note
@@ -36,12 +34,8 @@ def route_metrics(comparison: Comparison, case: Case, boundary: Boundary, error_
     share of it, so that those of one metric hold together for all routes.
     """
     declared = [route.name for route in case.workload.routes]
-    code_of = {name: code for code, name in enumerate(comparison.before.rows.routes)}
-    asked = [
-        name
-        for name in declared
-        if name in code_of and any(np.any(side.rows.route == code_of[name]) for side in comparison.sides)
-    ]
+    sent = asked_routes(comparison)
+    asked = [name for name in declared if name in sent]
     if len(asked) < 2:
         return {}
     metrics: RouteMetrics = {}

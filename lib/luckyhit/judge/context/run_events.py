@@ -20,12 +20,13 @@ MOST_NOTES = 8
 @dataclass(frozen=True, slots=True)
 class EventSeries:
     """`words`: its name. `like`: the metric with the same unit. `values`: what one request counts as, NaN where it is
-    not visible. `least`: smaller movements are not reported (of logarithms: about the relative change), unless a
-    quarter of a goal's margin is less. `logarithmic`: values are logarithms."""
+    not visible; `known`: whether it is. `least`: smaller movements are not reported (of logarithms: about the relative
+    change), unless a quarter of a goal's margin is less. `logarithmic`: values are logarithms."""
 
     words: str
     like: MetricName
     values: Callable[[RequestTable], np.ndarray]
+    known: Callable[[RequestTable], np.ndarray]
     least: float
     logarithmic: bool = False
 
@@ -37,12 +38,19 @@ def _log_latency(rows: RequestTable) -> np.ndarray:
     return np.asarray(np.log(latency, out=latency))
 
 
+def _has_latency(rows: RequestTable) -> np.ndarray:
+    with np.errstate(invalid="ignore"):
+        return np.asarray(rows.latency_ms > 0)
+
+
 SERIES: dict[EventMetric, EventSeries] = {
-    "hit_ratio": EventSeries("hit ratio", "hit_ratio", lambda rows: rows.hit, 0.0125),
+    "hit_ratio": EventSeries("hit ratio", "hit_ratio", lambda rows: rows.hit, lambda rows: rows.hits[0], 0.0125),
     "latency_ms": EventSeries(
-        "typical latency (geometric mean)", "latency_p50_ms", _log_latency, 0.05, logarithmic=True
+        "typical latency (geometric mean)", "latency_p50_ms", _log_latency, _has_latency, 0.05, logarithmic=True
     ),
-    "error_rate": EventSeries("error rate", "error_rate", lambda rows: rows.failed, 0.005),
+    "error_rate": EventSeries(
+        "error rate", "error_rate", lambda rows: rows.failed, lambda rows: rows.failures[0], 0.005
+    ),
 }
 
 

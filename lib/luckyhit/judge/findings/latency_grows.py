@@ -11,14 +11,13 @@ many rising pairs, or more (Kendall 1938, Biometrika 30: 81).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from luckyhit.judge.evidence import Evidence
 from luckyhit.judge.findings.run_finding import Facts, run_finding
+from luckyhit.judge.table.rows import ARMS, CACHE, NO_ERROR
 from luckyhit.records import RunFinding
 
 PARTS = 8
@@ -34,6 +33,7 @@ COLUMNS = ("slot", "route", "due_ns", "done_ns", "error", "cache", "db_calls")
 MOST_ROWS = 1_000_000
 """Of a longer run every n-th slot is looked at, the same ones in both arms: medians need no more."""
 VIEWS = ("run", "block")
+UNKNOWN = CACHE.index("unknown")
 
 
 @dataclass(frozen=True)
@@ -74,14 +74,14 @@ class Medians:
 def latency_grows(evidence: Evidence) -> RunFinding | None:
     if len(evidence.arms) < 2:
         return None
-    table = _answers(evidence)
-    measured = _is(table["phase"], "measure")
-    route, names = _codes(table["route"])
-    if not measured.any():
+    answers = Answers.of(evidence)
+    if not len(answers.arm):
         return None
-    busiest = int(np.argmax(np.bincount(route[measured])))
-    inside = measured & (route == busiest)
-    before, after = (_course(table, inside & _is(table["arm"], arm), evidence) for arm in evidence.arms)
+    busiest = int(np.argmax(np.bincount(answers.route)))
+    codes = [ARMS.index(arm) for arm in evidence.arms]
+    before, after = (
+        _course(answers.only((answers.route == busiest) & (answers.arm == code)), evidence) for code in codes
+    )
     if before is None or after is None:
         return None
     for arm, course, other in (("before", before, after), ("after", after, before)):
@@ -90,26 +90,45 @@ def latency_grows(evidence: Evidence) -> RunFinding | None:
             if ends is None or others is None or not _grows(course, other, view):
                 continue
             facts: Facts = {
-                "arm": arm, "route": names[busiest], "within": view, "requests": course.requests,
+                "arm": arm, "route": answers.routes[busiest], "within": view, "requests": course.requests,
                 "first_ms": ends[0], "last_ms": ends[1], "other_first_ms": others[0], "other_last_ms": others[1],
             }  # fmt: skip
             return run_finding("latency-grows", {}, facts)
     return None
 
 
-def _answers(evidence: Evidence) -> pa.Table:
-    """The completed requests, of a long run some of them."""
-    stride = max(1, -(-evidence.length // MOST_ROWS))
+@dataclass(frozen=True)
+class Answers:
+    """The completed requests that were measured, of a long run some of them; a column each, with the codes of
+    RequestTable."""
 
-    def keep(part: pa.Table) -> pa.Table:
-        wanted = pc.and_(pc.is_null(part["error"]), pc.is_valid(part["done_ns"]))
-        if stride > 1:
-            sampled = pa.array(part["slot"].fill_null(0).to_numpy() % stride == 0)
-            wanted = pc.and_(wanted, sampled)
-        return part.filter(wanted)
+    arm: np.ndarray
+    block: np.ndarray
+    route: np.ndarray
+    cache: np.ndarray
+    db_calls: np.ndarray
+    due_ns: np.ndarray
+    latency_ms: np.ndarray
+    routes: Sequence[str]
 
-    parts = [keep(part) for part in evidence.in_parts(*COLUMNS)]
-    return pa.concat_tables(parts).unify_dictionaries() if parts else evidence.requests(*COLUMNS)
+    @classmethod
+    def of(cls, evidence: Evidence) -> Answers:
+        stride = max(1, -(-evidence.length // MOST_ROWS))
+        rows = evidence.rows_with(*COLUMNS)
+        names = [field.name for field in fields(cls) if field.name != "routes"]
+        columns: dict[str, list[np.ndarray]] = {name: [] for name in names}
+        for part in rows.parts():
+            sampled = np.flatnonzero(part.slot % stride == 0)
+            chosen = part.take(sampled) if stride > 1 else part
+            chosen = chosen.take((chosen.error == NO_ERROR) & chosen.answered)
+            for name in names:
+                columns[name].append(chosen.latency_ms if name == "latency_ms" else chosen.wide(name))
+        whole = {name: np.concatenate([np.zeros(0, np.int8), *columns.pop(name)]) for name in names}
+        return cls(**whole, routes=rows.routes)
+
+    def only(self, which: np.ndarray) -> Answers:
+        names = [field.name for field in fields(self) if field.name != "routes"]
+        return replace(self, **{name: getattr(self, name)[which] for name in names})
 
 
 def _grows(course: Medians, other: Medians, view: str) -> bool:
@@ -142,21 +161,22 @@ def chance_of_rise(groups: Sequence[np.ndarray]) -> float:
     return float(chances[rising:].sum())
 
 
-def _course(table: pa.Table, inside: np.ndarray, evidence: Evidence) -> Medians | None:
-    """Of the answers of one kind among some rows; None where they are too few."""
-    status, names = _codes(table["cache"])
-    if evidence.doubts or {names[code] for code in np.unique(status[inside])} <= {"unknown"}:
-        status = table["db_calls"].fill_null(-1).to_numpy()  # -1: not visible, a kind that is left out
-        inside = inside & (status >= 0)
-    if not inside.any():
+def _course(answers: Answers, evidence: Evidence) -> Medians | None:
+    """Of the answers of one kind among some; None where they are too few."""
+    kind = answers.cache
+    if evidence.doubts or not np.any(kind != UNKNOWN):
+        kind = np.where(answers.db_calls >= 0, answers.db_calls, -1)  # -1: not visible, a kind that is left out
+        answers, kind = answers.only(kind >= 0), kind[kind >= 0]
+    if not len(kind):
         return None
-    kinds, counts = np.unique(status[inside], return_counts=True)
-    inside = inside & (status == kinds[np.argmax(counts)])
-    due, done, block = (table[name].to_numpy()[inside] for name in ("due_ns", "done_ns", "block"))
+    kinds, counts = np.unique(kind, return_counts=True)
+    answers = answers.only(kind == kinds[np.argmax(counts)])
+    block = answers.block
     blocks, parts, medians = [], [], []
     for number in np.unique(block).tolist():
         of_block = block == number
-        since, latency = due[of_block] - due[of_block].min(), (done[of_block] - due[of_block]) / 1e6
+        due, latency = answers.due_ns[of_block].astype(np.int64), answers.latency_ms[of_block]
+        since = due - due.min()
         part = np.minimum(since * PARTS // (int(since.max()) + 1), PARTS - 1)
         for index in range(PARTS):
             values = latency[part == index]
@@ -166,18 +186,4 @@ def _course(table: pa.Table, inside: np.ndarray, evidence: Evidence) -> Medians 
                 medians.append(float(np.median(values)))
     if len(medians) < FEWEST_STRETCHES or min(medians) <= 0:
         return None
-    return Medians(np.array(blocks), np.array(parts), np.array(medians), int(np.count_nonzero(inside)))
-
-
-def _codes(column: pa.ChunkedArray) -> tuple[np.ndarray, list[str]]:
-    """A number for each text, and the texts by number."""
-    column = column.unify_dictionaries() if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-    if not column.num_chunks:
-        return np.zeros(0, dtype=np.int64), []
-    codes = [chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False) for chunk in column.chunks]
-    return np.concatenate(codes), [str(word) for word in column.chunk(0).dictionary.to_pylist()]
-
-
-def _is(column: pa.ChunkedArray, word: str) -> np.ndarray:
-    codes, words = _codes(column)
-    return codes == (words.index(word) if word in words else len(words))
+    return Medians(np.array(blocks), np.array(parts), np.array(medians), len(block))

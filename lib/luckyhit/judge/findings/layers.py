@@ -10,7 +10,6 @@ import itertools
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from luckyhit.judge.evidence import Evidence
@@ -30,7 +29,7 @@ Layer = tuple[str, int]
 
 
 def layers(evidence: Evidence) -> RunFinding | None:
-    by_arm = {arm: without_echoes(_chains(evidence, arm)) for arm in evidence.arms}
+    by_arm = {arm: without_echoes(chains) for arm, chains in _chains(evidence).items()}
     if not any(_worth_naming(chains) for chains in by_arm.values()):
         return None
     counted = {arm: layer_counts(chains) for arm, chains in by_arm.items()}
@@ -79,20 +78,16 @@ def layer_counts(chains: Chains) -> dict[Layer, Counter[str]]:
     return {layer: counted[layer] for layer in sorted(counted, key=lambda layer: (depth[layer], layer))}
 
 
-def _chains(evidence: Evidence, arm: Arm) -> Chains:
-    """Completed and measured requests of one arm, by what the caches on their way did."""
-    chains: Counter[str] = Counter()
-    for rows in evidence.in_parts("layers", "error"):
-        which = pc.and_(pc.equal(_text(rows["arm"]), arm), pc.equal(_text(rows["phase"]), "measure"))
-        rows = rows.filter(pc.and_(which, pc.is_null(rows["error"])))
-        for entry in pc.value_counts(_text(rows["layers"])).to_pylist():
-            if entry["values"]:
-                chains[str(entry["values"])] += entry["counts"]
-    return chains
-
-
-def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    return column.cast(pa.string())
+def _chains(evidence: Evidence) -> dict[Arm, Chains]:
+    """By arm, completed and measured requests by what the caches on their way did."""
+    chains: dict[Arm, Counter[str]] = {arm: Counter() for arm in evidence.arms}
+    for rows in evidence.in_parts("layers", "error") if evidence.has_values("layers") else ():
+        which = pc.and_(pc.is_null(rows["error"]), pc.is_valid(rows["layers"]))
+        rows = rows.filter(pc.and_(which, pc.equal(rows["phase"], "measure")))
+        for group in rows.group_by(["arm", "layers"]).aggregate([([], "count_all")]).to_pylist():
+            if group["layers"] and group["arm"] in chains:
+                chains[group["arm"]][group["layers"]] += group["count_all"]
+    return {arm: chains[arm] for arm in evidence.arms}
 
 
 def _layers(chain: str) -> list[tuple[Layer, str]]:

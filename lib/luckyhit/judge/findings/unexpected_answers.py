@@ -19,6 +19,8 @@ _KIND = ("arm", "route", "reason", "status", "cache")
 
 
 def unexpected_answers(evidence: Evidence) -> RunFinding | None:
+    if evidence.rows is not None and not any(rows.unexpected.any() for rows in evidence.rows_with().parts()):
+        return None
     answered, wrong = _counted(evidence)
     if not wrong:
         return None

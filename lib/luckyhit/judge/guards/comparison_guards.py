@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 from luckyhit.case import Case
 from luckyhit.designs import design_of
+from luckyhit.judge.compare.tallies import tallies
 from luckyhit.judge.stats.boundary import FixedSample
-from luckyhit.judge.stats.intervals import mean_estimates
+from luckyhit.judge.stats.intervals import estimates_of_sums
 from luckyhit.judge.table.row_order import same_requests
 from luckyhit.judge.table.rows import (
     ARMS,
@@ -17,9 +18,7 @@ from luckyhit.judge.table.rows import (
     NO_ERROR,
     WRONG_ANSWER,
     RequestTable,
-    distinct,
-    distinct_values,
-    members,
+    Runs,
 )
 from luckyhit.judge.table.samples import Comparison, by_batches
 from luckyhit.records import Guard, GuardId
@@ -43,15 +42,19 @@ LARGEST_FAILED_SHARE = 0.01
 
 def same_slots_guard(comparison: Comparison, case: Case, pair_of: Mapping[int, int]) -> Guard:
     one, other = (side.rows for side in comparison.sides)
-    if design_of(case).arms_together:
-        first, second = comparison.same_slots
+    rows = len(one), len(other)
+    if design_of(case).arms_together and comparison.in_step:
+        both = len(one)
+        differing = sum(_differing(before, after) for (before, _), (after, _) in comparison.parts())
     else:
         # Both members of a pair of blocks replay the same schedule.
-        first, second = same_requests((one.slot, other.slot), _pairs(one, other, pair_of))
-    rows = len(one), len(other)
-    alone = rows[0] + rows[1] - 2 * len(first)
-    differ = (one.key[first] != other.key[second]) | (one.route[first] != other.route[second])
-    differing = int(np.count_nonzero(differ))
+        first, second = (
+            comparison.same_slots
+            if design_of(case).arms_together
+            else same_requests((one.slot, other.slot), _pairs(one, other, pair_of))
+        )
+        both, differing = len(first), _differing(one.take(first), other.take(second))
+    alone = rows[0] + rows[1] - 2 * both
     problems = []
     if not min(rows):
         empty = " and ".join(arm for arm, count in zip(ARMS, rows, strict=True) if not count)
@@ -63,19 +66,25 @@ def same_slots_guard(comparison: Comparison, case: Case, pair_of: Mapping[int, i
     return Guard(
         id="arms-exposed-to-the-same-slots",
         ok=not problems,
-        detail="; ".join(problems) or f"the same {len(first):,} slots, with the same routes and keys, in both arms",
+        detail="; ".join(problems) or f"the same {both:,} slots, with the same routes and keys, in both arms",
     )
+
+
+def _differing(before: RequestTable, after: RequestTable) -> int:
+    """In how many of these rows, pair by pair, another key or route was asked for."""
+    return int(np.count_nonzero((before.key != after.key) | (before.route != after.route)))
 
 
 def _pairs(one: RequestTable, other: RequestTable, pair_of: Mapping[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """A number for the pair that the block of each row belongs to; a block without a partner has one of its own."""
-    blocks_of = distinct(one.block), distinct(other.block)
-    names = [
-        [(block not in pair_of, pair_of.get(block, block)) for block in blocks.tolist()] for blocks, _ in blocks_of
-    ]
+    runs = one.runs(), other.runs()
+    names = [[(block not in pair_of, pair_of.get(block, block)) for block in of.block.tolist()] for of in runs]
     number = {name: index for index, name in enumerate(sorted({*names[0], *names[1]}))}
-    first, second = (np.array([number[name] for name in arm_names], dtype=np.int32) for arm_names in names)
-    return first[blocks_of[0][1]], second[blocks_of[1][1]]
+    first, second = (
+        np.repeat(np.array([number[name] for name in of_arm], dtype=np.int32), of.rows)
+        for of_arm, of in zip(names, runs, strict=True)
+    )
+    return first, second
 
 
 def stationary_guard(comparison: Comparison, case: Case) -> Guard:
@@ -89,10 +98,11 @@ def stationary_guard(comparison: Comparison, case: Case) -> Guard:
     clear: dict[str, bool] = {}
     for arm, side in zip(ARMS, comparison.sides, strict=True):
         late = np.zeros(len(side.rows), dtype=bool)
-        slot = side.rows.slot
-        for _, inside in members(side.rows.block):
-            slots = slot[inside]
-            late[inside] = slots >= (int(slots.min()) + int(slots.max()) + 1) // 2
+        runs = side.rows.runs()
+        for block in np.unique(runs.block).tolist():
+            own = runs.block == block
+            slots = side.rows.of_runs(runs, own).slot
+            late[_places(runs, own)] = slots >= (int(slots.min()) + int(slots.max()) + 1) // 2
         estimate = _later(side.rows, late)
         if estimate is not None:
             ramps[arm], low, high = estimate
@@ -119,11 +129,18 @@ def stationary_guard(comparison: Comparison, case: Case) -> Guard:
     )
 
 
+def _places(runs: Runs, chosen: np.ndarray) -> slice | np.ndarray:
+    """Where the rows of some runs stand."""
+    parts = list(zip(runs.first[chosen].tolist(), runs.stop[chosen].tolist(), strict=True))
+    return slice(*parts[0]) if len(parts) == 1 else np.concatenate([np.arange(*part) for part in parts])
+
+
 def _later(rows: RequestTable, late: np.ndarray) -> tuple[float, float, float] | None:
     """(late - early, and its 99.9 % bounds) of the hit ratio: the halves as two arms, their batches apart."""
     early_rows, late_rows = rows.take(~late), rows.take(late)
     halves = by_batches(early_rows, late_rows)
-    estimates = mean_estimates((early_rows.hit, late_rows.hit), halves, FixedSample(), 0.001)
+    hits = tallies(["hit_ratio"], halves)["hit_ratio"].arms
+    estimates = estimates_of_sums((hits[0].units, hits[1].units), halves, FixedSample(), 0.001)
     if estimates is None:
         return None
     return estimates.difference.value, estimates.difference.low, estimates.difference.high
@@ -136,8 +153,7 @@ def keys_guard(comparison: Comparison, case: Case) -> Guard:
         return Guard(id=id, ok=True, detail="the routes have no keys")
     ranges = [keys.last - keys.first + 1 for keys in keyed if keys.first is not None and keys.last is not None]
     declared = max(ranges, default=FEWEST_KEYS)  # how many a file of keys holds is not known here
-    keys_of = [distinct_values(side.rows.key + 1) for side in comparison.sides]  # 0 for none
-    counts = [int(np.count_nonzero(keys)) for keys in keys_of]
+    counts = [_distinct_keys(side.rows) for side in comparison.sides]
     wanted = min(FEWEST_KEYS, declared)
     ok = min(counts) >= wanted
     return Guard(
@@ -149,24 +165,42 @@ def keys_guard(comparison: Comparison, case: Case) -> Guard:
     )
 
 
+def _distinct_keys(rows: RequestTable) -> int:
+    asked = np.zeros(1, dtype=bool)
+    for part in rows.parts():
+        key = part.key
+        most = int(key.max())
+        if most >= len(asked):
+            asked = np.append(asked, np.zeros(most + 1, dtype=bool))
+        asked[key[key >= 0]] = True
+    return int(np.count_nonzero(asked))
+
+
 def sample_guard(comparison: Comparison) -> Guard:
     problems = []
-    every = [side.rows.latency_ms for side in comparison.sides]
-    counts = [int(np.isfinite(latency).sum()) for latency in every]
-    numbers = [len(distinct_values(side.unit)) for side in comparison.sides]
-    for arm, side, latency, count, units in zip(ARMS, comparison.sides, every, counts, numbers, strict=True):
+    counts = [
+        sum(int(np.count_nonzero(np.isfinite(rows.latency_ms))) for rows in side.rows.parts())
+        for side in comparison.sides
+    ]
+    numbers = [int(np.count_nonzero(side.units.sizes)) for side in comparison.sides]
+    for arm, side, count, units in zip(ARMS, comparison.sides, counts, numbers, strict=True):
         if count < FEWEST_ROWS:
             problems.append(f"{count:,} completed requests in the {arm} arm, fewer than {FEWEST_ROWS}")
         elif units < FEWEST_UNITS and comparison.paired:
             problems.append(f"only {units} batches in the {arm} arm")
-        elif not _many(latency, max(3, count // 1000)):
+        elif not _many(side.rows, max(3, count // 1000)):
             problems.append(f"the latencies of the {arm} arm are nearly all the same number: nothing was measured")
         elif reason := _no_measurement(side.rows):
             problems.append(f"the {arm} arm {reason}")
     if not problems and comparison.paired:
-        first, second = comparison.same_slots
-        latencies = [latency[index] for latency, index in zip(every, (first, second), strict=True)]
-        if len(first) and float(np.mean(latencies[0] == latencies[1])) > 0.5:
+        pairs: Iterable[tuple[RequestTable, RequestTable]]
+        if comparison.in_step:
+            pairs = ((before, after) for (before, _), (after, _) in comparison.parts())
+        else:
+            first, second = comparison.same_slots
+            pairs = [(comparison.before.rows.take(first), comparison.after.rows.take(second))]
+        alike = [(int(np.count_nonzero(one.latency_ms == other.latency_ms)), len(one)) for one, other in pairs]
+        if sum(same for same, _ in alike) > 0.5 * sum(count for _, count in alike):
             problems.append("both arms have the same latencies to the nanosecond: one is a copy of the other")
     return Guard(
         id="sample-size-sane",
@@ -176,10 +210,10 @@ def sample_guard(comparison: Comparison) -> Guard:
     )
 
 
-def _many(values: np.ndarray, wanted: int) -> bool:
-    """Whether there are `wanted` different numbers; the first values are mostly enough."""
-    some = (values[: 8 * wanted], values)
-    return any(len(np.unique(part[np.isfinite(part)])) >= wanted for part in some)
+def _many(rows: RequestTable, wanted: int) -> bool:
+    """Whether there are `wanted` different latencies; the first ones are mostly enough."""
+    some = (part.latency_ms for part in (rows.part(0, min(8 * wanted, len(rows))), rows))
+    return any(len(np.unique(latency[np.isfinite(latency)])) >= wanted for latency in some)
 
 
 def _no_measurement(rows: RequestTable) -> str:

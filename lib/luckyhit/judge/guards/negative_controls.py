@@ -11,9 +11,9 @@ from luckyhit.case import Case
 from luckyhit.case.model import Goal
 from luckyhit.judge.compare.effect import Effect, amount_of
 from luckyhit.judge.compare.effects import request_effects
-from luckyhit.judge.compare.measured import only_route
 from luckyhit.judge.compare.process_starts import Starts, over_starts
 from luckyhit.judge.stats.boundary import INF, Boundary
+from luckyhit.judge.table.one_route import only_route
 from luckyhit.judge.table.samples import Comparison
 from luckyhit.records import GoalName, Guard, metric_of_goal, route_of_goal
 from luckyhit.text.numbers import listed

@@ -9,23 +9,14 @@ from itertools import groupby
 import numpy as np
 
 from luckyhit.case import Case
+from luckyhit.judge.table.groups import distinct_values
 from luckyhit.judge.table.row_order import by_slot
-from luckyhit.judge.table.rows import (
-    ARMS,
-    DROPPED,
-    FAULTS,
-    NO_ERROR,
-    NO_ROW,
-    TIMEOUT,
-    RequestTable,
-    distinct_values,
-    members,
-)
+from luckyhit.judge.table.rows import ARMS, DROPPED, FAULTS, NO_ERROR, TIMEOUT, RequestTable
 from luckyhit.records import Accounting, Guard
 from luckyhit.records.manifest import NotedBlock
 
-Group = tuple[int, int, np.ndarray]
-"""A block, the code of an arm, and the places of its rows."""
+Group = tuple[int, int, RequestTable]
+"""A block, the code of an arm, and their rows."""
 OUT_OF_ORDER = "due before an earlier slot"
 APART, APART_NS = 0.1, 1e8
 """The arms of one block begin and end together, but for this share of its length, or this long."""
@@ -33,20 +24,25 @@ APART, APART_NS = 0.1, 1e8
 
 def account(rows: RequestTable) -> Accounting:
     """Every scheduled request in exactly one place; the sum is short by what fits nowhere."""
-    answered = rows.answered
-    failed = (rows.error != NO_ERROR) & (rows.error != TIMEOUT) & (rows.error != DROPPED)
+    completed, by_error = 0, np.zeros(256, dtype=np.int64)
+    for part in rows.parts():
+        error = part.error
+        completed += int(np.count_nonzero((error == NO_ERROR) & part.answered))
+        by_error += np.bincount(error.view(np.uint8), minlength=len(by_error))
+    timed_out, dropped = int(by_error[TIMEOUT]), int(by_error[DROPPED])
+    none = int(by_error[np.int8(NO_ERROR).view(np.uint8)])
     return Accounting(
         scheduled=len(rows),
-        completed=int(np.count_nonzero((rows.error == NO_ERROR) & answered)),
-        failed=int(np.count_nonzero(failed)),
-        timed_out=int(np.count_nonzero(rows.error == TIMEOUT)),
-        dropped=int(np.count_nonzero(rows.error == DROPPED)),
+        completed=completed,
+        failed=len(rows) - none - timed_out - dropped,
+        timed_out=timed_out,
+        dropped=dropped,
     )
 
 
 @dataclass(frozen=True)
 class BlockArm:
-    """One arm of one block: the places of its rows, its slots, and the first and last instant at which one was due.
+    """One arm of one block: its rows, and the first and last instant at which one was due.
 
     `duplicated`: slots that are there more than once; `missing`: slots that are not; `out_of_order`: rows due before
     the slot ahead of them; `warmup`: how many rows its warm-up has, the lowest and the highest slot among them.
@@ -54,7 +50,7 @@ class BlockArm:
 
     block: int
     arm: int
-    rows: np.ndarray
+    rows: RequestTable
     duplicated: int
     missing: int
     out_of_order: int
@@ -65,22 +61,39 @@ class BlockArm:
 
 def block_arms_of(rows: RequestTable) -> Iterator[BlockArm]:
     """Each arm of each block, in this order."""
-    all_slots, all_due, measured = rows.slot, rows.due_ns, rows.measured
-    for block, arm, indices in _by_block_and_arm(rows):
-        slot, due = all_slots[indices], all_due[indices]
-        slots, warm = distinct_values(slot), slot[~measured[indices]]
-        in_order = due[by_slot(slot)]
-        yield BlockArm(
-            block,
-            arm,
-            indices,
-            duplicated=len(indices) - len(slots),
-            missing=int(slots[-1]) + 1 - int(np.count_nonzero(slots >= 0)),  # a block's schedule begins with slot 0
-            out_of_order=int(np.count_nonzero(in_order[1:] < in_order[:-1])),
-            begins_ns=float(due.min()),
-            ends_ns=float(due.max()),
-            warmup=(len(warm), int(warm.min(initial=0)), int(warm.max(initial=0))),
-        )
+    for block, arm, own in _by_block_and_arm(rows):
+        runs = own.runs()
+        warm = own.of_runs(runs, ~runs.measured).slot
+        warmup = len(warm), int(warm.min(initial=0)), int(warm.max(initial=0))
+        in_turn = _in_turn(own)
+        if in_turn is None:
+            slot, due = own.slot, own.due_ns
+            slots, due = distinct_values(slot), due[by_slot(slot)]
+            # A block's schedule begins with slot 0.
+            missing = int(slots[-1]) + 1 - int(np.count_nonzero(slots >= 0))
+            late = int(np.count_nonzero(due[1:] < due[:-1]))
+            yield BlockArm(
+                block, arm, own, len(own) - len(slots), missing, late, float(due.min()), float(due.max()), warmup
+            )
+        else:
+            yield BlockArm(block, arm, own, 0, *in_turn, warmup)
+
+
+def _in_turn(rows: RequestTable) -> tuple[int, int, float, float] | None:
+    """(missing, out_of_order, begins_ns, ends_ns) of rows whose slots count up, each there once: the usual case. None
+    for others."""
+    slot_ahead, due_ahead, counted, late = -np.inf, -np.inf, 0, 0
+    lowest, highest = list[float](), list[float]()
+    for part in rows.parts():
+        slot, due = part.slot, part.due_ns
+        if slot[0] <= slot_ahead or not np.all(slot[1:] > slot[:-1]):
+            return None
+        late += int(np.count_nonzero(due[1:] < due[:-1])) + int(due[0] < due_ahead)
+        counted += len(slot) if slot[0] >= 0 else int(np.count_nonzero(slot >= 0))
+        lowest.append(float(due.min()))
+        highest.append(float(due.max()))
+        slot_ahead, due_ahead = int(slot[-1]), float(due[-1])
+    return int(slot_ahead) + 1 - counted, late, float(np.min(lowest)), float(np.max(highest))
 
 
 def accounting_guard(rows: RequestTable, block_arms: Sequence[BlockArm], blocks: Sequence[NotedBlock]) -> Guard:
@@ -89,13 +102,16 @@ def accounting_guard(rows: RequestTable, block_arms: Sequence[BlockArm], blocks:
     if not total.exact:
         lost = total.scheduled - total.completed - total.failed - total.timed_out - total.dropped
         problems.append(f"{lost:,} requests have neither an answer nor an error")
-    unplaced = int(np.count_nonzero((rows.arm < 0) | (rows.block < 0) | (rows.slot < 0)))
+    runs = rows.runs()
+    nowhere = (runs.arm < 0) | (runs.block < 0)
+    placed = rows.of_runs(runs, ~nowhere)
+    unplaced = int(runs.rows[nowhere].sum()) + sum(int(np.count_nonzero(part.slot < 0)) for part in placed.parts())
     if unplaced:
         problems.append(f"{unplaced:,} rows have no valid arm, block or slot")
     noted = {block.block: block.accounting for block in blocks}
     for one in block_arms:
         counted = noted.get(one.block, {}).get(ARMS[one.arm]) if one.arm >= 0 else None
-        if counted is not None and counted != account(rows.take(one.rows)):
+        if counted is not None and counted != account(one.rows):
             where = f"block {one.block}, {ARMS[one.arm]}"
             problems.append(f"{where}: the rows differ from what the engine counted, {counted.model_dump()}")
     if duplicated := sum(one.duplicated for one in block_arms):
@@ -114,8 +130,9 @@ def accounting_guard(rows: RequestTable, block_arms: Sequence[BlockArm], blocks:
 
 
 def clock_guard(rows: RequestTable, block_arms: Sequence[BlockArm]) -> Guard:
-    clock = rows.clock
-    counts = {fault: int(np.count_nonzero(clock & (1 << bit))) for bit, fault in enumerate(FAULTS)}
+    codes = np.arange(1 << len(FAULTS))
+    shown = sum((np.bincount(part.clock, minlength=len(codes)) for part in rows.parts()), start=np.zeros_like(codes))
+    counts = {fault: int(shown[codes & (1 << bit) > 0].sum()) for bit, fault in enumerate(FAULTS)}
     late = sum(one.out_of_order for one in block_arms)
     counts = {FAULTS[0]: counts.pop(FAULTS[0]), OUT_OF_ORDER: late, **counts}
     problems = [f"{count:,} rows: {fault}" for fault, count in counts.items() if count]
@@ -182,10 +199,9 @@ def warmed_up_guard(block_arms: Sequence[BlockArm], blocks: Sequence[NotedBlock]
 
 def _by_block_and_arm(rows: RequestTable) -> Iterator[Group]:
     """Each block and arm that has rows, in this order."""
-    arm = rows.arm
-    for block, inside in members(rows.block):
-        arm_of = arm[inside]
+    runs = rows.runs()
+    for block in np.unique(runs.block).tolist():
         for code in range(-1, len(ARMS)):
-            indices = inside[arm_of == code]
-            if len(indices):
-                yield block, code, indices.astype(np.int32) if len(rows) < NO_ROW else indices
+            own = (runs.block == block) & (runs.arm == code)
+            if own.any():
+                yield block, code, rows.of_runs(runs, own)

@@ -8,12 +8,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
 from luckyhit.case import Case
 from luckyhit.designs import design_of
 from luckyhit.errors import RunUnreadable
-from luckyhit.judge.table.rows import ARMS, RequestTable, run_lengths, run_starts
+from luckyhit.judge.table.rows import ARMS, RequestTable
 from luckyhit.records import Guard, GuardId, Rollback, UnreadPart
 from luckyhit.records.manifest import Manifest
 from luckyhit.run import Run
@@ -162,10 +160,8 @@ def guard_of_problems(id: GuardId, problems: Sequence[str], detail: str) -> Guar
 
 def _counts(rows: RequestTable) -> dict[tuple[int, int], int]:
     """How many rows each block and arm has, without rows that name no block. Rows are in order, so in few runs."""
-    block, arm, counts = rows.block, rows.arm, Counter[tuple[int, int]]()
-    starts = np.union1d(run_starts(block), run_starts(arm))
-    lengths = run_lengths(block, starts)
-    for number, code, count in zip(block[starts].tolist(), arm[starts].tolist(), lengths.tolist(), strict=True):
+    runs, counts = rows.runs(), Counter[tuple[int, int]]()
+    for number, code, count in zip(runs.block.tolist(), runs.arm.tolist(), runs.rows.tolist(), strict=True):
         if number >= 0:
             counts[number, code] += count
     return counts

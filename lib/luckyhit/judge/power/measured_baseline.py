@@ -69,7 +69,7 @@ def baseline_of(rows: RequestTable, probed: Probed, case: Case) -> MeasuredBasel
 
 def recorded_baseline(run: CaseRun) -> MeasuredBaseline:
     """The baseline that a run recorded. Raises RunUnreadable where a file of it is damaged."""
-    rows = rows_of_parts(run.parts("requests", JUDGED), run.length("requests"))
+    rows = rows_of_parts(run.parts("requests", JUDGED))
     record = read(rows, None, run.table("reads"), run.table("writes"), run.manifest.blocks)
     return baseline_of(record.measured("baseline", BEFORE), record.probed("baseline", "before"), run.case)
 

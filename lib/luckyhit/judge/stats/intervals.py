@@ -14,6 +14,7 @@ import numpy as np
 from luckyhit.judge.stats.boundary import INF, Boundary
 from luckyhit.judge.stats.proportions import ArmCounts, PairedCounts
 from luckyhit.judge.table.samples import FEWEST_BATCHES, Comparison
+from luckyhit.judge.table.unit_values import UnitSums
 
 CORRELATED = 0.2
 """Neighbouring units with a higher correlation than this are merged into longer ones while there are enough."""
@@ -154,18 +155,25 @@ def mean_estimates(
     margin: Margin = no_margin,
 ) -> Estimates | None:
     """Means of `values` (one array for each arm, NaN for rows that don't count); None where an arm has none."""
+    sums = [UnitSums.of(value, side.units) for value, side in zip(values, comparison.sides, strict=True)]
+    return estimates_of_sums((sums[0], sums[1]), comparison, boundary, error_rate, margin)
+
+
+def estimates_of_sums(
+    sums: tuple[UnitSums, UnitSums],
+    comparison: Comparison,
+    boundary: Boundary,
+    error_rate: float,
+    margin: Margin = no_margin,
+) -> Estimates | None:
+    """The same from the sums of each arm."""
     means, influences = [], []
-    for value, side in zip(values, comparison.sides, strict=True):
-        finite = np.isfinite(value)
-        count = int(np.count_nonzero(finite))
-        if count == 0:
+    for arm in sums:
+        if arm.count == 0:
             return None
-        whole = count == len(value)
-        total = side.units.sums(value if whole else np.where(finite, value, 0.0))
-        rows = side.units.sizes if whole else side.units.counts(finite)
-        mean = float(total.sum() / count)
+        mean = float(arm.total.sum() / arm.count)
         means.append(mean)
-        influences.append((total - mean * rows) / count)
+        influences.append((arm.total - mean * arm.rows) / arm.count)
     errors = [
         standard_error(influence, side.block) for influence, side in zip(influences, comparison.sides, strict=True)
     ]

@@ -9,49 +9,48 @@ break.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from luckyhit.judge.stats.boundary import INF, Boundary
 from luckyhit.judge.stats.intervals import Estimates, Interval, Margin, interval_around, standard_error, welch_error
-from luckyhit.judge.table.rows import NS_PER_MS, Column, SinceDue
+from luckyhit.judge.table.column_forms import Column
+from luckyhit.judge.table.rows import RequestTable
 from luckyhit.judge.table.samples import Comparison, Side
+from luckyhit.judge.table.unit_values import UnitValues
 from luckyhit.records import nearest_rank
+
+Values = Column | Callable[[RequestTable], Column]
 
 
 class _Sorted:
     """The values of one arm, sorted once for all quantiles."""
 
-    def __init__(self, values: Column, side: Side) -> None:
-        self.units, self.block = side.units, side.block
-        self.scale = 1.0
-        if isinstance(values, SinceDue):
-            finite, values, self.scale = values.present, values.ns, NS_PER_MS
-            # A missing time is the least of all numbers.
-            self.sorted = np.sort(values)[len(values) - int(np.count_nonzero(finite)) :]
-        else:
-            finite = np.isfinite(values)
-            if np.isinf(values).any():
-                values = np.where(finite, values, np.nan)
-            # NaN sorts last.
-            self.sorted = np.sort(values)[: int(np.count_nonzero(finite))]
-        self.values, self.finite = values, finite
-        self.rows = self.units.counts(finite)
+    def __init__(self, values: Values, side: Side, quantiles: Sequence[float]) -> None:
+        self.values = UnitValues(values, side)
+        self.block, self.scale, self.rows = side.block, self.values.scale, self.values.rows
+        self.sorted = self.values.in_order(quantiles)
+        ranks = [nearest_rank(quantile, len(self.sorted)) for quantile in quantiles] if len(self.sorted) else []
+        limits = [float(self.sorted[rank]) for rank in ranks]
+        self.above = dict(zip(quantiles, self.values.above(limits), strict=False))
 
     def by_groups(self, quantile: float, groups: int) -> np.ndarray:
         """The quantile of each group of neighbouring units, in milliseconds; NaN for one without values."""
         units = len(self.block)
         groups = min(groups, units)
-        group_of = self.units.index * groups // units
-        return np.array([self._quantile_of(self.finite & (group_of == group), quantile) for group in range(groups)])
+        return self._by_class(np.arange(units) * groups // units, groups, quantile)
 
-    def _quantile_of(self, chosen: np.ndarray, quantile: float) -> float:
-        values = self.values[chosen]
-        if not len(values):
-            return float("nan")
-        place = nearest_rank(quantile, len(values))
-        return float(np.partition(values, place)[place]) / self.scale
+    def _by_class(self, class_of: np.ndarray, classes: int, quantile: float) -> np.ndarray:
+        by_class = self.values.by_class(class_of, classes)
+        return np.array([_quantile_of(values, quantile) / self.scale for values in by_class])
+
+
+def _quantile_of(values: np.ndarray, quantile: float) -> float:
+    if not len(values):
+        return float("nan")
+    place = nearest_rank(quantile, len(values))
+    return float(np.partition(values, place)[place])
 
 
 class _Ranks:
@@ -64,7 +63,7 @@ class _Ranks:
         value = self.sorted[nearest_rank(quantile, count)]
         self.value = float(value) / self.scale
         # Counted from above: those are far fewer.
-        below = values.rows - values.units.counts(values.values > value)
+        below = values.rows - values.above[quantile]
         self.influence = (below - below.sum() / count * values.rows) / count
         self.standard_error = standard_error(self.influence, values.block)
         self.binomial = float(np.sqrt(quantile * (1 - quantile) / count))
@@ -130,7 +129,7 @@ _ANGLES = np.linspace(0, 2 * np.pi, 361)[:-1]
 
 
 def quantile_estimates(
-    values: tuple[Column, Column],
+    values: tuple[Values, Values],
     comparison: Comparison,
     margins: Mapping[float, Margin],
     boundary: Boundary,
@@ -138,10 +137,11 @@ def quantile_estimates(
 ) -> list[Estimates | None]:
     """The quantiles of `values` (0.95 for p95; the keys of `margins`) in each arm; None where an arm has no values.
 
-    A quantile is an order statistic: the least value with at least that proportion at or below it. Latencies may also
-    be whole nanoseconds; estimates are in milliseconds either way.
+    A quantile is an order statistic: the least value with at least that proportion at or below it. `values`: one for
+    each row, or a function that makes those of some rows. Latencies may also be whole nanoseconds; estimates are in
+    milliseconds either way.
     """
-    arms = [_Sorted(value, side) for value, side in zip(values, comparison.sides, strict=True)]
+    arms = [_Sorted(value, side, list(margins)) for value, side in zip(values, comparison.sides, strict=True)]
     if not all(len(arm.sorted) for arm in arms):
         return [None for _ in margins]
     return [_quantile(arms, comparison, quantile, boundary, error_rate, margin) for quantile, margin in margins.items()]

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import pandas as pd
 
 from luckyhit.case import Case
 from luckyhit.judge.freshness.probed import Probed
 from luckyhit.judge.stale.background import ANSWER_SCHEMA, background_reads
 from luckyhit.judge.table.probe_frames import probe_frame, request_frame
-from luckyhit.judge.table.samples import ARMS, RequestTable, among, rows_of
+from luckyhit.judge.table.samples import ARMS, RequestTable, rows_of
 from luckyhit.records import READS, WRITES
 from luckyhit.records.manifest import NotedBlock
 
@@ -46,13 +47,14 @@ class Record:
         return {block.block: ARMS.index(block.arms[0]) for block in self.entries(stage) if len(block.arms) == 1}
 
     def measured(self, stage: str, arm: int) -> RequestTable:
-        inside = among(self.rows.block, self.numbers(stage)) & (self.rows.arm == arm)
-        return self.rows.take(inside & self.rows.measured)
+        runs = self.rows.runs()
+        return self.rows.of_runs(runs, np.isin(runs.block, self.numbers(stage)) & (runs.arm == arm) & runs.measured)
 
     def probed_rows(self, arm: int) -> RequestTable:
         """What was measured in the change's blocks with the probe beside the load."""
         rows = self.measured("change", arm)
-        return rows.take(~among(rows.block, self.controls)) if self.controls else rows
+        runs = rows.runs()
+        return rows.of_runs(runs, ~np.isin(runs.block, self.controls)) if self.controls else rows
 
     def probe(self, stage: str) -> tuple[pd.DataFrame, pd.DataFrame]:
         """(reads, writes) of the probe in the blocks of one stage."""
@@ -92,9 +94,10 @@ def read(
 ) -> Record:
     rows = requests if isinstance(requests, RequestTable) else rows_of(requests)
     numbers = [block.block for block in blocks]
-    finished = among(rows.block, numbers) | (rows.block < 0)
+    runs = rows.runs()
+    finished = np.isin(runs.block, numbers) | (runs.block < 0)
     if not finished.all():
-        rows = rows.take(finished)
+        rows = rows.of_runs(runs, finished)
     placed = [probe_frame(reads, READS), probe_frame(writes, WRITES)]
     reads, writes = (frame[frame["block"].isin(numbers)] for frame in placed)
     return Record(rows, reads, writes, blocks, answers)

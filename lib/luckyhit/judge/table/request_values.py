@@ -10,6 +10,24 @@ import numpy as np
 from luckyhit.judge.table.rows import Column, RequestTable
 from luckyhit.records import GoalName, ValueKind, kind_of
 
+Visible = tuple[np.ndarray, np.ndarray]
+"""Of some rows, whether each shows the metric, and what it counts as (0, or False, where it does not)."""
+
+
+def _latencies(rows: RequestTable) -> Visible:
+    latency = rows.latency_ms
+    known = np.isfinite(latency)
+    return known, np.where(known, latency, 0.0)
+
+
+VISIBLE: dict[ValueKind, Callable[[RequestTable, str], Visible]] = {
+    "hit": lambda rows, _: rows.hits,
+    "failed": lambda rows, _: rows.failures,
+    "wrong": lambda rows, _: rows.wrongs,
+    "latency": lambda rows, _: _latencies(rows),
+    "number": lambda rows, column: rows.numbers(column),
+}
+"""Of rows and the metric's column; of events, whether they took place."""
 VALUES: dict[ValueKind, Callable[[RequestTable, str], np.ndarray]] = {
     "hit": lambda rows, _: rows.hit,
     "failed": lambda rows, _: rows.failed,
@@ -24,6 +42,12 @@ def values_of(name: GoalName, rows: RequestTable) -> np.ndarray:
     """By a metric of requests, what each row counts as, in the metric's unit; NaN where it is not visible."""
     kind = kind_of(name)
     return np.asarray(VALUES[kind.value](rows, kind.column), dtype=float)
+
+
+def visible_of(name: GoalName, rows: RequestTable) -> Visible:
+    """By a metric of requests, which rows show it, and what each counts as in the metric's unit."""
+    kind = kind_of(name)
+    return VISIBLE[kind.value](rows, kind.column)
 
 
 def sortable_values_of(name: GoalName, rows: RequestTable) -> Column:

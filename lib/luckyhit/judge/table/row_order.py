@@ -7,12 +7,14 @@ of a batch are neighbours, so that sums over batches need no look-up.
 
 from __future__ import annotations
 
-from functools import partial
+from itertools import pairwise
 
 import numpy as np
 
-from luckyhit.judge.table.parallel import Parallel
-from luckyhit.judge.table.rows import ARMS, NO_ROW, Column, SinceDue, members
+from luckyhit.judge.table.column_forms import Column, Constant, Kept, SinceDue, counting, framed, picked, same, sparse
+from luckyhit.judge.table.groups import NO_ROW, members, run_starts
+from luckyhit.judge.table.rows import ARMS, Columns
+from luckyhit.records import NUMBER_COLUMNS
 
 ROOM = 2
 """Slots are put into a table by their number where they span fewer than so many times as many numbers."""
@@ -20,20 +22,45 @@ PAIR_ROOM = 4
 """A table with a place for each slot of each unit may have so many times more places than there are rows."""
 
 
-def in_order(columns: dict[str, Column]) -> dict[str, Column]:
-    """The same rows in order; of several with the same slot the one that came first stays the first. `columns` is
-    emptied on the way: each column is freed as soon as its copy is made."""
-    order = _order(*(columns[name] for name in ("measured", "arm", "block", "slot")))  # type: ignore[arg-type]
+NEARLY_ALL_ALIKE = ("clock", "error", "cache", "send_delay_ns", *NUMBER_COLUMNS)
+"""Columns that may be kept sparsely."""
+SAME_IN_BOTH = ("due_ns", "key", "route")
+"""Columns that may be those of the other arm, which was sent the same."""
+
+
+def in_stretches(columns: dict[str, Column]) -> list[Columns]:
+    """Rows in order, in stretches of one arm, block and phase; of several with the same slot the one that came first
+    stays the first."""
+    measured, arm, block, slot = (np.asarray(columns[name]) for name in ("measured", "arm", "block", "slot"))
+    grouped, order = [measured, arm, block], _order(measured, arm, block, slot)
     if order is None:
-        return columns
-    with Parallel(len(order)) as work:
-        coming = {name: work.start(partial(_placed, columns, name, order)) for name in list(columns)}
-        return {name: column() for name, column in coming.items()}
+        order = np.arange(len(grouped[0]))
+    grouped = [values[order] for values in grouped]
+    starts = np.unique(np.concatenate([run_starts(values) for values in grouped]))
+    if not len(starts):
+        return [columns]
+    return [
+        {name: compact(name, picked(column, order[first:stop])) for name, column in columns.items()}
+        for first, stop in pairwise([*starts.tolist(), len(grouped[0])])
+    ]
 
 
-def _placed(columns: dict[str, Column], name: str, order: np.ndarray) -> Column:
-    column = columns.pop(name)
-    return SinceDue(column.ns[order]) if isinstance(column, SinceDue) else column[order]
+def compact(name: str, column: Column) -> Kept:
+    """One column of a stretch in the form that takes the least room."""
+    if isinstance(column, SinceDue):
+        return column
+    if name in ("arm", "block", "measured"):
+        return Constant(column[0], len(column))
+    if name == "slot":
+        return counting(column)
+    if name == "due_ns":
+        return framed(column)
+    return sparse(column) if name in NEARLY_ALL_ALIKE else column
+
+
+def shared(columns: dict[str, Kept], other: Columns) -> dict[str, Kept]:
+    """The same columns, with those of the `other` arm that hold the same."""
+    return columns | {name: same(columns[name], other[name]) for name in SAME_IN_BOTH if name in other}
 
 
 def _order(measured: np.ndarray, arm: np.ndarray, block: np.ndarray, slot: np.ndarray) -> np.ndarray | None:
@@ -50,7 +77,7 @@ def _order(measured: np.ndarray, arm: np.ndarray, block: np.ndarray, slot: np.nd
                 groups[code, number] = indices.astype(np.int32) if len(block) < NO_ROW else indices
     if not groups:
         return None
-    order = np.concatenate([groups[key] for key in sorted(groups)])
+    order: np.ndarray = np.concatenate([groups[key] for key in sorted(groups)])
     return None if np.all(order[1:] > order[:-1]) else order
 
 
@@ -59,9 +86,10 @@ def by_slot(slot: np.ndarray) -> np.ndarray:
     low, high = int(slot.min()), int(slot.max())
     if high - low < ROOM * len(slot):
         # Nearly all slots are there, each once: each row is put in its place, which is faster than to sort them.
-        table = np.full(high - low + 1, -1, dtype=np.int64)
-        table[slot - low] = np.arange(len(slot))
-        places = table[table >= 0]
+        small = np.int32 if len(slot) < NO_ROW else np.int64
+        table: np.ndarray = np.full(high - low + 1, -1, dtype=small)
+        table[slot - low] = np.arange(len(slot), dtype=small)
+        places: np.ndarray = table[table >= 0]
         if len(places) == len(slot):
             return places
     return np.argsort(slot, kind="stable")

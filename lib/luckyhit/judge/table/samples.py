@@ -6,13 +6,15 @@ batch of slots, or a whole block, nearly is one. See `rows` for what a row is, a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
 from luckyhit.judge.table.columns import JUDGED, rows_of, rows_of_parts
+from luckyhit.judge.table.groups import Groups, Pieces, among, distinct
 from luckyhit.judge.table.row_order import same_requests
 from luckyhit.judge.table.rows import (
     ARMS,
@@ -26,11 +28,8 @@ from luckyhit.judge.table.rows import (
     STALE,
     TIMEOUT,
     RequestTable,
-    among,
-    distinct,
-    distinct_values,
+    Runs,
     rows_together,
-    run_starts,
 )
 
 BATCH_S = 0.1
@@ -38,23 +37,23 @@ BATCH_S = 0.1
 collection, a burst of misses) is measured and merged, see `intervals.spread`."""
 FEWEST_BATCHES, MOST_BATCHES = 12, 2000
 FEWEST_SLOTS = 5
-AT_ONCE = 1 << 17
-"""Rows worked on together where all of them would need much room: few enough to stay in the processor's cache."""
+LONG = 2048
+"""Rows of a batch, on average, from which on they stay where they are: of shorter ones a copy is sooner made."""
 
 
 @dataclass(frozen=True)
 class Side:
-    """One arm of a comparison: its rows, the unit of each row, and the block of each unit (units of one block are
-    in the order of time, so that neighbours are next to each other)."""
+    """One arm of a comparison: its rows, by unit, and the block of each unit (units of one block are in the order of
+    time, so that neighbours are next to each other)."""
 
     rows: RequestTable
-    unit: np.ndarray
+    units: Groups
     block: np.ndarray
 
-    @cached_property
-    def units(self) -> Groups:
-        """The rows by unit."""
-        return Groups(self.unit, len(self.block))
+    def parts(self) -> Iterator[tuple[RequestTable, Groups]]:
+        """Its rows in parts of whole units, each with the unit of its rows."""
+        for first, stop, units in self.units.parts():
+            yield self.rows.part(first, stop), units
 
 
 @dataclass(frozen=True)
@@ -70,9 +69,29 @@ class Comparison:
         return self.before, self.after
 
     @cached_property
+    def in_step(self) -> bool:
+        """Whether it is paired, and both arms have the same slots in the same units at the same places, each once: the
+        usual case."""
+        before, after = (side.units for side in self.sides)
+        if not self.paired or not before.size or before.runs is None or after.runs is None:
+            return False
+        if before.size != after.size or not all(map(np.array_equal, before.runs, after.runs)):
+            return False
+        return all(
+            np.array_equal(slots[0], slots[1]) and _ascend(slots[0], units)
+            for slots, units in (((one.slot, other.slot), units) for (one, units), (other, _) in self.parts())
+        )
+
+    def parts(self) -> Iterator[tuple[tuple[RequestTable, Groups], tuple[RequestTable, Groups]]]:
+        """The parts of both arms beside each other, where their units have the same rows."""
+        return zip(self.before.parts(), self.after.parts(), strict=True)
+
+    @cached_property
     def same_slots(self) -> tuple[np.ndarray, np.ndarray]:
-        """Indices of the rows of either arm that are the same slot of the same unit."""
-        return same_slots(self.before, self.after)
+        """Indices of the rows of either arm that are the same slot of the same unit (the first, where a slot is there
+        twice)."""
+        before, after = self.sides
+        return same_requests((before.rows.slot, after.rows.slot), (before.units.index, after.units.index))
 
     @property
     def seconds(self) -> float:
@@ -80,9 +99,12 @@ class Comparison:
         return max(sum(_durations(side.rows).values()) for side in self.sides)
 
 
-def same_slots(before: Side, after: Side) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of rows with the same unit and slot in both arms (the first, where a slot is there twice)."""
-    return same_requests((before.rows.slot, after.rows.slot), (before.unit, after.unit))
+def _ascend(slots: np.ndarray, units: Groups) -> bool:
+    """Whether the slots of each unit count up, from 0 or more."""
+    assert units.runs is not None
+    higher = slots[1:] > slots[:-1]
+    higher[units.runs[0][1:] - 1] = True
+    return bool(higher.all()) and int(slots.min()) >= 0
 
 
 def side_by_side(before: RequestTable, after: RequestTable) -> Comparison:
@@ -105,25 +127,23 @@ def by_blocks(before: RequestTable, after: RequestTable, pair_of: Mapping[int, i
     With FEWEST_BLOCK_PAIRS pairs or more (`pair_of`: block -> pair) the members of a pair are compared with each
     other, and a drift cancels; with fewer the pairing would cost more degrees of freedom than it gains.
     """
-    pairs = [
-        np.array([pair_of.get(int(block), -1) for block in distinct_values(rows.block)], dtype=np.int64)
-        for rows in (before, after)
-    ]
+    runs = [rows.runs() for rows in (before, after)]
+    blocks = [np.unique(of_arm.block) for of_arm in runs]
+    pairs = [np.array([pair_of.get(int(block), -1) for block in of_arm], dtype=np.int64) for of_arm in blocks]
     matched = len(pairs[0]) == len(np.unique(pairs[0])) and np.array_equal(np.sort(pairs[0]), np.sort(pairs[1]))
-    if matched and len(pairs[0]) >= FEWEST_BLOCK_PAIRS:
-        sides = []
-        for rows, numbers in zip((before, after), pairs, strict=True):
-            rank = np.argsort(np.argsort(numbers))
-            unit = rank[distinct(rows.block)[1]]
-            sides.append(Side(rows, unit, np.sort(numbers)))
-        return Comparison(sides[0], sides[1], paired=True)
-    whole = [distinct(rows.block) for rows in (before, after)]
-    return Comparison(Side(before, whole[0][1], whole[0][0]), Side(after, whole[1][1], whole[1][0]), paired=False)
+    paired = matched and len(pairs[0]) >= FEWEST_BLOCK_PAIRS
+    sides = []
+    for rows, of_arm, numbers, names in zip((before, after), runs, pairs, blocks, strict=True):
+        rank = np.argsort(np.argsort(numbers)) if paired else np.arange(len(names))
+        unit = rank[np.searchsorted(names, of_arm.block)]
+        units = Groups.of_runs(of_arm.first, unit, len(rows), len(names))
+        sides.append(Side(rows, units, np.sort(numbers) if paired else names))
+    return Comparison(sides[0], sides[1], paired=paired)
 
 
 def halves(rows: RequestTable) -> Comparison:
     """An A/A comparison inside one arm: its batches by turns in one half and in the other, neighbours as pairs."""
-    unit, block = batches(rows)
+    units, block = batches(rows)
     half, partner = np.full(len(block), -1), np.zeros(len(block), dtype=np.int64)
     pair_block: list[int] = []
     for number in np.unique(block):
@@ -132,58 +152,77 @@ def halves(rows: RequestTable) -> Comparison:
         half[members] = np.arange(len(members)) % 2
         partner[members] = len(pair_block) + np.arange(len(members)) // 2
         pair_block += [int(number)] * (len(members) // 2)
+    pairs = np.array(pair_block, dtype=np.int64)
     sides = []
     for wanted in (0, 1):
-        in_half = half[unit] == wanted
-        sides.append(Side(rows.take(in_half), partner[unit[in_half]], np.array(pair_block, dtype=np.int64)))
+        if units.runs is not None and units.size >= LONG * len(units.runs[0]):
+            starts, which = units.runs
+            chosen = half[which] == wanted
+            stops = np.append(starts[1:], units.size)[chosen]
+            sizes = stops - starts[chosen]
+            groups = Groups.of_runs(np.cumsum(sizes) - sizes, partner[which[chosen]], int(sizes.sum()), len(pairs))
+            sides.append(Side(rows.stretches(starts[chosen], stops), groups, pairs))
+            continue
+        in_half = np.flatnonzero(half[units.index] == wanted)
+        sides.append(Side(rows.take(in_half).together(), Groups(partner[units.index[in_half]], len(pairs)), pairs))
     return Comparison(sides[0], sides[1], paired=True)
 
 
 def _durations(rows: RequestTable) -> dict[int, float]:
     """Seconds between the first and the last due time of each block."""
-    blocks, index = distinct(rows.block)
-    low, high = _due_ends(rows.due_ns, index, len(blocks))
-    timed = high >= low  # a block without any due time has none
-    return dict(zip(blocks[timed].tolist(), ((high - low)[timed] / 1e9).tolist(), strict=True))
+    runs = rows.runs()
+    blocks, place = np.unique(runs.block, return_inverse=True)
+    due = _Range(len(blocks))
+    due.widen(place, *ends_of_runs(rows, "due_ns", runs))
+    timed = due.high >= due.low  # a block without any due time has none
+    return dict(zip(blocks[timed].tolist(), ((due.high - due.low)[timed] / 1e9).tolist(), strict=True))
 
 
-def _due_ends(due: np.ndarray, index: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    good = np.isfinite(due)
-    return ends(due, index, count) if good.all() else ends(due[good], index[good], count)
+def parts_of_runs(rows: RequestTable, runs: Runs) -> Iterator[tuple[RequestTable, slice, list[int]]]:
+    """Its rows part by part, with the runs that they are of, and where each of these begins and the last one ends."""
+    first = 0
+    for part in rows.parts():
+        begin = int(np.searchsorted(runs.stop, first, side="right"))
+        end = int(np.searchsorted(runs.first, first + len(part)))
+        edges = np.append(runs.first[begin:end], runs.stop[end - 1]) - first
+        yield part, slice(begin, end), np.clip(edges, 0, len(part)).tolist()
+        first += len(part)
 
 
-def ends(values: np.ndarray, index: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The least and the greatest value of each group (`inf`, `-inf` where it has none)."""
-    low, high = np.full(count, np.inf), np.full(count, -np.inf)
-    # Rows come block by block: reduced run by run, there are few of them left to sort into their groups.
-    start = run_starts(index)
-    if len(start):
-        np.minimum.at(low, index[start], np.minimum.reduceat(values, start))
-        np.maximum.at(high, index[start], np.maximum.reduceat(values, start))
+def ends_of_runs(rows: RequestTable, name: str, runs: Runs) -> tuple[np.ndarray, np.ndarray]:
+    """The least and the greatest finite value of one column in each run (`inf`, `-inf` where it has none)."""
+    low, high = np.full(len(runs.first), np.inf), np.full(len(runs.first), -np.inf)
+    for part, own, edges in parts_of_runs(rows, runs):
+        values, starts = part.wide(name), edges[:-1]
+        good = np.isfinite(values)
+        whole = bool(good.all())
+        least = np.minimum.reduceat(values if whole else np.where(good, values, np.inf), starts)
+        most = np.maximum.reduceat(values if whole else np.where(good, values, -np.inf), starts)
+        low[own], high[own] = np.minimum(low[own], least), np.maximum(high[own], most)
     return low, high
 
 
-def batches(rows: RequestTable) -> tuple[np.ndarray, np.ndarray]:
-    """Cut each block into batches of contiguous slots: (batch of each row, block of each batch).
+def batches(rows: RequestTable) -> tuple[Groups, np.ndarray]:
+    """Cut each block into batches of contiguous slots: (the rows by batch, block of each batch).
 
     A batch lasts BATCH_S at least; shorter ones are cut only where there would be fewer than FEWEST_BATCHES in
     all. What is still correlated then is dealt with per metric, see `intervals.spread`.
     """
-    (unit,), block = _cut(rows)
-    return unit, block
+    (units,), block = _cut(rows)
+    return units, block
 
 
-def _cut(*arms: RequestTable) -> tuple[list[np.ndarray], np.ndarray]:
-    """The same of several arms, cut at the same slots: (the batch of each row, by arm; the block of each batch)."""
-    blocks_of = [distinct(rows.block) for rows in arms]
-    blocks = np.unique(np.concatenate([numbers for numbers, _ in blocks_of])).astype(np.int64)
+def _cut(*arms: RequestTable) -> tuple[list[Groups], np.ndarray]:
+    """The same of several arms, cut at the same slots: (the rows by batch, by arm; the block of each batch)."""
+    runs_of = [rows.runs() for rows in arms]
+    blocks = np.unique(np.concatenate([runs.block for runs in runs_of])).astype(np.int64)
     if not len(blocks):
-        return [np.zeros(0, dtype=np.int64) for _ in arms], blocks
+        return [Groups(np.zeros(0, dtype=np.int64), 0) for _ in arms], blocks
     due, slot = _Range(len(blocks)), _Range(len(blocks))
-    places = [np.searchsorted(blocks, numbers) for numbers, _ in blocks_of]
-    for rows, (numbers, index), place in zip(arms, blocks_of, places, strict=True):
-        due.widen(place, *_due_ends(rows.due_ns, index, len(numbers)))
-        slot.widen(place, *ends(rows.slot, index, len(numbers)))
+    places = [np.searchsorted(blocks, runs.block) for runs in runs_of]
+    for rows, runs, place in zip(arms, runs_of, places, strict=True):
+        due.widen(place, *ends_of_runs(rows, "due_ns", runs))
+        slot.widen(place, *ends_of_runs(rows, "slot", runs))
     # A block without any due time has no length.
     seconds = np.where(due.high >= due.low, due.high, 0.0) - np.where(due.high >= due.low, due.low, 0.0)
     seconds /= 1e9
@@ -195,14 +234,14 @@ def _cut(*arms: RequestTable) -> tuple[list[np.ndarray], np.ndarray]:
     count = np.clip(np.floor(share * total + 1e-9), 1, np.maximum(slots // FEWEST_SLOTS, 1)).astype(np.int64)
     start = np.concatenate([[0], np.cumsum(count)])
     units = []
-    for rows, (_, index), place in zip(arms, blocks_of, places, strict=True):
-        unit, slots_of = np.empty(len(rows), dtype=np.int32), rows.slot
-        for first in range(0, len(rows), AT_ONCE):
-            part = slice(first, first + AT_ONCE)
-            unit_of = place[index[part]]
-            within = ((slots_of[part] - low[unit_of]) / slots[unit_of] * count[unit_of]).astype(np.int64)
-            unit[part] = start[unit_of] + np.minimum(within, count[unit_of] - 1)
-        units.append(unit)
+    for rows, runs, place in zip(arms, runs_of, places, strict=True):
+        pieces = Pieces()
+        for part, own, edges in parts_of_runs(rows, runs):
+            slots_of = part.slot
+            for block, piece in zip(place[own].tolist(), pairwise(edges), strict=True):
+                within = ((slots_of[slice(*piece)] - low[block]) / slots[block] * count[block]).astype(np.int32)
+                pieces.add(np.minimum(within, np.int32(count[block] - 1), out=within), int(start[block]))
+        units.append(pieces.groups(int(start[-1])))
     return units, np.repeat(blocks, count)
 
 
@@ -213,56 +252,13 @@ class _Range:
         self.low, self.high = np.full(groups, np.inf), np.full(groups, -np.inf)
 
     def widen(self, groups: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
-        self.low[groups] = np.minimum(self.low[groups], low)
-        self.high[groups] = np.maximum(self.high[groups], high)
-
-
-class Groups:
-    """`index`: the group of each row, from 0 up to `count`. Groups may be empty.
-
-    Where the rows of a group are next to each other, and groups come one after the other (the order of
-    `layout.in_order`), sums take a tenth of the time that they take row by row.
-    """
-
-    def __init__(self, index: np.ndarray, count: int) -> None:
-        self.index, self.count = index, count
-
-    @cached_property
-    def _runs(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """(where each group that has rows begins, which one it is); None where groups are mixed."""
-        starts = run_starts(self.index)
-        indices = self.index[starts]
-        return (starts, indices) if np.all(indices[1:] > indices[:-1]) else None
-
-    @cached_property
-    def sizes(self) -> np.ndarray:
-        """How many rows each group has."""
-        if self._runs is None:
-            return np.bincount(self.index, minlength=self.count)
-        return self._placed(np.diff(self._runs[0], append=len(self.index)))
-
-    def sums(self, values: np.ndarray) -> np.ndarray:
-        """The sum of finite `values`, one for each row, over each group."""
-        if self._runs is None or not len(values):
-            return np.bincount(self.index, weights=values, minlength=self.count)
-        return self._placed(np.add.reduceat(values, self._runs[0], dtype=np.float64))
-
-    def counts(self, rows: np.ndarray) -> np.ndarray:
-        """How many rows of a mask each group has."""
-        if self._runs is None or not len(rows):
-            return np.bincount(self.index[rows], minlength=self.count)
-        return self._placed(np.add.reduceat(rows.view(np.int8), self._runs[0], dtype=np.int32))
-
-    def _placed(self, indices: np.ndarray) -> np.ndarray:
-        assert self._runs is not None
-        placed = np.zeros(self.count, dtype=np.result_type(indices, np.int64))
-        placed[self._runs[1]] = indices
-        return placed
+        np.minimum.at(self.low, groups, low)
+        np.maximum.at(self.high, groups, high)
 
 
 __all__ = [
     "ARMS", "BATCH_S", "CACHE", "DROPPED", "ERRORS", "FEWEST_BATCHES", "FEWEST_BLOCK_PAIRS", "HIT", "JUDGED", "MISS",
     "NO_ERROR", "OTHER_ERROR", "STALE", "TIMEOUT", "Comparison", "Groups", "RequestTable", "Side", "among", "batches",
-    "by_batches", "by_blocks", "distinct", "ends", "halves", "rows_of", "rows_of_parts", "rows_together", "same_slots",
+    "by_batches", "by_blocks", "distinct", "halves", "rows_of", "rows_of_parts", "rows_together",
     "side_by_side",
 ]  # fmt: skip

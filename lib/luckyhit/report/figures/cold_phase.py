@@ -83,7 +83,7 @@ def data(recorded: Recorded) -> ColdPhase:
 
 
 def _until(recorded: Recorded, rows: np.ndarray, span: Span, seconds: float) -> int:
-    return int(np.searchsorted(recorded.rows.due_ns[rows], (span.start_s + seconds) * 1e9))
+    return int(np.searchsorted(recorded.rows.take(rows).due_ns, (span.start_s + seconds) * 1e9))
 
 
 def _cold_arm(recorded: Recorded, where: Sequence[Span], places: Sequence[np.ndarray], edges_s: np.ndarray) -> ColdArm:
@@ -91,7 +91,7 @@ def _cold_arm(recorded: Recorded, where: Sequence[Span], places: Sequence[np.nda
     stretches: list[list[np.ndarray]] = [[] for _ in edges_s[1:]]
     cold, warm = [], []
     for span, rows in zip(where, places, strict=True):
-        due_s = recorded.rows.due_ns[rows] / 1e9 - span.start_s
+        due_s = recorded.rows.take(rows).due_ns / 1e9 - span.start_s
         bounds = np.searchsorted(due_s, edges_s)
         for stretch, first, last in zip(stretches, bounds[:-1], bounds[1:], strict=True):
             stretch.append(rows[first:last])

@@ -34,19 +34,19 @@ def slowest_requests(run: Run, recorded: Recorded) -> list[tuple[str, ...]]:
     keys = _keys(run, recorded, slowest)
     shown: list[tuple[str, ...]] = []
     for place, calls_made in zip(slowest.tolist(), calls.tolist(), strict=True):
-        block, arm = int(rows.block[place]), int(rows.arm[place])
-        route, cache = int(rows.route[place]), int(rows.cache[place])
+        one = rows.part(place, place + 1)
+        block, arm, route, cache = (int(column[0]) for column in (one.block, one.arm, one.route, one.cache))
         shown.append(
             (
-                f"{rows.due_ns[place] / 1e9 - origin_s:,.2f} s",
+                f"{one.due_ns[0] / 1e9 - origin_s:,.2f} s",
                 recorded.label(ARMS[arm]) if arm in (0, 1) else DASH,
                 str(block),
                 rows.routes[route] if 0 <= route < len(rows.routes) else DASH,
-                keys.get((block, ARMS[arm], int(rows.slot[place])), DASH) if arm in (0, 1) else DASH,
+                keys.get((block, ARMS[arm], int(one.slot[0])), DASH) if arm in (0, 1) else DASH,
                 f"{number(latency_ms[place])} ms",
                 CACHE[cache] if 0 <= cache < len(CACHE) else DASH,
                 number(calls_made) if np.isfinite(calls_made) else DASH,
-                "measured" if rows.measured[place] else "warm-up",
+                "measured" if one.measured[0] else "warm-up",
             )
         )
     return shown
@@ -67,10 +67,10 @@ def _slowest(recorded: Recorded, parts: Sequence[np.ndarray]) -> np.ndarray:
 
 def _keys(run: Run, recorded: Recorded, places: np.ndarray) -> dict[tuple[int, str, int], str]:
     """The key of each of these rows, by block, arm and slot: texts are read for them alone."""
-    rows = recorded.rows
+    rows = recorded.rows.take(places)
     wanted: dict[int, set[int]] = {}
-    for place in places.tolist():
-        wanted.setdefault(int(rows.block[place]), set()).add(int(rows.slot[place]))
+    for block, slot in zip(rows.block.tolist(), rows.slot.tolist(), strict=True):
+        wanted.setdefault(block, set()).add(slot)
     keys = {}
     for block, slots in wanted.items():
         for row in rows_of_slots(run.path / "requests", block, slots, ("arm", "slot", "key")):

@@ -117,12 +117,12 @@ def _span(block: NotedBlock, stage: Stage, recorded: Recorded) -> Span | None:
     noted = [time_ns for time_ns in (block.start_ns, block.measure_ns, block.end_ns) if time_ns is not None]
     times_ns = [float(time_ns) for time_ns in noted]
     if len(times_ns) < 3:
-        rows = recorded.rows
-        due = rows.due_ns[rows.block == block.block]
+        rows = recorded.rows.take(recorded.rows.block == block.block)
+        due = rows.due_ns
+        measured = due[rows.measured]
         due = due[np.isfinite(due)]
         if not len(due):
             return None
-        measured = rows.due_ns[(rows.block == block.block) & rows.measured]
         begin = float(measured.min()) if len(measured) else float(due.max())
         times_ns = [float(due.min()), begin, float(due.max())]
     cleared = sum(report.cleared or 0 for report in block.clear.values()) if block.clear else None

@@ -83,7 +83,7 @@ def rows_in_order(recorded: Recorded, block: int, arm: str) -> np.ndarray:
     rows = recorded.rows
     stretches = _stretches(recorded).get((block, ARMS.index(arm)), [])
     places = np.concatenate([np.arange(first, last, dtype=np.int32) for first, last in stretches] or [_NONE])
-    due_ns = rows.due_ns[places]
+    due_ns = rows.take(places).due_ns
     if not np.isfinite(due_ns).all():
         places, due_ns = places[np.isfinite(due_ns)], due_ns[np.isfinite(due_ns)]
     ordered = len(due_ns) < 2 or bool(np.all(due_ns[1:] >= due_ns[:-1]))
