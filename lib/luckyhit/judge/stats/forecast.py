@@ -21,7 +21,8 @@ from typing import Literal
 import numpy as np
 
 from luckyhit.judge.compare.effect import Effect
-from luckyhit.judge.stats.boundary import INF, Boundary
+from luckyhit.judge.stats.boundary import INF, Boundary, Tested
+from luckyhit.judge.stats.intervals import Bounds, joined
 
 MOST_TIMES = 100
 """Nothing is forecast beyond this multiple of the present sample."""
@@ -80,26 +81,41 @@ def forecast(effect: Effect, question: Question) -> Forecast | None:
 def _of_estimates(effect: Effect, estimate: float, question: Question) -> Forecast:
     """Futures of a mean or a quantile."""
     times = np.geomspace(1, MOST_TIMES, STEPS + 1)[1:]
-    half_width = np.array([_half_width(question, effect.standard_error, effect.degrees, factor) for factor in times])
-    now = _half_width(question, effect.standard_error, effect.degrees, 1.0)
+    usual, beyond = (np.array([_half_width(question, effect, factor, tested) for factor in times]) for tested in _TESTED)
+    now = [_half_width(question, effect, 1.0, tested) for tested in _TESTED]
+    low, high = _bounds(np.array(estimate), (now[0], now[0]), (now[1], now[1]), question)
     with np.errstate(invalid="ignore"):
+        # The interval of a small sample is longer, and not symmetrical; that goes as the sample grows.
         below, above = (
-            # The interval of a small sample is longer, and not symmetrical; that goes as the sample grows.
-            half_width * (1 + (side / now - 1) / times if 0 < side < INF and now < INF else 1.0)
-            for side in (estimate - effect.low, effect.high - estimate)
+            1 + (side / even - 1) / times if 0 < side < INF and even < INF else np.ones(STEPS)
+            for side, even in ((estimate - effect.low, float(estimate - low)), (effect.high - estimate, float(high - estimate)))
         )
     # A martingale whose variance grows from 0 to that of the estimate: a Wiener process in 1 - 1 / times.
     steps = np.sqrt(np.diff(1 - 1 / np.concatenate([[1.0], times])))
     later = estimate + effect.standard_error * np.cumsum(_normal(FUTURES, STEPS) * steps, axis=1)
-    decided = question.decided(later - below, later + above)
+    decided = question.decided(
+        *_bounds(later, (usual * below, usual * above), (beyond * below, beyond * above), question)
+    )
     return _forecast(_first(decided, times, question.boundary.any_time), effect.pairs)
 
 
-def _half_width(question: Question, error: float, degrees: float, times: float) -> float:
-    """Half-width of the interval of a sample `times` as large."""
-    later = error / times**0.5
-    units = (degrees + 1) * times - 1
-    return question.boundary.critical_value(units, question.error_rate, question.margin / later) * later
+_TESTED: tuple[Tested, Tested] = ("nothing", "beyond")
+"""What lies short of an estimate near the margin has been decided already."""
+_Widths = tuple[np.ndarray | float, np.ndarray | float]
+"""Below and above an estimate."""
+
+
+def _half_width(question: Question, effect: Effect, times: float, tested: Tested) -> float:
+    """Half-width of the interval of a sample `times` as large, where effects are as `tested` says."""
+    later = effect.standard_error / times**0.5
+    units = (effect.degrees + 1) * times - 1
+    in_errors = question.margin / later
+    return question.boundary.critical_value(units, question.error_rate, in_errors, tested=tested) * later
+
+
+def _bounds(estimate: np.ndarray, usual: _Widths, beyond: _Widths, question: Question) -> Bounds:
+    sides = ((estimate - below, estimate + above) for below, above in (usual, beyond))
+    return joined(*sides, question.margin / 2)
 
 
 @cache

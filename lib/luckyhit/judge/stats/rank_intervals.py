@@ -10,11 +10,20 @@ break.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
-from luckyhit.judge.stats.boundary import INF, Boundary
-from luckyhit.judge.stats.intervals import Estimates, Interval, Margin, interval_around, standard_error, welch_error
+from luckyhit.judge.stats.boundary import INF, Boundary, Tested
+from luckyhit.judge.stats.intervals import (
+    Estimates,
+    Interval,
+    Margin,
+    interval_around,
+    not_refuted,
+    standard_error,
+    welch_error,
+)
 from luckyhit.judge.table.rows import NS_PER_MS, Column, SinceDue
 from luckyhit.judge.table.samples import Comparison, Side
 from luckyhit.records import nearest_rank
@@ -163,14 +172,23 @@ def _quantile(
         degrees = welch_error(before.standard_error, after.standard_error).degrees
     radius = boundary.critical_value(degrees, error_rate)
     error = _difference(before, after, errors, ERROR_RADIUS).half_width / ERROR_RADIUS if 0 < radius < INF else INF
-    in_errors = margin(before.value) / error if 0 < error < INF else INF
-    # At a gap in the values, the rank of either arm alone can misplace the difference: half the error rate each.
-    radii = [boundary.critical_value(degrees, rate, in_errors) for rate in (error_rate, error_rate / 2)]
-    near, far = (_difference(before, after, errors, radius) for radius in radii)
-    if not all(_fits(ranks, error, radii[0]) for ranks, error in zip((before, after), errors, strict=True)):
+    declared = margin(before.value)
+    in_errors = declared / error if 0 < error < INF else INF
+    groups: Interval | None = None
+
+    def radius_at(rate: float, tested: Tested = "nothing") -> float:
+        return boundary.critical_value(degrees, rate, in_errors, tested=tested)
+
+    def around(rate: float, tested: Tested = "nothing") -> Interval:
+        ranks = _difference(before, after, errors, radius_at(rate, tested))
+        return _hull(ranks, groups) if groups is not None else ranks
+
+    if not all(_fits(ranks, error, radius_at(error_rate)) for ranks, error in zip((before, after), errors, strict=True)):
         groups = _by_groups(arms, quantile, comparison.paired, boundary, error_rate)
-        near, far = (_hull(ranks, groups) for ranks in (near, far))
-    difference = near if _no_gap(near, far, radii[1] / radii[0] if radii[0] < INF else 1.0) else far
+    # At a gap in the values, the rank of either arm alone can misplace the difference: half the error rate each.
+    grown = radius_at(error_rate / 2) / radius_at(error_rate) if radius_at(error_rate) < INF else 1.0
+    rate = error_rate if _no_gap(around(error_rate), around(error_rate / 2), grown) else error_rate / 2
+    difference = not_refuted(partial(around, rate), declared)
     return Estimates(
         before.interval(boundary, error_rate), after.interval(boundary, error_rate), difference, error, degrees
     )
