@@ -11,7 +11,7 @@ from scipy.signal import lfilter
 from scipy.stats import binom
 
 from luckyhit.judge.stats.boundary import Boundary, FixedSample
-from luckyhit.judge.stats.intervals import Estimates, mean_estimates, no_margin, standard_error
+from luckyhit.judge.stats.intervals import NO_MARGIN, Estimates, mean_estimates, standard_error
 from luckyhit.judge.stats.rank_intervals import quantile_estimates
 from luckyhit.judge.table.samples import Comparison, Side, rows_of
 from tier import one_of_many
@@ -25,7 +25,7 @@ ERROR_RATE = 0.02
 def quantile_of(
     values: tuple[np.ndarray, np.ndarray], both: Comparison, quantile: float, boundary: Boundary, error_rate: float
 ) -> Estimates:
-    (estimates,) = quantile_estimates(values, both, {quantile: no_margin}, boundary, error_rate)
+    (estimates,) = quantile_estimates(values, both, {quantile: NO_MARGIN}, boundary, error_rate)
     assert estimates is not None
     return estimates
 

@@ -16,9 +16,10 @@ _APART = 0.28
 """The part of an excess's error rate that each of its two proportions gets."""
 
 
-Tested = Literal["nothing", "beyond", "short"]
-"""Where an effect lies that an estimate may refute. nothing: nearer to none than to the margin. Else nearer to the
-margin: beyond the estimate, or short of it, seen from no difference."""
+Tested = Literal["nothing", "hoped", "feared", "beyond", "short"]
+"""Where an effect lies that an estimate may refute. Nearer to no difference than to the margin: nothing, or, where a goal
+hopes for one direction, hoped and feared: the direction in which the estimate lies from the effect. Nearer to the margin:
+beyond the estimate, or short of it, seen from no difference."""
 
 
 class Boundary(Protocol):

@@ -48,10 +48,12 @@ class Estimates:
 
 @dataclass(frozen=True, slots=True)
 class StandardError:
-    """With its degrees of freedom."""
+    """With its degrees of freedom. `in_block`: the units that correlation left in each block; infinite where units have no
+    blocks."""
 
     value: float
     degrees: float
+    in_block: float = INF
 
 
 def standard_error(influence: np.ndarray, block: np.ndarray) -> StandardError:
@@ -80,7 +82,7 @@ def standard_error(influence: np.ndarray, block: np.ndarray) -> StandardError:
     variance = units / (units - 1) * float(np.sum(merged**2))
     left, in_block = _shrunk(correlation, units), units / len(np.unique(within))
     degrees = units / _repeated(left**2, in_block) - 1
-    return StandardError(float(np.sqrt(variance * _repeated(left, in_block))), degrees)
+    return StandardError(float(np.sqrt(variance * _repeated(left, in_block))), degrees, in_block)
 
 
 def _repeated(correlation: float, units: float) -> float:
@@ -139,9 +141,9 @@ def error_of_difference(before: np.ndarray, after: np.ndarray, comparison: Compa
 
 
 def interval_around(
-    value: float, error: StandardError, boundary: Boundary, error_rate: float, margin: float = INF
+    value: float, error: StandardError, boundary: Boundary, error_rate: float, margin: float = INF, hoped: int = 0
 ) -> Interval:
-    """The interval of one number. `margin`: the difference that matters."""
+    """The interval of one number. `margin`: the difference that matters; `hoped`: see Margin."""
     if not error.degrees > 0:
         return Interval(value, -INF, INF)
     in_errors = margin / error.value if error.value > 0 else INF
@@ -150,16 +152,16 @@ def interval_around(
         half_width = boundary.critical_value(error.degrees, error_rate, in_errors, tested=tested) * error.value
         return Interval(value, value - half_width, value + half_width)
 
-    return not_refuted(around, margin)
+    return not_refuted(around, margin, hoped)
 
 
-def not_refuted(around: Callable[[Tested], Interval], margin: float) -> Interval:
+def not_refuted(around: Callable[[Tested], Interval], margin: float, hoped: int = 0) -> Interval:
     """All effects that an estimate does not refute, and those between them. `around`: the interval of those not refuted,
     were all of them where `tested` says (see `Boundary.critical_value`); `margin`: the difference that matters, where
-    effects nearer to it than to none begin at its half."""
-    usual = around("nothing")
+    effects nearer to it than to none begin at its half; `hoped`: see Margin."""
     if not margin < INF:
-        return usual
+        return around("nothing")
+    usual = _usual(around, hoped)
     beyond, border = around("beyond"), margin / 2
     low, high = joined((usual.low, usual.high), (beyond.low, beyond.high), border)
     # The whole interval lies near the margin of one side, or farther off.
@@ -168,6 +170,14 @@ def not_refuted(around: Callable[[Tested], Interval], margin: float) -> Interval
     if usual.high < -border:
         high = max(high, min(around("short").high, -border))
     return Interval(usual.value, float(low), float(high))
+
+
+def _usual(around: Callable[[Tested], Interval], hoped: int) -> Interval:
+    if not hoped:
+        return around("nothing")
+    # What lies below an estimate is refuted by an increase.
+    below, above = around("hoped" if hoped > 0 else "feared"), around("feared" if hoped > 0 else "hoped")
+    return Interval(below.value, below.low, above.high)
 
 
 Bounds = tuple[np.ndarray | float, np.ndarray | float]
@@ -180,13 +190,17 @@ def joined(usual: Bounds, beyond: Bounds, border: float) -> Bounds:
     return low, np.maximum(beyond[1], np.minimum(usual[1], border))
 
 
-Margin = Callable[[float], float]
-"""The difference that matters, in the unit of the values, given the value of the before arm."""
+@dataclass(frozen=True, slots=True)
+class Margin:
+    """The difference that matters. `of`: in the unit of the values, given the value of the before arm; `hoped`: 1 where a
+    goal hopes for an increase, -1 for a decrease, 0 where neither matters more."""
+
+    of: Callable[[float], float]
+    hoped: int = 0
 
 
-def no_margin(before: float) -> float:
-    """No margin was declared."""
-    return INF
+NO_MARGIN = Margin(lambda before: INF)
+"""None was declared."""
 
 
 def mean_estimates(
@@ -194,7 +208,7 @@ def mean_estimates(
     comparison: Comparison,
     boundary: Boundary,
     error_rate: float,
-    margin: Margin = no_margin,
+    margin: Margin = NO_MARGIN,
 ) -> Estimates | None:
     """Means of `values` (one array for each arm, NaN for rows that don't count); None where an arm has none."""
     means, influences = [], []
@@ -216,5 +230,5 @@ def mean_estimates(
     before, after = (
         interval_around(mean, error, boundary, error_rate) for mean, error in zip(means, errors, strict=True)
     )
-    difference = interval_around(means[1] - means[0], apart, boundary, error_rate, margin(means[0]))
+    difference = interval_around(means[1] - means[0], apart, boundary, error_rate, margin.of(means[0]), margin.hoped)
     return Estimates(before, after, difference, apart.value, apart.degrees)

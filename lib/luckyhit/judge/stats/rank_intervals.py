@@ -19,13 +19,14 @@ from luckyhit.judge.stats.intervals import (
     Estimates,
     Interval,
     Margin,
+    StandardError,
     interval_around,
     not_refuted,
     standard_error,
     welch_error,
 )
 from luckyhit.judge.table.rows import NS_PER_MS, Column, SinceDue
-from luckyhit.judge.table.samples import Comparison, Side
+from luckyhit.judge.table.samples import FEWEST_BATCHES, Comparison, Side
 from luckyhit.records import nearest_rank
 
 
@@ -54,6 +55,14 @@ class _Sorted:
         groups = min(groups, units)
         group_of = self.units.index * groups // units
         return np.array([self._quantile_of(self.finite & (group_of == group), quantile) for group in range(groups)])
+
+    def by_blocks(self, quantile: float) -> np.ndarray:
+        """The same of each block."""
+        blocks, of_unit = np.unique(self.block, return_inverse=True)
+        block_of = of_unit[self.units.index]
+        return np.array(
+            [self._quantile_of(self.finite & (block_of == block), quantile) for block in range(len(blocks))]
+        )
 
     def _quantile_of(self, chosen: np.ndarray, quantile: float) -> float:
         values = self.values[chosen]
@@ -166,13 +175,18 @@ def _quantile(
 ) -> Estimates:
     before, after = (_Ranks(values, quantile) for values in arms)
     if comparison.paired:
-        errors, degrees = _beside(before, after, comparison.before.block)
+        errors, apart = _beside(before, after, comparison.before.block)
+        degrees = apart.degrees
+        if apart.in_block <= 1 < len(comparison.before.block):
+            of_blocks = _by_blocks(arms, before, after, boundary, error_rate, margin)
+            if of_blocks is not None:
+                return of_blocks
     else:
         errors = max(before.standard_error.value, before.binomial), max(after.standard_error.value, after.binomial)
         degrees = welch_error(before.standard_error, after.standard_error).degrees
     radius = boundary.critical_value(degrees, error_rate)
     error = _difference(before, after, errors, ERROR_RADIUS).half_width / ERROR_RADIUS if 0 < radius < INF else INF
-    declared = margin(before.value)
+    declared = margin.of(before.value)
     in_errors = declared / error if 0 < error < INF else INF
     groups: Interval | None = None
 
@@ -183,12 +197,14 @@ def _quantile(
         ranks = _difference(before, after, errors, radius_at(rate, tested))
         return _hull(ranks, groups) if groups is not None else ranks
 
-    if not all(_fits(ranks, error, radius_at(error_rate)) for ranks, error in zip((before, after), errors, strict=True)):
+    if not all(
+        _fits(ranks, error, radius_at(error_rate)) for ranks, error in zip((before, after), errors, strict=True)
+    ):
         groups = _by_groups(arms, quantile, comparison.paired, boundary, error_rate)
     # At a gap in the values, the rank of either arm alone can misplace the difference: half the error rate each.
     grown = radius_at(error_rate / 2) / radius_at(error_rate) if radius_at(error_rate) < INF else 1.0
     rate = error_rate if _no_gap(around(error_rate), around(error_rate / 2), grown) else error_rate / 2
-    difference = not_refuted(partial(around, rate), declared)
+    difference = not_refuted(partial(around, rate), declared, margin.hoped)
     return Estimates(
         before.interval(boundary, error_rate), after.interval(boundary, error_rate), difference, error, degrees
     )
@@ -218,6 +234,34 @@ def _by_groups(
             *(standard_error(influence, np.zeros(len(influence), dtype=np.int64)) for influence in (before, after))
         )
     return interval_around(float(quantiles[1].mean() - quantiles[0].mean()), apart, boundary, error_rate)
+
+
+def _by_blocks(
+    arms: Sequence[_Sorted], before: _Ranks, after: _Ranks, boundary: Boundary, error_rate: float, margin: Margin
+) -> Estimates | None:
+    """The interval of the mean difference of quantiles of blocks, where each block has a level of its own (a busy host
+    slows one process for as long as it lives). The ranks of all requests together then spread so far that the quantiles
+    between them no longer grow evenly, and the interval gets half as long again. None where they are fewer than
+    FEWEST_BATCHES, or show too little beyond the quantile each."""
+    quantile = before.quantile
+    of_blocks = [values.by_blocks(quantile) for values in arms]
+    shown = np.isfinite(of_blocks[0]) & np.isfinite(of_blocks[1])
+    count = int(np.count_nonzero(shown))
+    beyond = min(len(ranks.sorted) for ranks in (before, after)) * min(quantile, 1 - quantile) / max(len(shown), 1)
+    if count < FEWEST_BATCHES or beyond < FEWEST_BEYOND:
+        return None
+    apart = (of_blocks[1] - of_blocks[0])[shown]
+    error = StandardError(float(np.std(apart, ddof=1)) / count**0.5, count - 1)
+    declared = margin.of(before.value)
+    mean = interval_around(float(apart.mean()), error, boundary, error_rate, declared, margin.hoped)
+    value = after.value - before.value
+    return Estimates(
+        before.interval(boundary, error_rate),
+        after.interval(boundary, error_rate),
+        Interval(value, min(mean.low, value), max(mean.high, value)),
+        error.value,
+        error.degrees,
+    )
 
 
 def _hull(ranks: Interval, groups: Interval) -> Interval:
@@ -259,8 +303,8 @@ def _difference(before: _Ranks, after: _Ranks, errors: tuple[float, float], radi
     return Interval(value, min(float(lowest.min()), value), max(float(highest.max()), value))
 
 
-def _beside(before: _Ranks, after: _Ranks, block: np.ndarray) -> tuple[tuple[float, float], float]:
-    """Errors of the two ranks, and their degrees of freedom, where the arms were measured side by side.
+def _beside(before: _Ranks, after: _Ranks, block: np.ndarray) -> tuple[tuple[float, float], StandardError]:
+    """Errors of the two ranks, and that of their difference, where the arms were measured side by side.
 
     What moved the ranks of both arms alike (the same requests, a busy minute of the host, a drift) is no error of the
     comparison; what moved one of them is. So the errors come from the variance of the differences, split by the
@@ -268,7 +312,7 @@ def _beside(before: _Ranks, after: _Ranks, block: np.ndarray) -> tuple[tuple[flo
     """
     apart = standard_error(after.influence - before.influence, block)
     if not np.isfinite(apart.value):
-        return (INF, INF), 0
+        return (INF, INF), apart
     total = float(np.sum((after.influence - before.influence) ** 2))
     common = float(np.sum(after.influence * before.influence))
     before_part = (float(np.sum(before.influence**2)) - common) / total if total > 0 else 0.5
@@ -279,4 +323,4 @@ def _beside(before: _Ranks, after: _Ranks, block: np.ndarray) -> tuple[tuple[flo
     for ranks, part in ((before, max(before_part, least)), (after, max(1 - before_part, least))):
         # At least half of what independent requests would give: a smaller estimate is luck.
         errors.append(max(apart.value * part**0.5, ranks.binomial / 2))
-    return (errors[0], errors[1]), apart.degrees
+    return (errors[0], errors[1]), apart
