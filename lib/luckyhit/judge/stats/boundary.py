@@ -17,9 +17,9 @@ _APART = 0.28
 
 
 Tested = Literal["nothing", "hoped", "feared", "beyond", "short"]
-"""Where an effect lies that an estimate may refute. Nearer to no difference than to the margin: nothing, or, where a goal
-hopes for one direction, hoped and feared: the direction in which the estimate lies from the effect. Nearer to the margin:
-beyond the estimate, or short of it, seen from no difference."""
+"""Where an effect lies that an estimate may refute. Nearer to no difference than to the margin: nothing, or, where a
+goal hopes for one direction, hoped and feared: the direction in which the estimate lies from the effect. Nearer to the
+margin: beyond the estimate, or short of it, seen from no difference."""
 
 
 class Boundary(Protocol):
@@ -31,9 +31,9 @@ class Boundary(Protocol):
     def critical_value(
         self, degrees: float, error_rate: float, margin: float = INF, *, tested: Tested = "nothing"
     ) -> float:
-        """How far from a tested effect an estimate refutes it, in standard errors. `degrees`: of freedom of the standard
-        error; `margin`: the difference that matters, in standard errors too (infinite: none declared). See
-        `intervals.bounds_of`, which makes an interval of it."""
+        """How far from a tested effect an estimate refutes it, in standard errors. `degrees`: of freedom of the
+        standard error; `margin`: the difference that matters, in standard errors too (infinite: none declared).
+        `intervals.not_refuted` makes an interval of it."""
 
     def proportion(self, count: int, total: int, error_rate: float) -> tuple[float, float]:
         """Bounds of a proportion, given `count` out of `total`; (0, 1) where `total` is 0."""

@@ -109,8 +109,8 @@ def _of_estimates(effect: Effect, estimate: float, question: Question) -> Foreca
 
 
 def _widths(question: Question, effect: Effect, times: float) -> tuple[float, float, float, float]:
-    """Of a sample `times` as large: how far its interval reaches below and above the estimate, twice: among effects near
-    to none, and among those near the margin. (What lies short of an estimate there has been decided already.)"""
+    """Of a sample `times` as large: how far its interval reaches below and above the estimate, twice: among effects
+    near to none, and among those near the margin. (What lies short of an estimate there has been decided already.)"""
     later = effect.standard_error / times**0.5
     units = (effect.degrees + 1) * times - 1
     below, above = question.sides

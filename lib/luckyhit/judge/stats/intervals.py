@@ -156,9 +156,9 @@ def interval_around(
 
 
 def not_refuted(around: Callable[[Tested], Interval], margin: float, hoped: int = 0) -> Interval:
-    """All effects that an estimate does not refute, and those between them. `around`: the interval of those not refuted,
-    were all of them where `tested` says (see `Boundary.critical_value`); `margin`: the difference that matters, where
-    effects nearer to it than to none begin at its half; `hoped`: see Margin."""
+    """All effects that an estimate does not refute, and those between them. `around`: the interval of those not
+    refuted, were all of them where `tested` says (see `Boundary.critical_value`); `margin`: the difference that matters,
+    where effects nearer to it than to none begin at its half; `hoped`: see Margin."""
     if not margin < INF:
         return around("nothing")
     usual = _usual(around, hoped)
@@ -184,16 +184,16 @@ Bounds = tuple[np.ndarray | float, np.ndarray | float]
 
 
 def joined(usual: Bounds, beyond: Bounds, border: float) -> Bounds:
-    """(low, high) of intervals that are `usual` among effects nearer to none than `border`, and `beyond` among others, as
-    far as these lie beyond the estimate."""
+    """(low, high) of intervals that are `usual` among effects nearer to none than `border`, and `beyond` among others,
+    as far as these lie beyond the estimate."""
     low = np.minimum(beyond[0], np.maximum(usual[0], -border))
     return low, np.maximum(beyond[1], np.minimum(usual[1], border))
 
 
 @dataclass(frozen=True, slots=True)
 class Margin:
-    """The difference that matters. `of`: in the unit of the values, given the value of the before arm; `hoped`: 1 where a
-    goal hopes for an increase, -1 for a decrease, 0 where neither matters more."""
+    """The difference that matters. `of`: in the unit of the values, given the value of the before arm; `hoped`: 1 where
+    a goal hopes for an increase, -1 for a decrease, 0 where neither matters more."""
 
     of: Callable[[float], float]
     hoped: int = 0
