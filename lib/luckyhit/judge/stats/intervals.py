@@ -48,8 +48,8 @@ class Estimates:
 
 @dataclass(frozen=True, slots=True)
 class StandardError:
-    """With its degrees of freedom. `in_block`: the units that correlation left in each block; infinite where units have no
-    blocks."""
+    """With its degrees of freedom. `in_block`: the units that correlation left in each block; infinite where units have
+    no blocks."""
 
     value: float
     degrees: float
@@ -157,8 +157,8 @@ def interval_around(
 
 def not_refuted(around: Callable[[Tested], Interval], margin: float, hoped: int = 0) -> Interval:
     """All effects that an estimate does not refute, and those between them. `around`: the interval of those not
-    refuted, were all of them where `tested` says (see `Boundary.critical_value`); `margin`: the difference that matters,
-    where effects nearer to it than to none begin at its half; `hoped`: see Margin."""
+    refuted, were all of them where `tested` says (see `Boundary.critical_value`); `margin`: the difference that
+    matters, where effects nearer to it than to none begin at its half; `hoped`: see Margin."""
     if not margin < INF:
         return around("nothing")
     usual = _usual(around, hoped)

@@ -197,12 +197,11 @@ def _quantile(
         ranks = _difference(before, after, errors, radius_at(rate, tested))
         return _hull(ranks, groups) if groups is not None else ranks
 
-    if not all(
-        _fits(ranks, error, radius_at(error_rate)) for ranks, error in zip((before, after), errors, strict=True)
-    ):
+    radius = radius_at(error_rate)
+    if not all(_fits(ranks, error, radius) for ranks, error in zip((before, after), errors, strict=True)):
         groups = _by_groups(arms, quantile, comparison.paired, boundary, error_rate)
     # At a gap in the values, the rank of either arm alone can misplace the difference: half the error rate each.
-    grown = radius_at(error_rate / 2) / radius_at(error_rate) if radius_at(error_rate) < INF else 1.0
+    grown = radius_at(error_rate / 2) / radius if radius < INF else 1.0
     rate = error_rate if _no_gap(around(error_rate), around(error_rate / 2), grown) else error_rate / 2
     difference = not_refuted(partial(around, rate), declared, margin.hoped)
     return Estimates(

@@ -9,7 +9,7 @@ refuted form an interval that is valid at any stopping time. Two mixtures are av
   alone. It is a mixture itself, of one tuned for a usual number of units and one for a tenth of it.
 - Where a margin was declared, the two effects at the margin's distance from the tested one. That is Wald's sequential
   test (1945), the quickest for a difference of that size, with the standard deviation integrated out: a ratio of sums
-  of squares.
+  of squares. Which of both weighs more depends on the tested effect alone, never on the estimate (see `SIDES`).
 
 The first is exact for independent normal units. The second takes the margin in measured standard errors, which is exact
 only for a known standard deviation; batches of requests are nearly normal and nearly independent. `make bench-judge`
@@ -53,8 +53,8 @@ INWARD = 0.9
 EQUIVALENT hangs on refuting the margin where there is no difference, and nobody asks whether there is twice the margin.
 With half on either side it took an eighth more pairs (a fifth, of a dozen units)."""
 HOPED = 0.75
-"""At no difference, the part on the side that a goal hopes for: what is hoped for shows a twelfth sooner than with half on
-either side, what is feared an eighth later."""
+"""At no difference, the part on the side that a goal hopes for: what is hoped for shows a twelfth sooner than with half
+on either side, what is feared an eighth later."""
 SIDES: dict[Tested, float] = {
     "nothing": 0.5,
     "hoped": HOPED,
@@ -137,8 +137,8 @@ class Sequential:
         return min(_half_width(degrees, error_rate * part, _shrink(weight, degrees)) for weight, part in self._parts)
 
     def _ratio(self, t: np.ndarray | float, degrees: float, margin: float, side: float) -> np.ndarray:
-        """Logarithm of the averaged ratio at `t` standard errors from the tested effect. `side`: the weight of the margin
-        on the estimate's side."""
+        """Logarithm of the averaged ratio at `t` standard errors from the tested effect. `side`: the weight of the
+        margin on the estimate's side."""
         squared = np.square(t) / degrees
         normal = np.logaddexp(*(_log_ratio(squared, degrees, weight) + log(part) for weight, part in self._parts))
         up, down = (np.log1p(squared) - np.log1p(np.square(t - apart) / degrees) for apart in (margin, -margin))
