@@ -59,7 +59,7 @@ class _Sorted:
     def by_blocks(self, quantile: float) -> np.ndarray:
         """The same of each block."""
         blocks, of_unit = np.unique(self.block, return_inverse=True)
-        block_of = of_unit[self.units.index]
+        block_of = of_unit.astype(np.int32)[self.units.index]
         return np.array(
             [self._quantile_of(self.finite & (block_of == block), quantile) for block in range(len(blocks))]
         )
@@ -177,7 +177,7 @@ def _quantile(
     if comparison.paired:
         errors, apart = _beside(before, after, comparison.before.block)
         degrees = apart.degrees
-        if apart.in_block <= 1 < len(comparison.before.block):
+        if apart.in_block <= 1 and not _blocks_are_units(comparison):
             of_blocks = _by_blocks(arms, before, after, boundary, error_rate, margin)
             if of_blocks is not None:
                 return of_blocks
@@ -233,6 +233,11 @@ def _by_groups(
             *(standard_error(influence, np.zeros(len(influence), dtype=np.int64)) for influence in (before, after))
         )
     return interval_around(float(quantiles[1].mean() - quantiles[0].mean()), apart, boundary, error_rate)
+
+
+def _blocks_are_units(comparison: Comparison) -> bool:
+    """Whether arms took turns: then nothing had to be merged."""
+    return len(np.unique(comparison.before.block)) == len(comparison.before.block)
 
 
 def _by_blocks(
