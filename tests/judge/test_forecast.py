@@ -10,6 +10,7 @@ from luckyhit.judge.compare.effects import Effect
 from luckyhit.judge.power.sample_size import IntervalRule, pairs_for_equality
 from luckyhit.judge.stats.boundary import INF
 from luckyhit.judge.stats.forecast import Question, forecast, wald_pairs
+from luckyhit.judge.stats.intervals import StandardError, interval_around
 from luckyhit.judge.stats.proportions import ArmCounts, PairedCounts
 
 RATE = 0.0025
@@ -28,9 +29,8 @@ def of_counts(counts: PairedCounts | ArmCounts, boundary: FixedSample | Sequenti
 
 def of_mean(estimate: float, pairs: int, boundary: FixedSample | Sequential, margin: float = MARGIN) -> Effect:
     error, degrees = DEVIATION / pairs**0.5, pairs / PAIRS_PER_UNIT - 1
-    half_width = boundary.critical_value(degrees, RATE, margin / error) * error
-    low, high = estimate - half_width, estimate + half_width
-    return Effect(1.0, 1.0, estimate, low, high, pairs=pairs, standard_error=error, degrees=degrees)
+    bounds = interval_around(estimate, StandardError(error, degrees), boundary, RATE, margin)
+    return Effect(1.0, 1.0, estimate, bounds.low, bounds.high, pairs=pairs, standard_error=error, degrees=degrees)
 
 
 @pytest.mark.parametrize("boundary", BOUNDARIES)

@@ -7,11 +7,13 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.signal import lfilter
 from scipy.stats import binom
 
 from luckyhit.judge.stats.boundary import Boundary, FixedSample
-from luckyhit.judge.stats.intervals import Estimates, mean_estimates, no_margin, standard_error
+from luckyhit.judge.stats.intervals import NO_MARGIN, Estimates, mean_estimates, standard_error
 from luckyhit.judge.stats.rank_intervals import quantile_estimates
 from luckyhit.judge.table.groups import Groups
 from luckyhit.judge.table.samples import Comparison, Side, rows_of
@@ -26,7 +28,7 @@ ERROR_RATE = 0.02
 def quantile_of(
     values: tuple[np.ndarray, np.ndarray], both: Comparison, quantile: float, boundary: Boundary, error_rate: float
 ) -> Estimates:
-    (estimates,) = quantile_estimates(values, both, {quantile: no_margin}, boundary, error_rate)
+    (estimates,) = quantile_estimates(values, both, {quantile: NO_MARGIN}, boundary, error_rate)
     assert estimates is not None
     return estimates
 
@@ -245,3 +247,52 @@ def test_correlated_neighbours_are_merged_into_longer_units() -> None:
     assert standard_error(slow - slow.mean(), block).degrees < 32
     naive = np.sqrt(64 / 63 * np.sum((slow - slow.mean()) ** 2))
     assert standard_error(slow - slow.mean(), block).value > 1.5 * naive
+
+
+@given(correlation=st.floats(0, 0.9), units=st.integers(1, 60))
+def test_correlation_counts_inside_a_block_only(correlation: float, units: int) -> None:
+    """An AR(1) process that begins anew in each block: the sum over its neighbours, by definition."""
+    lags = np.arange(1, units)
+    repeated = 1 + 2 * np.sum((1 - lags / units) * correlation**lags)
+    rng = np.random.default_rng(12)
+    assert 1 - 1e-9 <= repeated <= units + 1e-9
+    blocks = np.repeat(np.arange(13), units)
+    values = np.repeat(rng.normal(size=13), units)
+    # Blocks with a level each count as blocks, however many units they are cut into.
+    error = standard_error((values - values.mean()) / len(values), blocks)
+    expected = float(np.std(values[::units], ddof=1)) / 13**0.5
+    assert error.value == pytest.approx(expected, rel=0.1) and error.degrees <= 13
+
+
+def by_levels(rng: np.random.Generator, blocks: int) -> tuple[np.ndarray, Comparison]:
+    """Latencies of both arms in blocks in which either process is slower by chance, and which differ much."""
+    block, slot = np.repeat(np.arange(blocks), 120), np.tile(np.arange(120), blocks)
+    level = np.exp(0.3 * rng.normal(size=blocks) + 0.25 * rng.normal(size=(2, blocks)))
+    side = Side(rows_of(pd.DataFrame()), block * 12 + slot // 10, np.repeat(np.arange(blocks), 12))
+    return level[:, block] * np.exp(0.3 * rng.normal(size=(2, len(block)))), Comparison(side, side, True)
+
+
+def test_blocks_with_levels_are_compared_block_by_block() -> None:
+    rng, missed, by_block, widths, apart = np.random.default_rng(13), 0, 0, [], []
+    for _ in range(60):
+        (before, after), both = by_levels(rng, 16)
+        estimates = quantile_of((before, after), both, 0.5, FixedSample(), 0.05)
+        missed += not estimates.difference.low <= 0 <= estimates.difference.high
+        widths.append(estimates.difference.half_width)
+        levels = [np.median(arm.reshape(16, 120), axis=1) for arm in (before, after)]
+        apart.append(float(np.std(levels[1] - levels[0], ddof=1)) / 4)
+        by_block += estimates.degrees == 15
+    assert by_block > 50
+    assert missed <= binom.ppf(0.9999, 60, 0.05)
+    assert np.median(widths) < 1.3 * FixedSample().critical_value(15, 0.05) * np.median(apart)
+
+
+def test_fewer_blocks_than_a_dozen_are_no_less_certain() -> None:
+    """Their halves are units then, with twice the variance: not with that of an endless process."""
+    rng, errors = np.random.default_rng(14), []
+    for blocks in (9, 10, 11, 12, 13):
+        block = np.repeat(np.arange(blocks), 20)
+        drawn = [np.repeat(rng.normal(size=blocks), 20) + 0.3 * rng.normal(size=20 * blocks) for _ in range(40)]
+        values = [(one - one.mean()) / len(one) for one in drawn]
+        errors.append(blocks**0.5 * np.median([standard_error(one, block).value for one in values]))
+    assert max(errors) < 1.25 * min(errors)

@@ -21,7 +21,7 @@ ALONE = Guard(id="declared-difference-only", ok=True, detail="one environment va
 def a_run(tmp_path: Path, simulated: Any, plan: str, block: str = "40s") -> CaseRun:
     """A run that has measured all of `simulated` but the block after its rollback."""
     file = tmp_path / "placebo.yml"
-    file.write_text(CASE.replace("  blocks: 12", f"  blocks: {plan}").replace("  block: 4s", f"  block: {block}"))
+    file.write_text(CASE.replace("  blocks: 14", f"  blocks: {plan}").replace("  block: 4s", f"  block: {block}"))
     run = CaseRun.create(
         tmp_path / "runs", file, now=datetime(2026, 11, 23), manifest={"design": "side-by-side", "guards": []}
     )

@@ -29,6 +29,7 @@ from luckyhit.judge.power.sample_size import (
 from luckyhit.judge.power.supply import workload_units
 from luckyhit.judge.stats.boundary import INF, FixedSample
 from luckyhit.judge.stats.forecast import Question
+from luckyhit.judge.stats.intervals import StandardError, interval_around
 from luckyhit.judge.stats.proportions import Difference, paired_difference, proportion_difference
 from luckyhit.judge.stats.sequential import Sequential
 from luckyhit.judge.table.record import read
@@ -152,8 +153,11 @@ def test_a_mean_is_decided_as_often_as_planned(boundary: FixedSample | Sequentia
     pairs = int(pairs_for_mean(1.0, 0.1, IntervalRule(boundary, 0.0025, paired=True), 10))
     error = pairs**-0.5
     estimates = error * np.random.default_rng(4).normal(size=2000)
-    half_width = boundary.critical_value(pairs / 10 - 1, 0.0025, 0.1 / error) * error
-    decided = Question(0.1, "better", 1, boundary, 0.0025).decided(estimates - half_width, estimates + half_width)
+    bounds = [
+        interval_around(estimate, StandardError(error, pairs / 10 - 1), boundary, 0.0025, 0.1) for estimate in estimates
+    ]
+    low, high = (np.array([getattr(interval, side) for interval in bounds]) for side in ("low", "high"))
+    decided = Question(0.1, "better", 1, boundary, 0.0025).decided(low, high)
     assert decided.mean() == pytest.approx(CHANCE, abs=0.05)
 
 

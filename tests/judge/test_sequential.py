@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from luckyhit.judge import FixedSample, Sequential
 from luckyhit.judge.stats import sequential
+from luckyhit.judge.stats.boundary import Tested
+from luckyhit.judge.stats.intervals import StandardError, interval_around
 from tier import one_of_many
 
 RATES = st.floats(1e-6, 0.05)
@@ -131,3 +133,27 @@ def test_a_quantile_is_outside_its_ranks_at_no_time() -> None:
         first, last = Sequential().ranks(quantile, window + 1, error_rate)
         outside |= (below[:, window] < first) | (below[:, window] >= last)
     assert 0 < outside.mean() <= error_rate
+
+
+@given(degrees=st.floats(100, 2000), margin=st.floats(3.2, 4.5))
+def test_each_effect_is_refuted_from_the_side_that_matters(degrees: float, margin: float) -> None:
+    sides: tuple[Tested, ...] = ("beyond", "hoped", "nothing", "feared", "short")
+    values = [Sequential().critical_value(degrees, 0.002, margin, tested=tested) for tested in sides]
+    assert values == sorted(values) and values[0] < values[-1]
+
+
+@pytest.mark.parametrize("truth", [0.0, 0.5, 1.0, one_of_many(-1.0, quick=False), one_of_many(2.0, quick=False)])
+def test_the_true_difference_is_inside_at_every_look(truth: float) -> None:
+    """In multiples of the margin, which is 0.6 standard deviations of a unit; more is hoped for."""
+    rng, streams, error_rate, margin = np.random.default_rng(7), 250, 0.05, 0.6
+    values = truth * margin + rng.standard_normal((streams, 60))
+    outside = 0
+    for stream in values:
+        for units in range(4, 61, 4):
+            seen = stream[:units]
+            error = StandardError(float(seen.std(ddof=1)) / units**0.5, units - 1)
+            bounds = interval_around(float(seen.mean()), error, Sequential(), error_rate, margin, hoped=1)
+            if not bounds.low <= truth * margin <= bounds.high:
+                outside += 1
+                break
+    assert outside <= error_rate * streams

@@ -9,7 +9,7 @@ from luckyhit.case import Case
 from luckyhit.case.model import Goal
 from luckyhit.case.values.units import Amount
 from luckyhit.judge.stats.boundary import INF
-from luckyhit.judge.stats.intervals import Margin, no_margin
+from luckyhit.judge.stats.intervals import NO_MARGIN, Margin
 from luckyhit.judge.stats.proportions import ArmCounts, PairedCounts
 from luckyhit.records import FAULTS, UNITS, GoalName, Note, kind_of
 
@@ -90,6 +90,8 @@ def amount_of(name: GoalName, amount: Amount, before: float | None) -> float | N
 def margin_of(name: GoalName, goals: Mapping[GoalName, Goal]) -> Margin:
     """The margin that a goal declares, given the before arm's value; infinite without a goal."""
     if name not in goals:
-        return no_margin
-    declared = goals[name].margin
-    return lambda before: amount_of(name, declared, before) or INF
+        return NO_MARGIN
+    declared, hoped = goals[name].margin, 0
+    if goals[name].want == "better":
+        hoped = 1 if kind_of(name).higher_is_better else -1
+    return Margin(lambda before: amount_of(name, declared, before) or INF, hoped)

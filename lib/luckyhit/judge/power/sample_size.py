@@ -15,7 +15,7 @@ from math import floor, sqrt
 
 from scipy.special import ndtr
 
-from luckyhit.judge.stats.boundary import INF, Boundary
+from luckyhit.judge.stats.boundary import INF, Boundary, Tested
 from luckyhit.judge.stats.forecast import Question, first_where
 from luckyhit.judge.stats.proportions import PairedCounts, proportion_difference
 
@@ -24,6 +24,8 @@ MOST = 10**12
 _CACHED = 4096
 CHANCE = 0.8
 """That a run with as many pairs as it needs decides a goal on a mean or a quantile."""
+TESTED: tuple[Tested, Tested] = ("nothing", "beyond")
+"""What an estimate of no difference may refute: no difference, and that of the margin."""
 OWN_PART = 0.5
 """Of the variance of a rank: the least that `stats.rank_intervals` assigns to one arm."""
 
@@ -88,23 +90,26 @@ def pairs_for_mean(variance: float, margin: float, rule: IntervalRule, pairs_per
     def enough(pairs: int) -> bool:
         error = sqrt(variance) / pairs**0.5
         degrees = pairs / pairs_per_unit - 1
-        half_width = rule.boundary.critical_value(degrees, rule.error_rate, margin / error) * error
-        return _chance(error, half_width, margin) >= CHANCE
+        widths: list[float] = []
+        for tested in TESTED:
+            critical = rule.boundary.critical_value(degrees, rule.error_rate, margin / error, tested=tested)
+            widths.append(critical * error)
+        return _chance(error, widths[0], widths[1], margin) >= CHANCE
 
     return smallest(enough)
 
 
-def _chance(error: float, half_width: float, margin: float) -> float:
-    """That an estimate of no difference decides a `better` goal."""
-    if not half_width < INF:
-        return 0.0
-    inside = margin - half_width
-    # The regions overlap once the interval is shorter than half the margin.
+def _chance(error: float, half_width: float, from_margin: float, margin: float) -> float:
+    """That an estimate of no difference decides a `better` goal. `half_width`: around 0, which it has to leave to be a
+    change; `from_margin`: how far from the margin it has to be to lie inside."""
+    outside = 2 * float(ndtr(-half_width / error)) if half_width < INF else 0.0
+    inside = margin - from_margin
+    if not inside > 0:
+        return outside
+    # The regions overlap once both are shorter than the margin.
     if inside >= half_width:
         return 1.0
-    outside = ndtr(-half_width / error)
-    within = ndtr(inside / error) - ndtr(-inside / error) if inside > 0 else 0.0
-    return float(outside + outside + within)
+    return outside + float(ndtr(inside / error) - ndtr(-inside / error))
 
 
 @lru_cache(_CACHED)

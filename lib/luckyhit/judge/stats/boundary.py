@@ -6,7 +6,7 @@ result all follow the same rules of looking.
 
 from __future__ import annotations
 
-from typing import ClassVar, Protocol
+from typing import ClassVar, Literal, Protocol
 
 import numpy as np
 from scipy.special import bdtrik, betaincinv, stdtrit
@@ -16,15 +16,24 @@ _APART = 0.28
 """The part of an excess's error rate that each of its two proportions gets."""
 
 
+Tested = Literal["nothing", "hoped", "feared", "beyond", "short"]
+"""Where an effect lies that an estimate may refute. Nearer to no difference than to the margin: nothing, or, where a
+goal hopes for one direction, hoped and feared: the direction in which the estimate lies from the effect. Nearer to the
+margin: beyond the estimate, or short of it, seen from no difference."""
+
+
 class Boundary(Protocol):
     """Bounds at an error rate: an interval is wrong with at most the probability `error_rate`."""
 
     any_time: ClassVar[bool]
     """Whether that holds for all looks at a growing sample together."""
 
-    def critical_value(self, degrees: float, error_rate: float, margin: float = INF) -> float:
-        """Half-width of the interval of one number, in standard errors. `degrees`: of freedom of the standard error;
-        `margin`: the difference that matters, in standard errors too (infinite: none declared)."""
+    def critical_value(
+        self, degrees: float, error_rate: float, margin: float = INF, *, tested: Tested = "nothing"
+    ) -> float:
+        """How far from a tested effect an estimate refutes it, in standard errors. `degrees`: of freedom of the
+        standard error; `margin`: the difference that matters, in standard errors too (infinite: none declared).
+        `intervals.not_refuted` makes an interval of it."""
 
     def proportion(self, count: int, total: int, error_rate: float) -> tuple[float, float]:
         """Bounds of a proportion, given `count` out of `total`; (0, 1) where `total` is 0."""
@@ -60,7 +69,9 @@ class FixedSample:
 
     any_time: ClassVar[bool] = False
 
-    def critical_value(self, degrees: float, error_rate: float, margin: float = INF) -> float:
+    def critical_value(
+        self, degrees: float, error_rate: float, margin: float = INF, *, tested: Tested = "nothing"
+    ) -> float:
         return float(stdtrit(degrees, 1 - error_rate / 2)) if degrees > 0 else INF
 
     def proportion(self, count: int, total: int, error_rate: float) -> tuple[float, float]:

@@ -12,7 +12,7 @@ Futures come from fixed seeds: the same sample has the same forecast.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import ceil, log
@@ -21,7 +21,8 @@ from typing import Literal
 import numpy as np
 
 from luckyhit.judge.compare.effect import Effect
-from luckyhit.judge.stats.boundary import INF, Boundary
+from luckyhit.judge.stats.boundary import INF, Boundary, Tested
+from luckyhit.judge.stats.intervals import Bounds, joined
 
 MOST_TIMES = 100
 """Nothing is forecast beyond this multiple of the present sample."""
@@ -45,6 +46,13 @@ class Question:
     direction: int
     boundary: Boundary
     error_rate: float
+
+    @property
+    def sides(self) -> tuple[Tested, Tested]:
+        """What lies below and above an estimate near no difference."""
+        if self.want != "better":
+            return "nothing", "nothing"
+        return ("hoped", "feared") if self.direction > 0 else ("feared", "hoped")
 
     def decided(self, low: np.ndarray | float, high: np.ndarray | float) -> np.ndarray:
         """Whether intervals of after - before decide it: the goal is shown to be met, or something got worse."""
@@ -80,26 +88,45 @@ def forecast(effect: Effect, question: Question) -> Forecast | None:
 def _of_estimates(effect: Effect, estimate: float, question: Question) -> Forecast:
     """Futures of a mean or a quantile."""
     times = np.geomspace(1, MOST_TIMES, STEPS + 1)[1:]
-    half_width = np.array([_half_width(question, effect.standard_error, effect.degrees, factor) for factor in times])
-    now = _half_width(question, effect.standard_error, effect.degrees, 1.0)
+    now, *later_widths = (_widths(question, effect, factor) for factor in (1.0, *times))
+    widths = np.array(later_widths)
+    low, high = _bounds(np.array(estimate), now, question)
     with np.errstate(invalid="ignore"):
+        # The interval of a small sample is longer, and not symmetrical; that goes as the sample grows.
         below, above = (
-            # The interval of a small sample is longer, and not symmetrical; that goes as the sample grows.
-            half_width * (1 + (side / now - 1) / times if 0 < side < INF and now < INF else 1.0)
-            for side in (estimate - effect.low, effect.high - estimate)
+            1 + (side / even - 1) / times if 0 < side < INF and even < INF else np.ones(STEPS)
+            for side, even in (
+                (estimate - effect.low, float(estimate - low)),
+                (effect.high - estimate, float(high - estimate)),
+            )
         )
     # A martingale whose variance grows from 0 to that of the estimate: a Wiener process in 1 - 1 / times.
     steps = np.sqrt(np.diff(1 - 1 / np.concatenate([[1.0], times])))
     later = estimate + effect.standard_error * np.cumsum(_normal(FUTURES, STEPS) * steps, axis=1)
-    decided = question.decided(later - below, later + above)
+    longer = np.stack([below, above, below, above], axis=1)
+    decided = question.decided(*_bounds(later, (widths * longer).T, question))
     return _forecast(_first(decided, times, question.boundary.any_time), effect.pairs)
 
 
-def _half_width(question: Question, error: float, degrees: float, times: float) -> float:
-    """Half-width of the interval of a sample `times` as large."""
-    later = error / times**0.5
-    units = (degrees + 1) * times - 1
-    return question.boundary.critical_value(units, question.error_rate, question.margin / later) * later
+def _widths(question: Question, effect: Effect, times: float) -> tuple[float, float, float, float]:
+    """Of a sample `times` as large: how far its interval reaches below and above the estimate, twice: among effects
+    near to none, and among those near the margin. (What lies short of an estimate there has been decided already.)"""
+    later = effect.standard_error / times**0.5
+    units = (effect.degrees + 1) * times - 1
+    below, above = question.sides
+
+    def reach(tested: Tested) -> float:
+        in_errors = question.margin / later
+        return question.boundary.critical_value(units, question.error_rate, in_errors, tested=tested) * later
+
+    beyond = reach("beyond")
+    return reach(below), reach(above), beyond, beyond
+
+
+def _bounds(estimate: np.ndarray, widths: Sequence[float] | np.ndarray, question: Question) -> Bounds:
+    """`widths`: see there, one row for each."""
+    usual, beyond = ((estimate - widths[i], estimate + widths[i + 1]) for i in (0, 2))
+    return joined(usual, beyond, question.margin / 2)
 
 
 @cache

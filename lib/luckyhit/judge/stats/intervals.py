@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from luckyhit.judge.stats.boundary import INF, Boundary
+from luckyhit.judge.stats.boundary import INF, Boundary, Tested
 from luckyhit.judge.stats.proportions import ArmCounts, PairedCounts
 from luckyhit.judge.table.samples import FEWEST_BATCHES, Comparison
 from luckyhit.judge.table.unit_values import UnitSums
@@ -49,17 +49,22 @@ class Estimates:
 
 @dataclass(frozen=True, slots=True)
 class StandardError:
-    """With its degrees of freedom."""
+    """With its degrees of freedom. `in_block`: the units that correlation left in each block; infinite where units have
+    no blocks."""
 
     value: float
     degrees: float
+    in_block: float = INF
 
 
 def standard_error(influence: np.ndarray, block: np.ndarray) -> StandardError:
     """Standard error of the sum of `influence` (one value for each unit; they add up to 0).
 
     Neighbouring units of one block are merged while their lag-1 correlation is above CORRELATED and at least
-    FEWEST_BATCHES remain; the correlation that is left widens the error as in an AR(1) process, by (1 + r) / (1 - r).
+    FEWEST_BATCHES remain. The correlation that is left widens the error, and takes degrees of freedom, as in an AR(1)
+    process that begins anew in each block: the processes do. With a dozen blocks or fewer, of which each has a level of
+    its own, halves of blocks are correlated by 0.9. In an endless process that would mean 19 times the variance; in
+    blocks of two halves it means twice, and as many units as there are blocks.
     """
     count = len(influence)
     if count < 2:
@@ -76,8 +81,17 @@ def standard_error(influence: np.ndarray, block: np.ndarray) -> StandardError:
         correlation = _lag_one(merged, within)
     units = len(merged)
     variance = units / (units - 1) * float(np.sum(merged**2))
-    left = _shrunk(correlation, units)
-    return StandardError(float(np.sqrt(variance * (1 + left) / (1 - left))), units - 1)
+    left, in_block = _shrunk(correlation, units), units / len(np.unique(within))
+    degrees = units / _repeated(left**2, in_block) - 1
+    return StandardError(float(np.sqrt(variance * _repeated(left, in_block))), degrees, in_block)
+
+
+def _repeated(correlation: float, units: float) -> float:
+    """The variance of the sum of so many neighbours in an AR(1) process, in multiples of that of independent ones; with
+    the square of the correlation, how many of them have the degrees of freedom of one (Bartlett 1946, Supplement to the
+    Journal of the Royal Statistical Society 8: 27)."""
+    left = 1 - correlation
+    return float((1 + correlation) / left - 2 * correlation * (1 - correlation**units) / (units * left**2))
 
 
 def _shrunk(correlation: float, units: int) -> float:
@@ -128,23 +142,66 @@ def error_of_difference(before: np.ndarray, after: np.ndarray, comparison: Compa
 
 
 def interval_around(
-    value: float, error: StandardError, boundary: Boundary, error_rate: float, margin: float = INF
+    value: float, error: StandardError, boundary: Boundary, error_rate: float, margin: float = INF, hoped: int = 0
 ) -> Interval:
-    """The interval of one number. `margin`: the difference that matters."""
-    half_width = INF
-    if error.degrees > 0:
-        in_errors = margin / error.value if error.value > 0 else INF
-        half_width = boundary.critical_value(error.degrees, error_rate, in_errors) * error.value
-    return Interval(value, value - half_width, value + half_width)
+    """The interval of one number. `margin`: the difference that matters; `hoped`: see Margin."""
+    if not error.degrees > 0:
+        return Interval(value, -INF, INF)
+    in_errors = margin / error.value if error.value > 0 else INF
+
+    def around(tested: Tested) -> Interval:
+        half_width = boundary.critical_value(error.degrees, error_rate, in_errors, tested=tested) * error.value
+        return Interval(value, value - half_width, value + half_width)
+
+    return not_refuted(around, margin, hoped)
 
 
-Margin = Callable[[float], float]
-"""The difference that matters, in the unit of the values, given the value of the before arm."""
+def not_refuted(around: Callable[[Tested], Interval], margin: float, hoped: int = 0) -> Interval:
+    """All effects that an estimate does not refute, and those between them. `around`: the interval of those not
+    refuted, were all of them where `tested` says (see `Boundary.critical_value`); `margin`: the difference that
+    matters, where effects nearer to it than to none begin at its half; `hoped`: see Margin."""
+    if not margin < INF:
+        return around("nothing")
+    usual = _usual(around, hoped)
+    beyond, border = around("beyond"), margin / 2
+    low, high = joined((usual.low, usual.high), (beyond.low, beyond.high), border)
+    # The whole interval lies near the margin of one side, or farther off.
+    if usual.low > border:
+        low = min(low, max(around("short").low, border))
+    if usual.high < -border:
+        high = max(high, min(around("short").high, -border))
+    return Interval(usual.value, float(low), float(high))
 
 
-def no_margin(before: float) -> float:
-    """No margin was declared."""
-    return INF
+def _usual(around: Callable[[Tested], Interval], hoped: int) -> Interval:
+    if not hoped:
+        return around("nothing")
+    # What lies below an estimate is refuted by an increase.
+    below, above = around("hoped" if hoped > 0 else "feared"), around("feared" if hoped > 0 else "hoped")
+    return Interval(below.value, below.low, above.high)
+
+
+Bounds = tuple[np.ndarray | float, np.ndarray | float]
+
+
+def joined(usual: Bounds, beyond: Bounds, border: float) -> Bounds:
+    """(low, high) of intervals that are `usual` among effects nearer to none than `border`, and `beyond` among others,
+    as far as these lie beyond the estimate."""
+    low = np.minimum(beyond[0], np.maximum(usual[0], -border))
+    return low, np.maximum(beyond[1], np.minimum(usual[1], border))
+
+
+@dataclass(frozen=True, slots=True)
+class Margin:
+    """The difference that matters. `of`: in the unit of the values, given the value of the before arm; `hoped`: 1 where
+    a goal hopes for an increase, -1 for a decrease, 0 where neither matters more."""
+
+    of: Callable[[float], float]
+    hoped: int = 0
+
+
+NO_MARGIN = Margin(lambda before: INF)
+"""None was declared."""
 
 
 def mean_estimates(
@@ -152,7 +209,7 @@ def mean_estimates(
     comparison: Comparison,
     boundary: Boundary,
     error_rate: float,
-    margin: Margin = no_margin,
+    margin: Margin = NO_MARGIN,
 ) -> Estimates | None:
     """Means of `values` (one array for each arm, NaN for rows that don't count); None where an arm has none."""
     sums = [UnitSums.of(value, side.units) for value, side in zip(values, comparison.sides, strict=True)]
@@ -164,7 +221,7 @@ def estimates_of_sums(
     comparison: Comparison,
     boundary: Boundary,
     error_rate: float,
-    margin: Margin = no_margin,
+    margin: Margin = NO_MARGIN,
 ) -> Estimates | None:
     """The same from the sums of each arm."""
     means, influences = [], []
@@ -181,5 +238,5 @@ def estimates_of_sums(
     before, after = (
         interval_around(mean, error, boundary, error_rate) for mean, error in zip(means, errors, strict=True)
     )
-    difference = interval_around(means[1] - means[0], apart, boundary, error_rate, margin(means[0]))
+    difference = interval_around(means[1] - means[0], apart, boundary, error_rate, margin.of(means[0]), margin.hoped)
     return Estimates(before, after, difference, apart.value, apart.degrees)

@@ -10,14 +10,24 @@ break.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
-from luckyhit.judge.stats.boundary import INF, Boundary
-from luckyhit.judge.stats.intervals import Estimates, Interval, Margin, interval_around, standard_error, welch_error
+from luckyhit.judge.stats.boundary import INF, Boundary, Tested
+from luckyhit.judge.stats.intervals import (
+    Estimates,
+    Interval,
+    Margin,
+    StandardError,
+    interval_around,
+    not_refuted,
+    standard_error,
+    welch_error,
+)
 from luckyhit.judge.table.column_forms import Column
 from luckyhit.judge.table.rows import RequestTable
-from luckyhit.judge.table.samples import Comparison, Side
+from luckyhit.judge.table.samples import FEWEST_BATCHES, Comparison, Side
 from luckyhit.judge.table.unit_values import UnitValues
 from luckyhit.records import nearest_rank
 
@@ -40,6 +50,11 @@ class _Sorted:
         units = len(self.block)
         groups = min(groups, units)
         return self._by_class(np.arange(units) * groups // units, groups, quantile)
+
+    def by_blocks(self, quantile: float) -> np.ndarray:
+        """The same of each block."""
+        blocks, of_unit = np.unique(self.block, return_inverse=True)
+        return self._by_class(of_unit, len(blocks), quantile)
 
     def _by_class(self, class_of: np.ndarray, classes: int, quantile: float) -> np.ndarray:
         by_class = self.values.by_class(class_of, classes)
@@ -157,20 +172,35 @@ def _quantile(
 ) -> Estimates:
     before, after = (_Ranks(values, quantile) for values in arms)
     if comparison.paired:
-        errors, degrees = _beside(before, after, comparison.before.block)
+        errors, apart = _beside(before, after, comparison.before.block)
+        degrees = apart.degrees
+        if apart.in_block <= 1 and not _blocks_are_units(comparison):
+            of_blocks = _by_blocks(arms, before, after, boundary, error_rate, margin)
+            if of_blocks is not None:
+                return of_blocks
     else:
         errors = max(before.standard_error.value, before.binomial), max(after.standard_error.value, after.binomial)
         degrees = welch_error(before.standard_error, after.standard_error).degrees
     radius = boundary.critical_value(degrees, error_rate)
     error = _difference(before, after, errors, ERROR_RADIUS).half_width / ERROR_RADIUS if 0 < radius < INF else INF
-    in_errors = margin(before.value) / error if 0 < error < INF else INF
-    # At a gap in the values, the rank of either arm alone can misplace the difference: half the error rate each.
-    radii = [boundary.critical_value(degrees, rate, in_errors) for rate in (error_rate, error_rate / 2)]
-    near, far = (_difference(before, after, errors, radius) for radius in radii)
-    if not all(_fits(ranks, error, radii[0]) for ranks, error in zip((before, after), errors, strict=True)):
+    declared = margin.of(before.value)
+    in_errors = declared / error if 0 < error < INF else INF
+    groups: Interval | None = None
+
+    def radius_at(rate: float, tested: Tested = "nothing") -> float:
+        return boundary.critical_value(degrees, rate, in_errors, tested=tested)
+
+    def around(rate: float, tested: Tested = "nothing") -> Interval:
+        ranks = _difference(before, after, errors, radius_at(rate, tested))
+        return _hull(ranks, groups) if groups is not None else ranks
+
+    radius = radius_at(error_rate)
+    if not all(_fits(ranks, error, radius) for ranks, error in zip((before, after), errors, strict=True)):
         groups = _by_groups(arms, quantile, comparison.paired, boundary, error_rate)
-        near, far = (_hull(ranks, groups) for ranks in (near, far))
-    difference = near if _no_gap(near, far, radii[1] / radii[0] if radii[0] < INF else 1.0) else far
+    # At a gap in the values, the rank of either arm alone can misplace the difference: half the error rate each.
+    grown = radius_at(error_rate / 2) / radius if radius < INF else 1.0
+    rate = error_rate if _no_gap(around(error_rate), around(error_rate / 2), grown) else error_rate / 2
+    difference = not_refuted(partial(around, rate), declared, margin.hoped)
     return Estimates(
         before.interval(boundary, error_rate), after.interval(boundary, error_rate), difference, error, degrees
     )
@@ -200,6 +230,39 @@ def _by_groups(
             *(standard_error(influence, np.zeros(len(influence), dtype=np.int64)) for influence in (before, after))
         )
     return interval_around(float(quantiles[1].mean() - quantiles[0].mean()), apart, boundary, error_rate)
+
+
+def _blocks_are_units(comparison: Comparison) -> bool:
+    """Whether arms took turns: then nothing had to be merged."""
+    return len(np.unique(comparison.before.block)) == len(comparison.before.block)
+
+
+def _by_blocks(
+    arms: Sequence[_Sorted], before: _Ranks, after: _Ranks, boundary: Boundary, error_rate: float, margin: Margin
+) -> Estimates | None:
+    """The interval of the mean difference of quantiles of blocks, where each block has a level of its own (a busy host
+    slows one process for as long as it lives). The ranks of all requests together then spread so far that the quantiles
+    between them no longer grow evenly, and the interval gets half as long again. None where they are fewer than
+    FEWEST_BATCHES, or show too little beyond the quantile each."""
+    quantile = before.quantile
+    of_blocks = [values.by_blocks(quantile) for values in arms]
+    shown = np.isfinite(of_blocks[0]) & np.isfinite(of_blocks[1])
+    count = int(np.count_nonzero(shown))
+    beyond = min(len(ranks.sorted) for ranks in (before, after)) * min(quantile, 1 - quantile) / max(len(shown), 1)
+    if count < FEWEST_BATCHES or beyond < FEWEST_BEYOND:
+        return None
+    apart = (of_blocks[1] - of_blocks[0])[shown]
+    error = StandardError(float(np.std(apart, ddof=1)) / count**0.5, count - 1)
+    declared = margin.of(before.value)
+    mean = interval_around(float(apart.mean()), error, boundary, error_rate, declared, margin.hoped)
+    value = after.value - before.value
+    return Estimates(
+        before.interval(boundary, error_rate),
+        after.interval(boundary, error_rate),
+        Interval(value, min(mean.low, value), max(mean.high, value)),
+        error.value,
+        error.degrees,
+    )
 
 
 def _hull(ranks: Interval, groups: Interval) -> Interval:
@@ -241,8 +304,8 @@ def _difference(before: _Ranks, after: _Ranks, errors: tuple[float, float], radi
     return Interval(value, min(float(lowest.min()), value), max(float(highest.max()), value))
 
 
-def _beside(before: _Ranks, after: _Ranks, block: np.ndarray) -> tuple[tuple[float, float], float]:
-    """Errors of the two ranks, and their degrees of freedom, where the arms were measured side by side.
+def _beside(before: _Ranks, after: _Ranks, block: np.ndarray) -> tuple[tuple[float, float], StandardError]:
+    """Errors of the two ranks, and that of their difference, where the arms were measured side by side.
 
     What moved the ranks of both arms alike (the same requests, a busy minute of the host, a drift) is no error of the
     comparison; what moved one of them is. So the errors come from the variance of the differences, split by the
@@ -250,7 +313,7 @@ def _beside(before: _Ranks, after: _Ranks, block: np.ndarray) -> tuple[tuple[flo
     """
     apart = standard_error(after.influence - before.influence, block)
     if not np.isfinite(apart.value):
-        return (INF, INF), 0
+        return (INF, INF), apart
     total = float(np.sum((after.influence - before.influence) ** 2))
     common = float(np.sum(after.influence * before.influence))
     before_part = (float(np.sum(before.influence**2)) - common) / total if total > 0 else 0.5
@@ -261,4 +324,4 @@ def _beside(before: _Ranks, after: _Ranks, block: np.ndarray) -> tuple[tuple[flo
     for ranks, part in ((before, max(before_part, least)), (after, max(1 - before_part, least))):
         # At least half of what independent requests would give: a smaller estimate is luck.
         errors.append(max(apart.value * part**0.5, ranks.binomial / 2))
-    return (errors[0], errors[1]), apart.degrees
+    return (errors[0], errors[1]), apart
