@@ -268,7 +268,7 @@ def by_levels(rng: np.random.Generator, blocks: int) -> tuple[np.ndarray, Compar
     """Latencies of both arms in blocks in which either process is slower by chance, and which differ much."""
     block, slot = np.repeat(np.arange(blocks), 120), np.tile(np.arange(120), blocks)
     level = np.exp(0.3 * rng.normal(size=blocks) + 0.25 * rng.normal(size=(2, blocks)))
-    side = Side(rows_of(pd.DataFrame()), block * 12 + slot // 10, np.repeat(np.arange(blocks), 12))
+    side = Side(rows_of(pd.DataFrame()), Groups(block * 12 + slot // 10, blocks * 12), np.repeat(np.arange(blocks), 12))
     return level[:, block] * np.exp(0.3 * rng.normal(size=(2, len(block)))), Comparison(side, side, True)
 
 

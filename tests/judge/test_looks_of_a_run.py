@@ -35,7 +35,9 @@ def a_run(tmp_path: Path, simulated: Any, plan: str, block: str = "40s") -> Case
 def measuring(*looks: Guard) -> Any:
     """What of the measuring a look needs: the guard on all that was compared so far."""
     shown: list[str] = []
-    return SimpleNamespace(looks=SimpleNamespace(guard=lambda: looks[0]), show=shown.append, shown=shown, total_s=0.0)
+    return SimpleNamespace(
+        looks=SimpleNamespace(guard=lambda: looks[0]), show=shown.append, shown=shown, total_s=0.0, rows_so_far=None
+    )
 
 
 @pytest.fixture

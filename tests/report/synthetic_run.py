@@ -14,7 +14,7 @@ from journalled import a_whole_journal
 from luckyhit import records
 from luckyhit.case_run import CaseRun
 from luckyhit.records import Result
-from luckyhit.records.parquet import write_part
+from luckyhit.records.parquet import write_part, write_rows
 
 ROOT = Path(__file__).parents[2]
 CASES = Path(__file__).parent / "cases"
@@ -172,7 +172,7 @@ def make_run(
         block = len(run.manifest.blocks)
         knobs = {arm: arms[arm] for arm in names}
         requests = a_block(rng, knobs, block, at_s, warmup_s=warmup_s, measure_s=measure_s, rate=rate)
-        write_part(run.path / "requests", f"block-{block:03d}-part-0000", requests)
+        write_rows(run.path / "requests", f"block-{block:03d}-part-0000", requests)
         if probes:
             reads, writes = a_probe(rng, knobs, block, at_s + warmup_s, probes)
             write_part(run.path / "reads", f"block-{block:03d}", reads)

@@ -71,10 +71,10 @@ def overlapping_reads(bench: Bench, trials: int) -> list[Observations]:
         return replace(trial, facts={**trial.facts, "begun_ms": _begun_ms(written, readings[0])})
 
     made = bench.each(trials, one, at_once=_AT_ONCE)
-    told = [trial for trial in made if trial.outcome is not None]
-    begun_ms = [float(trial.facts["begun_ms"]) for trial in told if trial.outcome == "stale-after-overlap"]
+    decided = [trial for trial in made if trial.outcome is not None]
+    begun_ms = [float(trial.facts["begun_ms"]) for trial in decided if trial.outcome == "stale-after-overlap"]
     span_ms = (load_s + write_s * 0.95) * 1000
-    window_ms = _window_ms(begun_ms, len(told), span_ms)
+    window_ms = _window_ms(begun_ms, len(decided), span_ms)
     if begun_ms and window_ms < _WINDOW_MS:
         made = [Trial("raced", one.rows, one.facts) if one.outcome == "stale-after-overlap" else one for one in made]
     facts = {"write_ms": round(write_s * 1000, 1), "window_ms": round(window_ms, 1)}

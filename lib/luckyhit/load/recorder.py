@@ -341,13 +341,13 @@ class RequestRecorder:
         """Count the latencies of the rows that were recorded since the last time."""
         if self._live is None:
             return
-        seen = 0
+        rows_before = 0
         for piece in pending:
-            rows = piece[max(0, self._bucketed - seen) :]
-            seen += len(piece)
+            rows = piece[max(0, self._bucketed - rows_before) :]
+            rows_before += len(piece)
             rows = rows[(rows["error"] == 0) & (rows["done_ns"] >= 0)]
             self._live.add((rows["done_ns"] - self._due_ns(rows)) / 1e6)
-        self._bucketed = seen
+        self._bucketed = rows_before
 
     def late_ms(self) -> NDArray[np.float64]:
         """How late the engine sent each slot that it sent, in ms."""

@@ -140,9 +140,10 @@ def refuse_foreign(metadata: pq.FileMetaData, table: Table, name: str, owner: st
     version = says.get(PART_SCHEMA, b"1").decode("ascii", "replace")
     if not version.isdecimal() or len(version) > 9:
         raise RunUnreadable(f"{name} has no schema version, but {version[:20]!r}", hint=_FOREIGN)
-    if int(version) > DURATIONS_VERSION:
+    newest = DURATIONS_VERSION if table == "requests" else SCHEMA_VERSION
+    if int(version) > newest:
         raise RunUnreadable(
-            f"{name} was written by a newer version (schema {version}, this one reads {DURATIONS_VERSION})",
+            f"{name} was written by a newer version (schema {version}, this one reads {newest})",
             hint="Update Lucky Hit and try again.",
         )
     run = says.get(PART_RUN, b"").decode("utf-8", "replace")

@@ -63,10 +63,10 @@ def tallies(names: Sequence[MetricName], comparison: Comparison) -> dict[MetricN
     if comparison.in_step:
         for parts in comparison.parts():
             for name, tally in made.items():
-                seen = [visible_of(name, rows) for rows, _ in parts]
-                for arm, (_, units), visible in zip(tally.arms, parts, seen, strict=True):
+                of_arms = [visible_of(name, rows) for rows, _ in parts]
+                for arm, (_, units), visible in zip(tally.arms, parts, of_arms, strict=True):
                     arm.add(*visible, units)
-                tally.add_pairs(seen[0], seen[1])
+                tally.add_pairs(of_arms[0], of_arms[1])
         return made
     for number, side in enumerate(comparison.sides):
         for rows, units in side.parts():

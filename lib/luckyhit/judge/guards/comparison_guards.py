@@ -78,11 +78,11 @@ def _differing(before: RequestTable, after: RequestTable) -> int:
 def _pairs(one: RequestTable, other: RequestTable, pair_of: Mapping[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """A number for the pair that the block of each row belongs to; a block without a partner has one of its own."""
     runs = one.runs(), other.runs()
-    names = [[(block not in pair_of, pair_of.get(block, block)) for block in of.block.tolist()] for of in runs]
+    names = [[(block not in pair_of, pair_of.get(block, block)) for block in arm.block.tolist()] for arm in runs]
     number = {name: index for index, name in enumerate(sorted({*names[0], *names[1]}))}
     first, second = (
-        np.repeat(np.array([number[name] for name in of_arm], dtype=np.int32), of.rows)
-        for of_arm, of in zip(names, runs, strict=True)
+        np.repeat(np.array([number[name] for name in of_arm], dtype=np.int32), arm.rows)
+        for of_arm, arm in zip(names, runs, strict=True)
     )
     return first, second
 

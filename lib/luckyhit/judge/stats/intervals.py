@@ -193,10 +193,10 @@ def joined(usual: Bounds, beyond: Bounds, border: float) -> Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Margin:
-    """The difference that matters. `of`: in the unit of the values, given the value of the before arm; `hoped`: 1 where
-    a goal hopes for an increase, -1 for a decrease, 0 where neither matters more."""
+    """The difference that matters. `amount`: in the unit of the values, given the value of the before arm; `hoped`: 1
+    where a goal hopes for an increase, -1 for a decrease, 0 where neither matters more."""
 
-    of: Callable[[float], float]
+    amount: Callable[[float], float]
     hoped: int = 0
 
 
@@ -238,5 +238,7 @@ def estimates_of_sums(
     before, after = (
         interval_around(mean, error, boundary, error_rate) for mean, error in zip(means, errors, strict=True)
     )
-    difference = interval_around(means[1] - means[0], apart, boundary, error_rate, margin.of(means[0]), margin.hoped)
+    difference = interval_around(
+        means[1] - means[0], apart, boundary, error_rate, margin.amount(means[0]), margin.hoped
+    )
     return Estimates(before, after, difference, apart.value, apart.degrees)

@@ -183,7 +183,7 @@ def _quantile(
         degrees = welch_error(before.standard_error, after.standard_error).degrees
     radius = boundary.critical_value(degrees, error_rate)
     error = _difference(before, after, errors, ERROR_RADIUS).half_width / ERROR_RADIUS if 0 < radius < INF else INF
-    declared = margin.of(before.value)
+    declared = margin.amount(before.value)
     in_errors = declared / error if 0 < error < INF else INF
     groups: Interval | None = None
 
@@ -253,7 +253,7 @@ def _by_blocks(
         return None
     apart = (of_blocks[1] - of_blocks[0])[shown]
     error = StandardError(float(np.std(apart, ddof=1)) / count**0.5, count - 1)
-    declared = margin.of(before.value)
+    declared = margin.amount(before.value)
     mean = interval_around(float(apart.mean()), error, boundary, error_rate, declared, margin.hoped)
     value = after.value - before.value
     return Estimates(
