@@ -11,7 +11,6 @@ from those records. At the highest rates the service answers at once, since on t
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from collections.abc import Callable
 from functools import partial
@@ -22,7 +21,7 @@ import numpy as np
 from harness import peers
 from harness.rounds import in_rounds
 from harness.targets import TIMED_ECHO, running
-from harness.telling import tell
+from harness.telling import run_or_tell, tell
 
 from luckyhit.load.command.load_plan import plan_load
 from luckyhit.load.command.options import LoadOptions
@@ -116,9 +115,4 @@ def _show(rate: int, measured: dict[str, list[Added]]) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="What the load engine adds to a service's latency.")
-    parser.add_argument("seconds", type=float, nargs="?", default=4.0)
-    parser.add_argument("rounds", type=int, nargs="?", default=3)
-    parser.add_argument("--json", action="store_true", help="rows of the table, one JSON object a line")
-    given = parser.parse_args()
-    (rows if given.json else main)(given.seconds, given.rounds)
+    run_or_tell("What the load engine adds to a service's latency.", 4.0, main, rows)

@@ -9,7 +9,6 @@ against a small ASGI service. The engine writes every record. Clients take turns
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from collections.abc import Callable
 from functools import partial
@@ -19,7 +18,7 @@ from statistics import median
 from harness import peers
 from harness.rounds import in_rounds
 from harness.targets import ASGI, ECHO, running
-from harness.telling import skip, tell
+from harness.telling import run_or_tell, skip, tell
 
 from luckyhit.load.command.load_url import load
 
@@ -82,9 +81,4 @@ def _show(target: str, measured: dict[str, list[float]], *, bounds: bool) -> Non
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="A closed loop, beside other clients.")
-    parser.add_argument("seconds", type=float, nargs="?", default=3.0)
-    parser.add_argument("rounds", type=int, nargs="?", default=3)
-    parser.add_argument("--json", action="store_true", help="rows of the table, one JSON object a line")
-    given = parser.parse_args()
-    (rows if given.json else main)(given.seconds, given.rounds)
+    run_or_tell("A closed loop, beside other clients.", 3.0, main, rows)

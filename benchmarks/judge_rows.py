@@ -22,8 +22,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
@@ -31,10 +31,10 @@ from typing import Any, get_args
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from harness.telling import tell
 
 from luckyhit.case_run import CaseRun
-from luckyhit.records import CACHE_STATUSES, REQUESTS, Guard, RequestError
-from luckyhit.records.parquet import write_part
+from luckyhit.records import CACHE_STATUSES, REQUESTS, Guard, RequestError, parquet
 
 CASE = Path(__file__).parents[1] / "data" / "cases" / "placebo.yml"
 SEED = 20253
@@ -49,8 +49,12 @@ ERRORS = get_args(RequestError)
 Step = dict[str, float]
 
 
-def a_run(folder: Path, rows: int) -> CaseRun:
-    """A baseline, the blocks of the change, and the block after the rollback, with about `rows` rows in all."""
+Write = Callable[[Path, str, pa.Table], Path]
+
+
+def a_run(folder: Path, rows: int, write: Write | None = None) -> CaseRun:
+    """A baseline, the blocks of the change, and the block after the rollback, with about `rows` rows in all.
+    `write`: else as the load engine does."""
     rng = np.random.default_rng(SEED)
     run = CaseRun.create(
         folder, CASE, now=datetime(2026, 11, 23, 2, 15, tzinfo=UTC), manifest={"design": "side-by-side", "guards": []}
@@ -59,7 +63,7 @@ def a_run(folder: Path, rows: int) -> CaseRun:
     slots = rows // sum(len(arms) for _, arms in plans)
     blocks = []
     for block, (stage, arms) in enumerate(plans):
-        a_block(rng, run.path / "requests", block, arms, slots)
+        a_block(rng, run.path / "requests", block, arms, slots, write or parquet.write_rows)
         blocks.append(facts(block, stage, arms))
     declared = Guard(id="declared-difference-only", ok=True, detail="one environment variable differs")
     run.update(
@@ -78,7 +82,7 @@ def facts(block: int, stage: str, arms: Sequence[str]) -> dict[str, Any]:
     return {"block": block, "stage": stage, "arms": list(arms), "pair": block, "engine": engine, "clear": clear}
 
 
-def a_block(rng: np.random.Generator, folder: Path, block: int, arms: Sequence[str], slots: int) -> None:
+def a_block(rng: np.random.Generator, folder: Path, block: int, arms: Sequence[str], slots: int, write: Write) -> None:
     """Slots in time order, the arms of a slot next to each other; the same slots mostly hit in both arms."""
     common, keys = rng.random(slots), (KEYS * rng.random(slots) ** 3).astype(np.int64) + 1
     texts = pa.array(np.arange(KEYS + 1).astype(str), pa.string())
@@ -117,7 +121,7 @@ def a_block(rng: np.random.Generator, folder: Path, block: int, arms: Sequence[s
         }
         table = pa.Table.from_arrays([pa.array(columns[name]) for name in REQUESTS.names], schema=REQUESTS)
         # Rows come as their answers do: nearly in the order of slots, but not quite.
-        write_part(folder, f"block-{block:03d}-part-{part:04d}", table.take(pa.array(np.argsort(done, kind="stable"))))
+        write(folder, f"block-{block:03d}-part-{part:04d}", table.take(pa.array(np.argsort(done, kind="stable"))))
 
 
 def words(codes: np.ndarray, texts: Sequence[str], mask: np.ndarray | None = None) -> pa.DictionaryArray:
@@ -156,11 +160,19 @@ def judged(path: Path) -> tuple[str, dict[str, Step]]:
     return f"{result.verdict} ({result.reason})", {"load": first, "decide": {**rest, "peak": whole["peak"]}}
 
 
+def _stored(part: Path, judged: Sequence[str]) -> list[str]:
+    """The columns of a part file that hold what is judged; instants may be kept as durations."""
+    columns = {*judged, "late_ns", "latency_ns"}
+    return [name for name in pq.read_schema(part).names if name in columns]
+
+
 def bare_read(path: Path) -> tuple[str, dict[str, Step]]:
     from luckyhit.judge.table.columns import JUDGED
 
     clock = Stopwatch()
-    parts = [pq.read_table(part, columns=list(JUDGED)) for part in sorted((path / "requests").glob("*.parquet"))]
+    parts = [
+        pq.read_table(part, columns=_stored(part, JUDGED)) for part in sorted((path / "requests").glob("*.parquet"))
+    ]
     return f"{pa.concat_tables(parts).num_rows:,} rows", {"read": clock.stop()}
 
 
@@ -220,43 +232,38 @@ class Spent:
 
 
 @dataclass(frozen=True)
-class Ratio:
-    """One row of the table of `make bench`. `noise`: how far the repetitions lie apart, as a share of the least."""
+class Ratios:
+    """One row of the table of `make bench`, by round."""
 
     row: str
-    ratio: float
-    wanted: float
-    noise: float
+    of_rounds: list[float]
 
-    def line(self, as_json: bool) -> str:
-        rounded = {name: round(value, 3) if isinstance(value, float) else value for name, value in asdict(self).items()}
-        text = f"  {self.row:28} {self.ratio:5.2f} (wanted: {self.wanted:g} at most; noise {100 * self.noise:.0f} %)"
-        return json.dumps(rounded) if as_json else text
+    def show(self, as_json: bool) -> None:
+        if as_json:
+            tell(self.row, self.of_rounds)
+        else:
+            print(f"  {self.row:28} {', '.join(f'{ratio:.2f}' for ratio in self.of_rounds)}", flush=True)
 
 
-def beside(base: Path, path: Path, times: int) -> list[Ratio]:
-    """This checkout beside another one, by turns. Of seconds the least counts: the rest is what the host did."""
+def beside(base: Path, path: Path, times: int) -> list[Ratios]:
+    """This checkout beside another one, by turns."""
     pairs = [(Spent.judging(path), Spent.judging(path, base)) for _ in range(times)]
     answers = {spent.answer for pair in pairs for spent in pair}
     if len(answers) > 1:
         raise SystemExit(f"The two builds differ in what they say: {' / '.join(sorted(answers))}")
-    rows = (("judge-10m-time", "wall", 0.4), ("judge-10m-cpu", "cpu", 0.4), ("judge-10m-memory", "peak", 0.35))
-    made = []
-    for row, unit, wanted in rows:
-        mine, theirs = ([getattr(pair[place], unit) for pair in pairs] for place in (0, 1))
-        noise = max(max(spent) / min(spent) for spent in (mine, theirs)) - 1
-        made.append(Ratio(row, min(mine) / min(theirs), wanted, noise))
-    return made
-
-
-def linear(short: Path, long: Path) -> list[Ratio]:
-    """Ten times as many rows: seconds in multiples, and the most memory in GB."""
-    first, whole, again = Spent.judging(short), Spent.judging(long), Spent.judging(short)
-    noise = max(first.cpu, again.cpu) / min(first.cpu, again.cpu) - 1
-    few = min(first.cpu, again.cpu)
+    units = {"judge-10m-time": "wall", "judge-10m-cpu": "cpu", "judge-10m-memory": "peak"}
     return [
-        Ratio("judge-100m-time", whole.cpu / few, 11.0, noise),
-        Ratio("judge-100m-memory-gb", whole.peak / 1e3, 1.5, 0.0),
+        Ratios(row, [getattr(this, unit) / getattr(other, unit) for this, other in pairs])
+        for row, unit in units.items()
+    ]
+
+
+def linear(short: Path, long: Path) -> list[Ratios]:
+    """Ten times as many rows: seconds of all threads in multiples, and the most memory in GB."""
+    first, whole, again = Spent.judging(short), Spent.judging(long), Spent.judging(short)
+    return [
+        Ratios("judge-100m-time", [whole.cpu / few.cpu for few in (first, again)]),
+        Ratios("judge-100m-memory-gb", [whole.peak / 1e3]),
     ]
 
 
@@ -279,14 +286,16 @@ def main() -> None:
     given = parser.parse_args()
     rows = given.rows
     with tempfile.TemporaryDirectory() as folder:
-        run = a_run(Path(folder), rows)
-        ratios: list[Ratio] = []
+        # An earlier build can't read what this one's engine writes.
+        write = None if given.base is None else parquet.write_part
+        run = a_run(Path(folder), rows, write)
+        ratios: list[Ratios] = []
         if given.base is not None:
             ratios += beside(given.base.resolve(), run.path, given.times)
         if given.linear:
-            ratios += linear(run.path, a_run(Path(folder) / "long", 10 * rows).path)
+            ratios += linear(run.path, a_run(Path(folder) / "long", 10 * rows, write).path)
         for ratio in ratios:
-            print(ratio.line(given.json), flush=True)
+            ratio.show(given.json)
         if ratios or given.json:
             return
         size = sum(part.stat().st_size for part in (run.path / "requests").iterdir()) / 1e6

@@ -8,8 +8,9 @@
 
 from __future__ import annotations
 
+import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import median
 
 
@@ -22,3 +23,15 @@ def tell(row: str, ratios: Sequence[float], note: str = "") -> None:
 
 def skip(row: str, reason: str) -> None:
     print(json.dumps({"row": row, "skipped": reason}), flush=True)
+
+
+def run_or_tell(
+    about: str, seconds: float, show: Callable[[float, int], None], rows: Callable[[float, int], None]
+) -> None:
+    """A benchmark's command line: [SECONDS] [ROUNDS] for people, with `--json` its rows of the table."""
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("seconds", type=float, nargs="?", default=seconds)
+    parser.add_argument("rounds", type=int, nargs="?", default=3)
+    parser.add_argument("--json", action="store_true", help="rows of the table, one JSON object a line")
+    given = parser.parse_args()
+    (rows if given.json else show)(given.seconds, given.rounds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from luckyhit.judge.stats.intervals import NO_MARGIN, Estimates, mean_estimates,
 from luckyhit.judge.stats.rank_intervals import quantile_estimates
 from luckyhit.judge.table.groups import Groups
 from luckyhit.judge.table.samples import Comparison, Side, rows_of
+from luckyhit.judge.table.unit_values import UnitSums
 from tier import one_of_many
 
 BLOCKS, SLOTS, BATCHES = 4, 600, 10
@@ -78,13 +80,22 @@ STREAMS: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
 }  # fmt: skip
 
 
+def mean_of(values: tuple[np.ndarray, np.ndarray], both: Comparison, boundary: Boundary, error_rate: float) -> Any:
+    """The estimates of a mean, from one value for each row."""
+    sums = [
+        UnitSums(side.units.sums(arm), side.units.counts(np.ones(len(arm), bool)), len(arm))
+        for arm, side in zip(values, both.sides, strict=True)
+    ]
+    return mean_estimates((sums[0], sums[1]), both, boundary, error_rate)
+
+
 def false_alarms(shape: str, streams: int, error_rate: float) -> dict[str, int]:
     rng = np.random.default_rng(sum(shape.encode()))
     both, boundary = comparison(), FixedSample()
     wrong = dict.fromkeys(("mean", *map(str, QUANTILES)), 0)
     for _ in range(streams):
         before, after = STREAMS[shape](rng)
-        by_name = {"mean": mean_estimates((before, after), both, boundary, error_rate)}
+        by_name = {"mean": mean_of((before, after), both, boundary, error_rate)}
         by_name |= {
             str(quantile): quantile_of((before, after), both, quantile, boundary, error_rate) for quantile in QUANTILES
         }
@@ -157,7 +168,7 @@ def test_swapping_the_arms_turns_the_interval_around() -> None:
     before, after = np.exp(correlated(rng, 0.8))
     for paired in (True, False):
         for estimate in (
-            lambda one, two: mean_estimates((one, two), comparison(paired), FixedSample(), 0.01),  # noqa: B023
+            lambda one, two: mean_of((one, two), comparison(paired), FixedSample(), 0.01),  # noqa: B023
             lambda one, two: quantile_of((one, two), comparison(paired), 0.95, FixedSample(), 0.01),  # noqa: B023
         ):
             forth, back = estimate(before, after).difference, estimate(after, before).difference
@@ -230,7 +241,7 @@ def test_pairing_takes_out_what_both_arms_share() -> None:
     host = np.exp(0.5 * correlated(rng, 0.98, 1))
     before, after = host * np.exp(0.1 * rng.normal(size=(2, COUNT)))
     for estimate in (
-        lambda both: mean_estimates((before, after), both, FixedSample(), 0.01),
+        lambda both: mean_of((before, after), both, FixedSample(), 0.01),
         lambda both: quantile_of((before, after), both, 0.5, FixedSample(), 0.01),
     ):
         assert (

@@ -25,6 +25,12 @@ from luckyhit.load.block_context import BlockContext, Request
 from luckyhit.load.http1.response import HttpResponse, KnownAnswer, PendingRequest, PlainConnection
 
 PREPARED = 32
+_FREE_NS = 150_000
+"""Responses are recorded while the next slot is further away than this."""
+_RECORDING_NS = 30_000
+_MOST_WAITING = 16384
+"""Beyond this many unrecorded responses, recording comes before sending: memory stays bounded."""
+_RETRY_REFUSED_S = 0.05
 
 
 class OutcomeRecorder(Protocol):
@@ -44,14 +50,6 @@ class OutcomeRecorder(Protocol):
         answer: KnownAnswer,
     ) -> None:
         """Keep an answer that came before, with the instants (raw) of this time."""
-
-
-_FREE_NS = 150_000
-"""Responses are recorded while the next slot is further away than this."""
-_RECORDING_NS = 30_000
-_MOST_WAITING = 16384
-"""Beyond this many unrecorded responses, recording comes before sending: memory stays bounded."""
-_RETRY_REFUSED_S = 0.05
 
 
 _Known = tuple[int, int | None, int, int, KnownAnswer]

@@ -17,7 +17,7 @@ from luckyhit.case.model import Goal
 from luckyhit.judge.compare.effect import Effect, margin_of
 from luckyhit.judge.compare.tallies import Tally, tallies
 from luckyhit.judge.stats.boundary import Boundary
-from luckyhit.judge.stats.intervals import Estimates, Interval, estimates_of_sums
+from luckyhit.judge.stats.intervals import Estimates, Interval, mean_estimates
 from luckyhit.judge.stats.proportions import ArmCounts, PairedCounts
 from luckyhit.judge.stats.rank_intervals import quantile_estimates
 from luckyhit.judge.table.request_values import sortable_values_of, values_of
@@ -103,7 +103,7 @@ def _means(names: Sequence[MetricName], arms: RequestArms) -> Iterator[tuple[Met
 
 def _means_of(name: MetricName, tally: Tally, arms: RequestArms) -> Estimates | None:
     sums = tally.arms[0].units, tally.arms[1].units
-    return estimates_of_sums(sums, arms.comparison, arms.boundary, arms.rate(name), margin_of(name, arms.goals))
+    return mean_estimates(sums, arms.comparison, arms.boundary, arms.rate(name), margin_of(name, arms.goals))
 
 
 def _quantiles(names: Sequence[MetricName], arms: RequestArms) -> Iterator[tuple[MetricName, Effect]]:

@@ -53,8 +53,8 @@ class Tally:
         self.pairs += int(np.count_nonzero(both))
         if before[1].dtype == bool:
             events = before[1] & both, after[1] & both
-            apart = (int(np.count_nonzero(one & ~other)) for one, other in (events, events[::-1]))
-            self.only = self.only[0] + next(apart), self.only[1] + next(apart)
+            in_before, in_after = (int(np.count_nonzero(one & ~other)) for one, other in (events, events[::-1]))
+            self.only = self.only[0] + in_before, self.only[1] + in_after
 
 
 def tallies(names: Sequence[MetricName], comparison: Comparison) -> dict[MetricName, Tally]:

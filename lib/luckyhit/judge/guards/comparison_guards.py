@@ -10,7 +10,7 @@ from luckyhit.case import Case
 from luckyhit.designs import design_of
 from luckyhit.judge.compare.tallies import tallies
 from luckyhit.judge.stats.boundary import FixedSample
-from luckyhit.judge.stats.intervals import estimates_of_sums
+from luckyhit.judge.stats.intervals import mean_estimates
 from luckyhit.judge.table.row_order import same_requests
 from luckyhit.judge.table.rows import (
     ARMS,
@@ -140,7 +140,7 @@ def _later(rows: RequestTable, late: np.ndarray) -> tuple[float, float, float] |
     early_rows, late_rows = rows.take(~late), rows.take(late)
     halves = by_batches(early_rows, late_rows)
     hits = tallies(["hit_ratio"], halves)["hit_ratio"].arms
-    estimates = estimates_of_sums((hits[0].units, hits[1].units), halves, FixedSample(), 0.001)
+    estimates = mean_estimates((hits[0].units, hits[1].units), halves, FixedSample(), 0.001)
     if estimates is None:
         return None
     return estimates.difference.value, estimates.difference.low, estimates.difference.high

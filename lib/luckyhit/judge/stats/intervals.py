@@ -205,25 +205,13 @@ NO_MARGIN = Margin(lambda before: INF)
 
 
 def mean_estimates(
-    values: tuple[np.ndarray, np.ndarray],
-    comparison: Comparison,
-    boundary: Boundary,
-    error_rate: float,
-    margin: Margin = NO_MARGIN,
-) -> Estimates | None:
-    """Means of `values` (one array for each arm, NaN for rows that don't count); None where an arm has none."""
-    sums = [UnitSums.of(value, side.units) for value, side in zip(values, comparison.sides, strict=True)]
-    return estimates_of_sums((sums[0], sums[1]), comparison, boundary, error_rate, margin)
-
-
-def estimates_of_sums(
     sums: tuple[UnitSums, UnitSums],
     comparison: Comparison,
     boundary: Boundary,
     error_rate: float,
     margin: Margin = NO_MARGIN,
 ) -> Estimates | None:
-    """The same from the sums of each arm."""
+    """Means, from the sums of each arm; None where an arm has none."""
     means, influences = [], []
     for arm in sums:
         if arm.count == 0:

@@ -21,12 +21,6 @@ class UnitSums:
     rows: np.ndarray
     count: int
 
-    @classmethod
-    def of(cls, values: np.ndarray, units: Groups) -> UnitSums:
-        """Of one value for each row, NaN where it is not visible."""
-        known = np.isfinite(values)
-        return cls(units.sums(np.where(known, values, 0.0)), units.counts(known), int(np.count_nonzero(known)))
-
 
 class UnitValues:
     """The values of one arm by their order: visible ones (see `OrderStatistics`), by unit. `values`: one for each row,
