@@ -261,6 +261,23 @@ def test_directory_of_runs_is_left_out(repo: Path) -> None:
     assert source_of(repo / "app", runs_dir=runs) == before != source_of(repo / "app")
 
 
+@pytest.mark.parametrize("notebooks", [True, False])
+def test_a_case_written_meanwhile_is_not_the_services(notebooks: bool, repo: Path) -> None:
+    """In a project with our notebooks the next case is written while one is measured."""
+    (repo / "app/notebooks").mkdir()
+    if notebooks:
+        (repo / "app/notebooks/1-baseline.ipynb").write_text("{}")
+    old, new, beside = (repo / f"app/data/{name}.yml" for name in ("cases/old", "cases/new", "rates"))
+    old.parent.mkdir(parents=True)
+    old.write_text("title: one\n")
+    git(repo, "add", "-f", str(old))
+    git(repo, "commit", "-qm", "two")
+    (repo / ".gitignore").write_text("")
+    assert differing(repo, writing(old, "title: two\n")) == (set() if notebooks else {"git.changes"})
+    assert differing(repo, writing(new, "title: three\n")) == (set() if notebooks else {"git.untracked"})
+    assert differing(repo, writing(beside, "vat: 7\n")) == {"git.untracked"}
+
+
 def test_modules_are_seen_without_git(tmp_path: Path) -> None:
     app = tmp_path / "app"
     (app / "shop").mkdir(parents=True)

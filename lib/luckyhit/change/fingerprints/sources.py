@@ -110,7 +110,7 @@ def _changes(cwd: Path, top: Path, directories: Sequence[Path], runs_dir: Path |
     new = _names(cwd, *others, *asked)
     ignored = _names(cwd, *others, "--ignored", "--directory", *asked)
     return {
-        "git.changes": _listed([(name, top / name) for name in changed]),
+        "git.changes": _listed([(name, path) for name in changed if not _of_a_case(path := top / name)]),
         "git.untracked": _listed(_loaded(cwd, new, _LOADED, runs_dir)),
         "git.ignored": _listed(_loaded(cwd, _expanded(cwd, ignored), _LOADED - {".json"}, runs_dir)),
     }
@@ -132,8 +132,22 @@ def _loaded(cwd: Path, names: Iterable[str], ends: frozenset[str], runs_dir: Pat
     return [
         (name, path)
         for name, path in paths
-        if path.suffix in ends and not path.name.startswith(".env") and not (runs_dir and path.is_relative_to(runs_dir))
+        if path.suffix in ends
+        and not path.name.startswith(".env")
+        and not (runs_dir and path.is_relative_to(runs_dir))
+        and not _of_a_case(path)
     ]
+
+
+def _of_a_case(path: Path) -> bool:
+    """Whether it is a case file of a project with our notebooks. No service reads it, a run has its own copy, and the
+    next case is written while one is measured."""
+    cases = path.parent
+    return (
+        path.suffix in (".yml", ".yaml")
+        and (cases.parent.name, cases.name) == ("data", "cases")
+        and (cases.parents[1] / "notebooks" / "1-baseline.ipynb").is_file()
+    )
 
 
 def _expanded(cwd: Path, names: Iterable[str]) -> Iterator[str]:
