@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from luckyhit.errors import ArgumentError
-from luckyhit.project import NOTEBOOKS, Project
+from luckyhit.project import NOTEBOOKS, Project, case_name
 
 ROOT = Path(__file__).parents[1]
 
@@ -54,3 +54,18 @@ def test_an_unknown_case_is_refused_with_the_known_ones(project: Project, wanted
     with pytest.raises(ArgumentError) as caught:
         project.case_file(wanted)
     assert hint in caught.value.hint and "lucky-hit" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("data/cases/slow-basket.yml", "slow-basket"),
+        ("shop/case.yml", "shop"),
+        ("stock/case.yaml", "stock"),
+        ("shop/case-quiet.yml", "case-quiet"),
+        ("data/cases/case.yml", "case"),
+    ],
+)
+def test_case_beside_its_service_has_the_folders_name(path: str, name: str, tmp_path: Path) -> None:
+    """Else the runs of all services would be one case's, and only one could be measured at a time."""
+    assert case_name(tmp_path / path) == name

@@ -20,7 +20,7 @@ from luckyhit.atomic import write_atomically
 from luckyhit.case import Case, load_case
 from luckyhit.case.values.variables import known_secrets, mentioned_secrets
 from luckyhit.errors import ArgumentError, LuckyHitError, RunUnreadable
-from luckyhit.project import Project
+from luckyhit.project import Project, case_name
 from luckyhit.records import SCHEMA_VERSION, Result, Stage
 from luckyhit.records.manifest import written, written_block
 from luckyhit.records.schemas import SCHEMAS
@@ -35,7 +35,7 @@ class CaseRun(Run):
     @classmethod
     def create(cls, runs_dir: Path, case_file: Path, *, now: datetime, manifest: dict[str, Any]) -> CaseRun:
         """Make the directory of a new run, with a copy of the case file in it."""
-        name = case_file.stem
+        name = case_name(case_file)
         known = _secrets_of_file(case_file)  # before the directory exists: it is not a run without a manifest
         for _ in range(100):
             path = runs_dir / name / f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"

@@ -18,6 +18,13 @@ EXPLORE = "explore"
 """The one for questions of one's own."""
 
 
+def case_name(case_file: Path) -> str:
+    """The name of a case, under which its runs are kept: its file's, or its folder's where a `case.yml` stands beside a
+    service. Two services' runs would be one case's otherwise."""
+    folder = case_file.resolve().parent.name
+    return folder if case_file.stem == "case" and folder not in ("", "cases") else case_file.stem
+
+
 @dataclass(frozen=True)
 class Project:
     """A folder with `notebooks/` and `data/cases/`. `runs` and `reports` may be elsewhere."""

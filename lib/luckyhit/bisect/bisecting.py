@@ -23,7 +23,7 @@ from luckyhit.case import Case
 from luckyhit.case.values.variables import known_secrets
 from luckyhit.designs import design_of
 from luckyhit.errors import ArgumentError, LuckyHitError, NoRoom, NotEnoughData
-from luckyhit.project import Project
+from luckyhit.project import Project, case_name
 from luckyhit.records import GoalName
 from luckyhit.records.bisection import BisectConclusion, Bisection, BisectQuestion, bisection_document
 from luckyhit.scrub.redactor import Redactor, project_roots
@@ -93,12 +93,12 @@ def prepare(project: Project, request: BisectRequest, now: datetime) -> Prepared
     start = case.target.start
     if start is None:
         raise ArgumentError(
-            f"case {request.case_file.stem} has no target.start: a search starts each revision itself",
+            f"case {case_name(request.case_file)} has no target.start: a search starts each revision itself",
             hint="Write target.start with a cwd in the service's repository, in the place of target.url.",
         )
     if start.in_workdir:
         raise ArgumentError(
-            f"target.start.cwd of case {request.case_file.stem} is {start.cwd!r}, which is not under Git",
+            f"target.start.cwd of case {case_name(request.case_file)} is {start.cwd!r}, which is not under Git",
             hint="Name a directory of the service's repository: each revision is started in a worktree of it.",
         )
     _refuse_unknown(request.goals, case)
@@ -116,7 +116,7 @@ def prepare(project: Project, request: BisectRequest, now: datetime) -> Prepared
         raise ArgumentError(f"--at-most must be at least 1 (got {most})")
     text = request.case_file.read_text(encoding="utf-8")
     record = Bisection(
-        case=request.case_file.stem,
+        case=case_name(request.case_file),
         case_sha256=hashlib.sha256(text.encode()).hexdigest(),
         started=now.isoformat(timespec="seconds"),
         good=good,

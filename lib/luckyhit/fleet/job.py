@@ -14,7 +14,7 @@ from luckyhit.change.lock import target_identities
 from luckyhit.errors import ArgumentError, LuckyHitError
 from luckyhit.fleet.attempt import Request
 from luckyhit.fleet.fleet_file import FleetCase, FleetFile
-from luckyhit.project import Project
+from luckyhit.project import Project, case_name
 from luckyhit.workflow.steps import longest_seconds
 
 AROUND_A_RUN_S = 30.0
@@ -97,9 +97,9 @@ def _job(entry: FleetCase, fleet: FleetFile, case_file: Path, project: Project) 
     named = case_file.stem if case_file.parent == project.cases.resolve() else str(case_file)
     if case_file.parent != project.cases.resolve() and case_file.is_relative_to(root):
         named = str(case_file.relative_to(root))
-    newest = max((path.name for path in (project.runs / case_file.stem).glob("*-*-*")), default="")
+    newest = max((path.name for path in (project.runs / case_name(case_file)).glob("*-*-*")), default="")
     job = Job(
-        name=case_file.stem,
+        name=case_name(case_file),
         case=named,
         sha256=hashlib.sha256(case_file.read_bytes()).hexdigest(),
         words=tuple(words),

@@ -14,6 +14,7 @@ from luckyhit.atomic import write_atomically
 from luckyhit.case.values.variables import mentioned_secrets
 from luckyhit.errors import CaseError, LuckyHitError, ReportNotWritten
 from luckyhit.judge.facade import old_data_text
+from luckyhit.project import case_name
 from luckyhit.records import Result
 from luckyhit.records.manifest import Manifest
 from luckyhit.report.html_files import redactor_for
@@ -121,7 +122,7 @@ def outcome_of_error(case_file: Path, error: LuckyHitError, folders: Sequence[Pa
     roots: dict[str | Path, str] = {**project_roots(*(folder / "x" for folder in folders))}
     redactor = Redactor(mentioned_secrets(case_file), roots=roots)
     message = "; ".join(map(str, error.problems)) if isinstance(error, CaseError) else error.message
-    return RunOutcome(case=case_file.stem, incomplete=message, hint=error.hint, clean=_cleaner(redactor))
+    return RunOutcome(case=case_name(case_file), incomplete=message, hint=error.hint, clean=_cleaner(redactor))
 
 
 def _cleaner(redactor: Redactor) -> Callable[[str], str]:

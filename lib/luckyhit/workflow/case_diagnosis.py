@@ -22,7 +22,7 @@ from luckyhit.experiments.diagnosing import BUDGET_S, Diagnosed, Progress, diagn
 from luckyhit.judge.diagnosis.baseline_looks import baseline_looks
 from luckyhit.judge.diagnosis.outcome import Observations
 from luckyhit.judge.evidence import evidence_of
-from luckyhit.project import Project
+from luckyhit.project import Project, case_name
 from luckyhit.records.diagnosis import Diagnosis, diagnosis_document, load_diagnosis
 from luckyhit.records.experiment_requests import EXPERIMENT_REQUESTS
 from luckyhit.records.parquet import table_of, write_table
@@ -47,21 +47,21 @@ def diagnose_case(
     """A diagnosis in a folder of its own, beside the folder of the runs, with its page. `earlier`: a run of the case,
     whose records are looked at first. Raises what loading the case and starting its service raise, and
     ReportNotWritten."""
-    if earlier is not None and earlier.name != case_file.stem:
+    if earlier is not None and earlier.name != case_name(case_file):
         raise ArgumentError(
-            f"the run {earlier.id} is one of the case {earlier.name} (expected one of {case_file.stem})",
+            f"the run {earlier.id} is one of the case {earlier.name} (expected one of {case_name(case_file)})",
             hint="`luckyhit runs` lists all runs with their cases.",
         )
     case = load_case(case_file)
     refuse_unset(case, environ)
     case = load_case(case_file, variables=noted_variables(case, environ))
     made = diagnose(
-        case, project=project.root, name=case_file.stem, headers=secret_headers(case, environ), environ=environ,
+        case, project=project.root, name=case_name(case_file), headers=secret_headers(case, environ), environ=environ,
         budget_s=budget_s, seed=seed, outage=outage, progress=progress, run=earlier.id if earlier else "",
         baseline=_recorded(earlier) if earlier else (),
     )  # fmt: skip
     stamp = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-    folder = project.runs.parent / "diagnoses" / case_file.stem / stamp
+    folder = project.runs.parent / "diagnoses" / case_name(case_file) / stamp
     folder.mkdir(parents=True)
     text = case_file.read_text(encoding="utf-8")
     write_atomically(folder / "case.yml", text)
@@ -71,7 +71,7 @@ def diagnose_case(
         made = replace(made, diagnosis=made.diagnosis.model_copy(update={"next_case": NEXT_CASE}))
     kept = keep(made, folder, case, environ)
     redactor = Redactor(known_secrets(case, environ), roots=project_roots(folder))
-    render_diagnosis(folder, kept, case=case, name=case_file.stem, redactor=redactor)
+    render_diagnosis(folder, kept, case=case, name=case_name(case_file), redactor=redactor)
     return kept, folder
 
 

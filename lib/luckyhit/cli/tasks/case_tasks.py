@@ -15,7 +15,7 @@ from luckyhit.case.values.variables import mentioned_secrets
 from luckyhit.cli.app import chosen_outcomes, has_chosen, print_json, print_verdict, refuse_two_on_stdout
 from luckyhit.errors import ArgumentError, LuckyHitError
 from luckyhit.load.sharding.shard_hosts import name_hosts
-from luckyhit.project import Project
+from luckyhit.project import Project, case_name
 from luckyhit.scrub.redactor import Redactor
 from luckyhit.workflow.unattended.notify_command import command_words, notify
 from luckyhit.workflow.unattended.run_case import RunEnding, refuse_unknown, run_case
@@ -82,7 +82,7 @@ def run(
     except LuckyHitError as raised:
         if notified:
             scrubbed = Redactor(mentioned_secrets(case_file), roots={project.root: "."}).text(raised.message)
-            _notify(notified, {"case": case_file.stem, "exit_code": raised.exit_code, "reason": scrubbed})
+            _notify(notified, {"case": case_name(case_file), "exit_code": raised.exit_code, "reason": scrubbed})
         if as_json:
             print_json({"run": None, "exit_code": raised.exit_code, "reason": raised.message, "hint": raised.hint,
                         "report": None, "result": None})  # fmt: skip

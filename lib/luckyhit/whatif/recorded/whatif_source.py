@@ -7,7 +7,7 @@ from pathlib import Path
 
 from luckyhit.case_run import CaseRun
 from luckyhit.errors import ArgumentError
-from luckyhit.project import Project
+from luckyhit.project import Project, case_name
 from luckyhit.records import Arm
 from luckyhit.run import runs
 from luckyhit.whatif.recorded.cache_recording import Recording
@@ -47,7 +47,7 @@ def _run(project: Project, wanted: str, path: Path) -> CaseRun:
     is_case = path.suffix in _CASE_FILES or wanted in {one.stem for one in project.case_files()}
     if not is_case:
         return CaseRun.find(project.runs, wanted)
-    case = project.case_file(wanted).stem
+    case = case_name(project.case_file(wanted))
     of_case = [run for run in runs(project.runs) if run.path.parent.name == case]
     if not of_case:
         raise ArgumentError(

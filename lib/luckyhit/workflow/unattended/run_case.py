@@ -30,7 +30,7 @@ from luckyhit.errors import ArgumentError, GuardError, naming_a_full_disk
 from luckyhit.load.block import INPUTS
 from luckyhit.load.inputs import Inputs, gather
 from luckyhit.load.sharding.shard_hosts import ADDRESS_VARIABLE, check_hosts
-from luckyhit.project import NOTEBOOKS, Project
+from luckyhit.project import NOTEBOOKS, Project, case_name
 from luckyhit.records import Repeat
 from luckyhit.system.control import authorities
 from luckyhit.workflow import steps
@@ -168,7 +168,7 @@ def run_case(
     started = time.monotonic()
     # From here on signals are only counted: the notebook is stopped, and the report is still written. That includes the
     # making of the run directory: every run has a report.
-    with one_at_a_time(project.runs, case_file.stem), interruptions_of(timeout_s) as interruptions:
+    with one_at_a_time(project.runs, case_name(case_file)), interruptions_of(timeout_s) as interruptions:
         with naming_a_full_disk():
             run = new_run(project, case_file, environment=environment, observe=observe)
         error: BaseException | None = None
