@@ -53,6 +53,7 @@ GUARD_TITLES: dict[GuardId, str] = {
     "permissions-checked": "permissions checked",
     "preflight-met-fault": "preflight-met-fault",
     "purges": "purges",
+    "rates": "rates of load and probe",
     "records-readable": "records readable",
     "rolled-back": "rolled back",
     "same-as-before": "same as before",
