@@ -14,7 +14,13 @@ from luckyhit.judge.diagnosis.next_experiment import End, Means, next_experiment
 from luckyhit.judge.diagnosis.outcome import Decided, RowReference
 from luckyhit.judge.diagnosis.table import FAULTS, OUTSIDE
 from luckyhit.judge.diagnosis.written import experiment_record, written_diagnosis
-from luckyhit.records.diagnosis import DIAGNOSIS_SCHEMA, Diagnosis, diagnosis_document, load_diagnosis
+from luckyhit.records.diagnosis import (
+    DIAGNOSIS_SCHEMA,
+    Diagnosis,
+    ExperimentRecord,
+    diagnosis_document,
+    load_diagnosis,
+)
 
 DECIDED = Decided("vary-one-dimension", "answer-of-another", 5, 6, 0.4, (RowReference("requests", 3),), {"wait_s": 2})
 anything = st.recursive(
@@ -55,6 +61,17 @@ def test_an_interrupted_one_names_what_would_come_next() -> None:
     assert diagnosis.next
     assert not diagnosis.next.lacking
     assert all(one.lacking for one in diagnosis.not_seen)
+
+
+def test_what_was_begun_and_not_possible_is_named_and_excludes_nothing() -> None:
+    """An empty cache holds no entry of an earlier build: nothing was read of one, and nothing is known of it."""
+    record = ExperimentRecord(id="read-stored-entries", lacking=["stored-entries"], seconds=0.1)
+    means = Means({*NEEDS} - {"stored-entries"}, tried=["read-stored-entries"])
+    diagnosis = written_diagnosis(eliminate([]), means, "interrupted", [record])
+    (unseen,) = [one for one in diagnosis.not_seen if one.experiment == record.id]
+    assert unseen.lacking == record.lacking and "deploy-mismatch" in unseen.splits
+    assert diagnosis.next is not None and diagnosis.next.experiment != record.id, "it is not proposed again"
+    assert "deploy-mismatch" in diagnosis.having("possible")
 
 
 def test_a_class_with_a_damaged_status_is_left_out() -> None:

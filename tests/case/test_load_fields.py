@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
 from numbered import numbered_case
 
 from luckyhit.case.load import MOST_PROBLEMS, parse_case
+from luckyhit.case.values.units import parse_rate
 from luckyhit.errors import CaseError, Problem
 
 MESSAGES = Path(__file__).parent / "problems.txt"
@@ -122,6 +124,7 @@ WRONG: list[tuple[str, *tuple[tuple[str, str], ...]]] = [
     ("freshness.horizon", ("horizon: 2s", "horizon: 100ms")),
     ("freshness.horizon", ("horizon: 2s", "horizon: 7s")),
     ("freshness.rate", ("rate: 5/s", "rate: 1/m")),
+    ("freshness.rate", ("rate: 5/s", "rate: 5000/s")),
     ("goals.hit_ratio.margin", ("margin: 2 %}", "margin: 5ms}")),
     ("goals.hit_ratio.margin", ("margin: 2 %}", "margin: 0.2}")),
     ("goals.hit_ratio.margin", ("margin: 2 %}", "margin: 0 %}")),
@@ -149,8 +152,11 @@ WRONG: list[tuple[str, *tuple[tuple[str, str], ...]]] = [
     ("design", ("ready: /health", "port: 8000")),
     ("plan.stop_early", ("blocks: 4", "blocks: 4\n  stop_early: true"), ("design: side-by-side", "design: before-after")),
     ("plan.blocks", ("blocks: 4", "blocks: 200"), ("block: 7s", "block: 2m")),
-    ("workload.rate", ("rate: 100/s", "rate: 90000/s"), ("blocks: 4", "blocks: 100")),
+    ("workload.rate", ("rate: 100/s", "rate: 90000/s\n  workers: 20"), ("blocks: 4", "blocks: 100")),
+    ("workload.rate", ("rate: 100/s", "rate: 90000/s")),
+    ("workload.stages", ("rate: 100/s", "stages: [{lasts: 1s, rate: 100/s, to: 90000/s}, {lasts: 1s, rate: 9/s}]")),
     ("plan.baseline", ("baseline: 10s", "baseline: 100ms")),
+    ("plan.block", ("rate: 100/s", "rate: 1/m")),
     ("workload.rate", ("rate: 100/s", "timeout: 1s")),
     ("workload.rate", ("rate: 100/s", "rate: 100/s\n  stages: [{lasts: 1s, rate: 5/s}]")),
     ("workload.stages[0].lasts", ("rate: 100/s", "stages: [{lasts: 5, rate: 100/s}]")),
@@ -201,6 +207,24 @@ def test_each_invalid_field_is_named_with_its_line_and_message() -> None:
     if "UPDATE" in os.environ:
         MESSAGES.write_text(messages, encoding="utf-8")
     assert MESSAGES.read_text(encoding="utf-8") == messages
+
+
+@pytest.mark.parametrize("rate", ["90000/s", "1/s", "1/m"])
+def test_a_rate_that_is_advised_can_be_taken(rate: str) -> None:
+    """Of several problems the last field's advice is enough for all."""
+    wrong = ("rate: 100/s", f"rate: {rate}")
+    shown = max(problems(edited(wrong)), key=lambda problem: problem.field == "plan.after_rollback")
+    (advised,) = re.findall(r"(?:workload\.rate: |at most )(\d+/[sm])", shown.expected)
+    assert parse_case(edited(("rate: 100/s", f"rate: {advised}"))).workload.rate == parse_rate(advised)
+
+
+@pytest.mark.parametrize("rate", ["1/m", "5000/s"])
+def test_a_rate_that_is_advised_for_the_probe_can_be_taken(rate: str) -> None:
+    keys = ("last: 2000", "last: 90000")
+    (shown,) = problems(edited(("rate: 5/s", f"rate: {rate}"), keys))
+    (advised,) = re.findall(r"\d+/[sm]", shown.expected)
+    case = parse_case(edited(("rate: 5/s", f"rate: {advised}"), keys))
+    assert case.freshness is not None and case.freshness.rate == parse_rate(advised)
 
 
 def test_problems_are_in_the_order_of_the_file() -> None:

@@ -73,6 +73,9 @@ class Pretended(Bench):
     def empty(self) -> None:
         self.stored.clear()
 
+    def is_empty(self) -> bool:
+        return not self.stored
+
     def lifetimes_s(self, keys: tuple[str, ...]) -> dict[str, float | None]:
         return {name: None for name in keys if int(name.partition(":")[2]) in self.stored}
 

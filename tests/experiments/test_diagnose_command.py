@@ -48,6 +48,7 @@ def test_a_case_is_diagnosed_from_the_shell(tmp_path: Path) -> None:
     evidence = [row.row for one in made.experiments for row in one.evidence]
     assert evidence and all(row < len(rows) for row in evidence)
     assert load_case(path.with_name("case.yml")) == load_case(CASE)
+    assert f"/{page.parent.name}/{page.name}" in (tmp_path / "reports" / "index.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -12,14 +12,15 @@ import pytest
 from experiments.pretended import Pretended
 from luckyhit.experiments import lifetimes
 from luckyhit.experiments.after_writes import unrelated_write, write_then_read
-from luckyhit.experiments.answers import answers_when_loaded
+from luckyhit.experiments.answers import answers_when_loaded, read_stored_entries
 from luckyhit.experiments.lifetimes import entry_lifetime
 from luckyhit.experiments.means.bench import Costs, Trial
 from luckyhit.experiments.means.settings_in_force import scaled, ttl_setting
 from luckyhit.experiments.overlaps import overlapping_reads
 from luckyhit.experiments.repeats import repeat_request
 from luckyhit.experiments.surroundings import databases_in_use
-from luckyhit.judge.diagnosis.outcome import Observations
+from luckyhit.judge.diagnosis.experiment_rows import EXPERIMENTS
+from luckyhit.judge.diagnosis.outcome import Observations, Undecided, outcome_of
 
 CONDITIONAL = "write-then-conditional-read"
 
@@ -130,6 +131,17 @@ def test_what_storing_makes_of_a_number_is_told() -> None:
     for spoilt, outcome in ((False, "as-expected"), (True, "wrong-when-read-again")):
         bench.spoils_hits = spoilt
         assert outcomes(answers_when_loaded(bench, 6), "answers-when-loaded") == {outcome}
+
+
+def test_an_empty_cache_is_no_first_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is sent, no trial is counted, and no class is excluded by what nobody read."""
+    bench = Pretended()
+    monkeypatch.setattr(bench, "read", lambda *_, **__: pytest.fail("a request was sent"))
+    (observations,) = read_stored_entries(bench, 6)
+    assert (observations.count, observations.rows, observations.lacking) == (0, (), ("stored-entries",))
+    assert outcome_of(EXPERIMENTS[observations.experiment], observations) == Undecided(
+        "read-stored-entries", 0, ("stored-entries",)
+    )
 
 
 def test_a_database_is_known_by_how_it_begins(tmp_path: Path) -> None:

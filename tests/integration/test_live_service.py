@@ -134,6 +134,8 @@ def test_a_live_service_is_changed_and_changed_back(
         assert client.get("catalogue:v2:product:5000") == b"kept, since it never expires"
     manifest, result = json.loads((run / "manifest.json").read_text()), json.loads((run / "result.json").read_text())
     assert [block["arms"] for block in manifest["blocks"] if block["stage"] == "change"].count(["after"]) == 2
+    numbers = [block["block"] for block in manifest["blocks"] if block["stage"] != "wash-out"]
+    assert numbers == list(range(len(numbers))) and len(numbers) < len(manifest["blocks"])
     assert result["rollback"]["confirmed"] is True
     guards = {guard["id"]: guard for guard in result["guards"]}
     assert guards["declared-difference-only"]["ok"], guards

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from declared import a_case
 from hypothesis import given
@@ -14,8 +15,11 @@ from simulated_blocks import a_run
 from luckyhit.case import Case
 from luckyhit.judge import RunHeader
 from luckyhit.judge.guards.block_guards import cache_state_guard, engine_guard, limits_guard, washed_out_guard
+from luckyhit.judge.guards.run_guards import blocks_guard
+from luckyhit.judge.table.samples import rows_of
 from luckyhit.records import Guard, Result
-from luckyhit.records.manifest import NotedBlock
+from luckyhit.records.manifest import Manifest, NotedBlock
+from luckyhit.records.parts.block_numbers import next_block, next_stretch
 from luckyhit.text.wording import has
 from noted import noted
 
@@ -226,14 +230,20 @@ def test_a_run_that_failed_says_why(blocks: int, verdict: str) -> None:
     assert result.verdict == verdict and "exit code 3" in result.reason
 
 
-def test_wash_outs_count_in_the_accounting_and_in_nothing_else() -> None:
+@pytest.mark.parametrize("number", [90, next_stretch(range(100))], ids=["numbered as a block", "apart from blocks"])
+def test_wash_outs_count_in_the_accounting_and_in_nothing_else(number: int) -> None:
     run = a_run(5, design="crossover", blocks=2, seconds=1.0)
     case = a_case(GOALS, design="crossover", blocks=2)
     plain = run.judge(case)
-    extra = run.requests[run.requests["block"] == 1].assign(block=90, phase="warmup", cache="miss")
+    extra = run.requests[run.requests["block"] == 1].assign(block=number, phase="warmup", cache="miss")
     for name in ("due_ns", "sent_ns", "first_byte_ns", "done_ns"):
         extra[name] += int(900e9)
-    late = {"block": 90, "stage": "wash-out", "arms": ["before"], "engine": {"trustworthy": False, "detail": "late"}}
+    late = {
+        "block": number,
+        "stage": "wash-out",
+        "arms": ["before"],
+        "engine": {"trustworthy": False, "detail": "late"},
+    }
     run.requests = type(run.requests)({name: [*run.requests[name], *extra[name]] for name in run.requests.columns})
     run.blocks = [run.blocks[0], late, *run.blocks[1:]]
     result = run.judge(case)
@@ -242,11 +252,16 @@ def test_wash_outs_count_in_the_accounting_and_in_nothing_else() -> None:
     assert {guard.id: guard.ok for guard in result.guards} == {guard.id: guard.ok for guard in plain.guards}
 
 
-def test_the_plain_look_begins_with_the_first_wash_out() -> None:
+@pytest.mark.parametrize("apart", [False, True])
+def test_the_plain_look_begins_with_the_first_wash_out(apart: bool) -> None:
     run = a_run(6, design="crossover", blocks=2, seconds=1.0)
     run.blocks[1] |= {"stage": "baseline"}
     run.blocks[0] |= {"stage": "wash-out"}
     run.requests.loc[run.requests["block"] == 0, "cache"] = "miss"
+    if apart:
+        numbers = {0: next_stretch([]), **{number + 1: number for number in range(len(run.blocks) - 1)}}
+        run.requests["block"] = run.requests["block"].map(numbers)
+        run.blocks = [entry | {"block": numbers[entry["block"]]} for entry in run.blocks]
     naive = run.judge(a_case(GOALS, design="crossover", blocks=2)).naive
     assert naive.hit_ratio_before is not None and naive.hit_ratio_after is not None
     assert naive.hit_ratio_before < 0.5 < np.float64(naive.hit_ratio_after)
@@ -258,3 +273,15 @@ def test_an_engine_that_is_late_in_many_blocks_is_told_once() -> None:
     guard = engine_guard(blocks)
     assert not guard.ok and guard.detail.count("62 ms") == 1 and "block 3" in guard.detail
     assert "16 more of 20" in guard.detail, "how many there are"
+
+
+def test_only_what_is_under_way_has_rows_before_it_is_noted() -> None:
+    run = a_run(6, design="crossover", blocks=2, seconds=1.0)
+    case, manifest = a_case(GOALS, design="crossover", blocks=2), Manifest(blocks=noted(run.blocks))
+    numbers = [block.block for block in manifest.blocks]
+    for coming in (next_block(numbers), next_stretch(numbers), next_block(numbers) + 1, next_stretch(numbers) + 1):
+        more = run.requests[run.requests["block"] == numbers[-1]].assign(block=coming)
+        rows = rows_of(pd.concat([run.requests, more], ignore_index=True))
+        expected = coming in (next_block(numbers), next_stretch(numbers))
+        assert blocks_guard(manifest, (), rows, case, interim=True).ok is expected
+        assert not blocks_guard(manifest, (), rows, case, interim=False).ok

@@ -171,7 +171,7 @@ FACTS: dict[str, dict[str, Any]] = {
     "old value back": {"before_in_flight_set_again": 1},
     "route without a cache": {"routes": "status"},
     "old hits beyond the time to live": {"before_ttl_ms": 2000, "before_oldest_ms": 5900, "before_renewals": 19},
-    "stale workload reads": {"before_agreed": 17},
+    "stale workload reads": {"before_agreed": 17, "probed": True},
 }
 
 

@@ -256,6 +256,8 @@ def test_the_workload_decides_where_the_probe_is_silent() -> None:
     assert pairs == StalePairs(pairs=766, before=66, before_only=66)
     effect = freshness_effects(SILENT, SILENT, WITHIN_S, Sequential(), 0.001, pairs)["stale_reads"]
     assert effect.high < 0 and effect.pairs == 766 and effect.after == 0
+    (noted,) = [one for one in effect.notes if one.id == "pairs-by-source"]
+    assert noted.facts == {"probe": 0, "workload": 766}, "whose reads they are is told, if not the probe's alone"
 
 
 GOAL = {"stale_reads": {"want": "better", "margin": "5 %"}}

@@ -13,8 +13,9 @@ from in_turns import MEASURED_S, WARMUP_S, WASHED_S, arms_in_turn
 from page_reader import Page
 
 from luckyhit.case import load_case
-from luckyhit.records.manifest import LimitNotes
-from luckyhit.report.charts.chart import Bars, Line
+from luckyhit.judge.guards.block_guards import washed_out_guard
+from luckyhit.records.manifest import LimitNotes, WashoutNotes
+from luckyhit.report.charts.chart import Bars, Label, Line
 from luckyhit.report.figures.facts.course import course, staged
 from luckyhit.report.figures.figure_rows import figure_for
 from luckyhit.report.figures.timeline import HEADINGS, course_rows
@@ -53,6 +54,21 @@ def test_wash_outs_are_hatched_and_named(name: str, in_turn) -> None:
     assert {bars.look for bars in marks_of(figure, Bars, "wash-out")} == {"hatch"}
     assert "4 wash-outs of 17 s" in sentence
     assert "url(#hatch-figure)" in svg_of(figure)
+
+
+def test_the_figure_has_the_numbers_of_sentences_and_tables(in_turn) -> None:
+    figure, _ = figure_for("timeline", in_turn)
+    labels = [
+        mark for panel in figure.panels for mark in panel.marks if isinstance(mark, Label) and mark.text.isdigit()
+    ]
+    assert [label.text for label in labels] == ["0", "1", "2", "3"]
+    spans = course(in_turn).spans
+    assert all(
+        span.measure_s < label.x + spans[0].start_s < span.end_s for span, label in zip(spans, labels, strict=True)
+    )
+    moving = {"washout": WashoutNotes(stretches=2, seconds=4.0, settled=False)}
+    guard = washed_out_guard([block.model_copy(update=moving) for block in in_turn.blocks])
+    assert guard is not None and re.findall(r"\d+", guard.detail.rpartition("block ")[2]) == ["0", "1", "2", "3"]
 
 
 def test_wash_outs_count_for_nothing(in_turn) -> None:
@@ -143,6 +159,7 @@ def test_looks_that_make_no_sense_are_skipped(looks, recorded_run) -> None:
 def test_the_same_numbers_stand_in_a_table(turns, in_turn, tmp_path: Path) -> None:
     rows = [dict(zip(HEADINGS, row, strict=True)) for row in course_rows(in_turn)]
     assert [row["Stage"] for row in rows] == ["wash-out", "wash-out", "change"] * 4
+    assert [row["Block"] for row in rows if row["Block"] != DASH] == ["0", "1", "2", "3"]
     washed, counted = rows[0], rows[2]
     assert washed["From"] == f"−{2 * (WASHED_S + 0.25):.1f} s" and washed["Counted from"] == DASH
     assert counted["From"] == "0.0 s" and counted["Counted from"] == f"{WARMUP_S} s"

@@ -114,7 +114,7 @@ def test_the_verdicts_own_bound_is_not_said_twice() -> None:
 def test_a_baseline_alone_is_called_the_baseline() -> None:
     run = probed(*once("before", (0.01, 0.1, 0.4), stale=1), stage="baseline")
     figure, words = figure_for("freshness", run)
-    assert "baseline" in legend(figure) and "in the baseline 1 of 3 reads was" in words
+    assert "baseline" in legend(figure) and "in the baseline 1 of 3 " in words
 
 
 def test_reads_without_a_version_are_not_counted() -> None:

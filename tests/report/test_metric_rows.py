@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from page_reader import Page
 
 from luckyhit.judge.compare.effect import Effect
 from luckyhit.judge.freshness.freshness_facts import as_metric_has_it
 from luckyhit.judge.stale.proportion_bounds import bounds_of_run, uncompared
 from luckyhit.records import METRICS, CountOf, FreshnessFacts, Metric, Result, RunFinding
 from luckyhit.report.figures import freshness_curve, hit_ratio, late_reads
+from luckyhit.report.page import render
 from luckyhit.report.recorded import Recorded
+from luckyhit.report.tables import observed
 from luckyhit.report.tables.baseline_rows import baseline
 from luckyhit.report.tables.finding_sentences import sentence_of
 from luckyhit.report.tables.metric_rows import PAIRS_HEADINGS, looks, metric_row, metrics, pairs_needed
 from luckyhit.report.trends import SHOWN
 from luckyhit.text.numbers import DASH, sentence_case
 from luckyhit.text.quantities import name_of
+from luckyhit.text.wording import note
 from noted import manifest_with
 
 GOAL = {"want": "better", "verdict": "HELPED", "margin": 0.04, "pairs": 3000}
@@ -46,6 +52,39 @@ def test_a_limit_stands_once_beside_its_margin(recorded_run) -> None:
     metric = recorded_run.result.metrics["stale_reads"].model_copy(update={"at_most": 0.25})
     row = metric_row("stale_reads", metric, recorded_run.result)
     assert row.goal.count("25 %") == 1 and row.margin not in row.verdict_text
+
+
+# Two numbers of stale reads
+
+
+def test_a_share_of_stale_reads_says_what_was_counted(recorded_run) -> None:
+    result = recorded_run.result
+    metric = result.metrics["stale_reads"]
+    alone = metric_row("stale_reads", metric, result).counted
+    both = metric.model_copy(update={"notes": [note("pairs-by-source", probe=1114, workload=146)]})
+    mixed = metric_row("stale_reads", both, result).counted
+    assert alone and "1,114" in mixed and "146" in mixed
+    assert metric_row("stale_reads", metric.model_copy(update={"before": None}), result).counted == ""
+    assert not any(row.counted for row in metrics(result) if row.name != sentence_case(METRICS["stale_reads"].words))
+
+
+@pytest.mark.usefixtures("plain_figures")
+def test_the_first_screen_says_it_beside_the_number(judged_run, page_once, observed_run, tmp_path: Path) -> None:
+    _, result = judged_run
+    assert metric_row("stale_reads", result.metrics["stale_reads"], result).counted in page_once.text
+    (shown,) = [one for one in observed.key_numbers(observed_run.result) if one.counted]
+    assert shown.counted in Page.read(render(observed_run, observed_run.result, tmp_path)).text
+
+
+def test_every_stale_read_is_related_to_the_metric_where_there_is_one() -> None:
+    counts = {"before": CountOf(count=340, of=420), "after": CountOf(count=0, of=559)}
+    for within_ms in (0.0, 5.0):
+        facts = {"within_ms": within_ms, "before_agreed": 1, "after_agreed": 2}
+        alone, beside = (
+            sentence_of(RunFinding(id="stale-workload-reads", facts={**facts, "probed": probed}, **counts))
+            for probed in (False, True)
+        )
+        assert beside.startswith(alone) and METRICS["stale_reads"].words in beside[len(alone) :]
 
 
 # How many pairs it took

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import unquote_to_bytes
 
 import numpy as np
 import pytest
@@ -16,10 +18,13 @@ from synthetic_run import START, judged, make_run
 
 from luckyhit.case_run import CaseRun
 from luckyhit.records import Metric
-from luckyhit.report.page import render
+from luckyhit.records.diagnosis import Diagnosis
+from luckyhit.report.page import render, render_diagnosis
 from luckyhit.report.run_folders import FOLDERS_FILE
-from luckyhit.report.run_index import write_index
+from luckyhit.report.run_index import refresh_index, write_index
+from luckyhit.report.tables.other_pages import BISECT_PAGE, DIAGNOSIS_PAGE, WHAT_IF, other_pages
 from luckyhit.report.trends import HEIGHT, WIDTH, BaselinePoint, trends_of
+from luckyhit.scrub.redactor import Redactor
 
 pytestmark = pytest.mark.usefixtures("plain_figures")
 
@@ -218,6 +223,77 @@ for _ in range(2):
     page = index_of(reports)
     assert len(page.reports) == len(page.runs) == 2 and not any("data-elsewhere" in run for run in page.runs.values())
     assert [path.name for path in reports.iterdir() if path.name.startswith(".")] == [FOLDERS_FILE]
+
+
+# Pages that are no reports on runs
+
+
+def a_page(path: Path, **facts: str) -> Path:
+    metas = "".join(f'<meta name="luckyhit:{name}" content="{text}">' for name, text in facts.items())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"<!doctype html><html><head>{metas}</head></html>", encoding="utf-8")
+    return path
+
+
+def others_in(page: Index) -> list[tuple[str, str | None]]:
+    """(kind, case) of the other pages that are listed, in their order."""
+    return [(row["data-page"], row.get("data-of")) for row in page.all("tr") if "data-page" in row]
+
+
+def test_pages_beside_the_reports_are_linked_with_their_dates(new_run, tmp_path: Path) -> None:
+    runs, reports = tmp_path / "runs", tmp_path / "reports"
+    new_run(stages=())
+    a_page(tmp_path / "diagnoses" / "basket" / "20261123-101500-1a2b" / DIAGNOSIS_PAGE, says="Shown: it is the key.")
+    a_page(reports / WHAT_IF / "basket-r1.html", case="basket", made="2026-11-24 09:00", says="It fits &lt;b&gt;.")
+    a_page(runs / "other" / "bisect-20261122-101500-1a2b" / BISECT_PAGE, made="nonsense")
+    write_index(runs, reports)
+    page = index_of(reports)
+    assert others_in(page) == [("what-if", "basket"), ("diagnosis", "basket"), ("bisect", "other")]
+    assert all(
+        text in page.text for text in ("2026-11-24 09:00", "2026-11-23 10:15", "2026-11-22 10:15", "It fits <b>.")
+    )
+    links = [link["href"] for link in page.all("a") if link["href"].endswith(".html")]
+    assert len(links) == 3 and all(not link.startswith("/") and (reports / link).is_file() for link in links)
+
+
+def test_the_page_of_a_diagnosis_says_what_the_index_lists(copied, tmp_path: Path) -> None:
+    run, _ = copied
+    folder = tmp_path / "diagnoses" / run.name / "20261123-101500-1a2b"
+    folder.mkdir(parents=True)
+    made = Diagnosis(case=run.name, conclusion="none-found", ended="nothing-splits")
+    path = render_diagnosis(folder, made, case=run.case, name=run.name, redactor=Redactor(()))
+    write_index(tmp_path / "runs", tmp_path / "reports")
+    (shown,) = other_pages([tmp_path / "runs"], tmp_path / "reports")
+    assert (shown.kind, shown.case, shown.made) == ("diagnosis", run.name, "2026-11-23 10:15")
+    assert shown.says and shown.says in index_of(tmp_path / "reports").text
+    assert Page.read(path).metadata == {"case": run.name, "made": shown.made, "says": shown.says}
+
+
+def test_damaged_folders_of_other_pages_stop_nothing(new_run, tmp_path: Path) -> None:
+    runs, reports, diagnoses = tmp_path / "runs", tmp_path / "reports", tmp_path / "diagnoses"
+    run = new_run(stages=())
+    (diagnoses / "a-file").parent.mkdir()
+    (diagnoses / "a-file").write_text("no folder")
+    (diagnoses / "basket" / "20261123-101501-1a2b" / DIAGNOSIS_PAGE).mkdir(parents=True)
+    (diagnoses / "basket" / "no-time").mkdir()
+    (diagnoses / "basket" / "no-time" / DIAGNOSIS_PAGE).write_bytes(bytes(range(256)) * 400)
+    (diagnoses / "basket" / "round").symlink_to("round")
+    (diagnoses / os.fsdecode(b"n\xffme") / "20261199-999999-1a2b").mkdir(parents=True)
+    (diagnoses / os.fsdecode(b"n\xffme") / "20261199-999999-1a2b" / DIAGNOSIS_PAGE).write_text("<p>cut off, <meta")
+    reports.mkdir()
+    (reports / WHAT_IF).write_text("no folder")
+    write_index(runs, reports)
+    page = index_of(reports)
+    assert run.id in page.runs and [kind for kind, _ in others_in(page)] == ["diagnosis"] * 2
+    links = [os.fsdecode(unquote_to_bytes(link["href"])) for link in page.all("a") if link["href"].endswith(".html")]
+    assert len(links) == 2 and all((reports / link).is_file() for link in links)
+
+
+def test_an_index_that_cant_be_written_is_told_and_no_error(tmp_path: Path) -> None:
+    (tmp_path / "reports" / "index.html").mkdir(parents=True)
+    told: list[str] = []
+    refresh_index(tmp_path / "runs", tmp_path / "reports", told.append)
+    assert len(told) == 1 and str(tmp_path) not in told[0]
 
 
 # How baselines changed from run to run

@@ -49,6 +49,8 @@ def test_a_page_and_a_record_are_written(measured, source) -> None:
     assert 'data-fit="fit"' in text and text.count("data:image/svg") == 4
     assert record["source"].startswith("case items, run ") and ">case items, run " in text
     assert str(measured) not in text and str(measured) not in page.with_suffix(".json").read_text()
+    index = (measured / "reports" / "index.html").read_text()
+    assert '"what-if"' in index and f'href="whatif/{page.name}"' in index
 
 
 def test_policies_are_counted_beside_lru(measured) -> None:

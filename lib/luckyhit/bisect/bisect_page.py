@@ -20,10 +20,11 @@ from luckyhit.bisect.bisect_words import (
 )
 from luckyhit.records.bisection import Bisection, BisectStep
 from luckyhit.report.html_files import Long, environment, write_page
+from luckyhit.report.tables.other_pages import BISECT_PAGE
 from luckyhit.scrub.redactor import Redactor
 from luckyhit.text.numbers import minutes
 
-PAGE, MARKDOWN = "bisect.html", "bisect.md"
+PAGE, MARKDOWN = BISECT_PAGE, "bisect.md"
 _LONGEST_DIFF = 40_000
 
 

@@ -30,6 +30,10 @@ Mode = Literal["once", "burst"]
 EXPOSED: tuple[Prestate, ...] = ("warm", "in-flight", "absent")
 """Initial cache states in which a cache may hold something old. Cold keys are a control, and a refused write makes
 nothing old."""
+FINISH_S = 0.35
+"""Time for the requests of one probe, without its delay."""
+MOST_PROBES = 4_900
+"""Of one block, since each uses two of its 10,000 versions."""
 
 
 class Refusal(Part):

@@ -164,6 +164,11 @@ class Replay(Part):
 
 MOST_SENDERS = 96
 """Sending processes on all hosts: their connections are numbered apart."""
+MEASURED_PER_S = 20_000.0
+"""Requests a second that one sending process was measured to send on a schedule, with 0.1 ms added in the median
+(decision 20)."""
+MOST_PER_S = 100_000.0
+"""It sends no more without a schedule either: a request takes 10 µs of a processor at best (decision 20)."""
 
 
 class Workload(Part):
@@ -215,6 +220,11 @@ class Workload(Part):
         """The highest declared rate in requests per second; None if a log sets the pace."""
         rates = [rate for stage in self.stages for rate in (stage.rate, stage.to) if rate is not None]
         return self.rate if self.rate is not None else max(rates, default=None)
+
+    def sent_per_s(self, arms: int) -> float | None:
+        """The highest rate of one sending process, where so many arms are measured at once; None if a log sets the
+        pace."""
+        return None if self.peak_rate is None else self.peak_rate * arms / self.senders
 
     def requests_in(self, seconds: float) -> float | None:
         """Expected number of requests in the first `seconds` of a block; None if a log sets the pace."""

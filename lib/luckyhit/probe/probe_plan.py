@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import TypeVar
 
-from luckyhit.case.freshness import EXPOSED, Freshness, Mode, Prestate
+from luckyhit.case.freshness import EXPOSED, FINISH_S, MOST_PROBES, Freshness, Mode, Prestate
 
 SHORTEST_DELAY_S = 0.005
 EARLY_PROPORTION = 0.1
@@ -21,8 +21,7 @@ IN_FLIGHT_IN_TEN = 2
 """More than others, since nothing else shows races."""
 LEAD_NS = 40_000_000
 """Time from the first request of a probe to its write, so that all arms write at nearly the same instant."""
-FINISH_NS = 350_000_000
-"""Time for the requests of one probe, without its delay."""
+FINISH_NS = round(FINISH_S * 1e9)
 DEFAULT_PROPORTION = 0.02
 """Of the workload's requests: what the probe may add where the case declares no rate."""
 WARMING_READS = 3
@@ -31,8 +30,6 @@ GAP_NS, GAP_GROWTH, LARGEST_GAP_NS = 5_000_000, 1.25, 100_000_000
 _FRESH_READS = 4
 MOST_COLD_KEYS = 32
 COUNTED_PLANS = 5
-MOST_PROBES = 4_900
-"""Of one block, since each uses two of its 10,000 versions."""
 _Item = TypeVar("_Item")
 _GOLDEN = (5**0.5 - 1) / 2
 _REQUESTS: dict[Prestate, int] = {"warm": 3, "cold": 2, "in-flight": 4, "absent": 4, "refused": 3}

@@ -14,7 +14,17 @@ from typing import Literal
 import pyarrow as pa
 
 from luckyhit.records.parquet import kind_of
-from luckyhit.records.schemas import COUNTER_BLOCK, LATENCY, SCHEMAS, STAGE, TABLE_ROWS, Column, Table, columns_of
+from luckyhit.records.schemas import (
+    BLOCK_NUMBER,
+    COUNTER_BLOCK,
+    LATENCY,
+    SCHEMAS,
+    STAGE,
+    TABLE_ROWS,
+    Column,
+    Table,
+    columns_of,
+)
 
 FrameName = Literal["journal", "blocks", "runs", "compare"]
 
@@ -32,7 +42,7 @@ JOURNAL_COLUMNS = [
     Column("inverse", _OBJECT, "", "How to undo the step; empty where nothing has to be.", "not an intent"),
 ]
 BLOCK_COLUMNS = [
-    Column("block", _INT, "", "Number of the block, through the whole run.", ""),
+    Column("block", _INT, "", BLOCK_NUMBER, ""),
     Column("stage", _TEXT, "", "`baseline`, `wash-out`, `change` or `after-rollback`.", _NOT_NOTED),
     Column("arms", _OBJECT, "", "The arms that were measured in it.", ""),
     Column("pair", _INT, "", "Number of the pair it belongs to.", "it belongs to none"),

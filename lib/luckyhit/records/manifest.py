@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from luckyhit.records.finding import Preflight
 from luckyhit.records.lenient import UnreadPart, load_record
+from luckyhit.records.parts.block_numbers import MOST_BLOCKS
 from luckyhit.records.result import Accounting, Guard, Rollback
 from luckyhit.records.vocabulary import Arm, Stage, Verdict
 
@@ -29,7 +30,6 @@ class Repeat(BaseModel):
 
 State = Literal["measuring", "measured", "finished", "failed"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
-MOST_BLOCKS = 1_000_000
 
 Count = Annotated[int, Field(ge=0, lt=10**15)]
 BlockNumber = Annotated[int, Field(ge=0, lt=MOST_BLOCKS)]

@@ -215,7 +215,7 @@ METRICS: dict[MetricName, MetricKind] = {
     "stale_reads": MetricKind(
         "share",
         "stale reads",
-        "reads that returned an older version after the declared bound",
+        "writes whose first read later than the declared bound returned an older version: one read for each write",
         "stale-share",
         by_read_route=True,
         fault=True,

@@ -17,6 +17,9 @@ _WORD = pa.dictionary(pa.int16(), pa.string())
 _TEXT, _FLAG, _FLOAT = pa.string(), pa.bool_(), pa.float64()
 _INT16, _INT32, _INT64 = pa.int16(), pa.int32(), pa.int64()
 _UNIT, _MEANING, _NULL = b"unit", b"meaning", b"null"
+BLOCK_NUMBER = (
+    "Number of the block, from 0 through the whole run. A stretch of a wash-out is none; its number is above 100,000."
+)
 _LAYERS = "What each cache on the way said, nearest first, such as `x-varnish=hit x-cache=miss`."
 
 
@@ -48,7 +51,7 @@ def columns_of(schema: pa.Schema) -> list[Column]:
 REQUESTS = pa.schema(
     [
         _column("arm", _WORD, "The arm it was sent to: `before` or `after`."),
-        _column("block", _INT32, "Number of the block, through the whole run."),
+        _column("block", _INT32, BLOCK_NUMBER),
         _column("slot", _INT64, "Place in the block's schedule, from 0; both arms of a block have the same slots."),
         _column("phase", _WORD, "`warmup`, which does not count, or `measure`."),
         _column("route", _WORD, "Name of the route in the case's workload."),
@@ -93,7 +96,7 @@ REQUESTS = pa.schema(
 WRITES = pa.schema(
     [
         _column("arm", _WORD, "The arm it was written to: `before` or `after`."),
-        _column("block", _INT32, "Number of the block, through the whole run."),
+        _column("block", _INT32, BLOCK_NUMBER),
         _column("key", _TEXT, "The key that was written."),
         _column("version", _INT64, "The value that was written; larger than all earlier ones."),
         _column("probe", _INT64, "Number of the probe: the version whose visibility it is about."),
@@ -121,7 +124,7 @@ WRITES = pa.schema(
 READS = pa.schema(
     [
         _column("arm", _WORD, "The arm that was read: `before` or `after`."),
-        _column("block", _INT32, "Number of the block, through the whole run."),
+        _column("block", _INT32, BLOCK_NUMBER),
         _column("key", _TEXT, "The key that was read."),
         _column("probe", _INT64, "The version that the read is about (`probe` of the writes)."),
         _column("mode", _WORD, "`once` (reads at planned delays) or `burst` (polled until lastingly fresh)."),
@@ -165,7 +168,7 @@ READS = pa.schema(
 EVENTS = pa.schema(
     [
         _column("arm", _WORD, "The arm whose cache it was: `before` or `after`."),
-        _column("block", _INT32, "Number of the block, through the whole run."),
+        _column("block", _INT32, BLOCK_NUMBER),
         _column("at_ns", _INT64, "When the event was received.", unit="ns"),
         _column(
             "key",

@@ -59,6 +59,7 @@ GuardId = Literal[
     "permissions-checked",
     "preflight-met-fault",
     "purges",
+    "rates",
     "records-readable",
     "rolled-back",
     "same-as-before",

@@ -19,7 +19,7 @@ from luckyhit.text.experiment_words import NEED_WORDS, OUTCOME_WORDS, QUESTIONS
 from luckyhit.text.fault_words import FAULT_WORDS
 from luckyhit.text.numbers import percent
 
-DIAGNOSIS_FILE, DIAGNOSIS_PAGE = "diagnosis.json", "diagnosis.html"
+DIAGNOSIS_FILE = "diagnosis.json"
 EXPERIMENTS_FILE = f"{EXPERIMENT_TABLE}.parquet"
 STRIP_HEADINGS = ("time", "what", "answer", "version", "cache", "database calls")
 EXPERIMENT_HEADINGS = ("experiment", "question", "outcome", "trials", "seconds")

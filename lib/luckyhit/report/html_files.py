@@ -110,4 +110,4 @@ def link_to(path: Path, reports_dir: Path) -> str | None:
     from urllib.parse import quote
 
     relative = os.path.relpath(path.resolve(), reports_dir.resolve())
-    return None if relative.count("../") > 2 else quote(relative)
+    return None if relative.count("../") > 2 else quote(os.fsencode(relative))

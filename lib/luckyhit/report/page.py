@@ -11,7 +11,6 @@ from luckyhit.records.diagnosis import Diagnosis
 from luckyhit.report.context import context
 from luckyhit.report.diagnosis_view import (
     CONCLUSION_WORDS,
-    DIAGNOSIS_PAGE,
     EXPERIMENT_HEADINGS,
     STRIP_HEADINGS,
     diagnosis_rows,
@@ -22,6 +21,7 @@ from luckyhit.report.html_files import chart_text, environment, link_to, redacto
 from luckyhit.report.page_metadata import meta_elements
 from luckyhit.report.recorded import Recorded, recorded
 from luckyhit.report.run_index import write_index
+from luckyhit.report.tables.other_pages import DIAGNOSIS_PAGE, time_in
 from luckyhit.scrub.redactor import Redactor
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def render_diagnosis(folder: Path, diagnosis: Diagnosis, *, case: Case, name: st
             case=case,
             name=name,
             stamp=folder.name,
-            date=f"{folder.name[:4]}-{folder.name[4:6]}-{folder.name[6:8]}",
+            made=time_in(folder.name),
             conclusion=diagnosis.conclusion,
             meaning=CONCLUSION_WORDS[diagnosis.conclusion],
             next_case=diagnosis.next_case,

@@ -1,6 +1,7 @@
 """What a report says about itself to other programs: `meta` elements at the top of its page.
 
-They are made from what the page shows. The index lists a report by them when the data of its run lie elsewhere.
+They are made from what the page shows. The index lists a report by them when the data of its run lie elsewhere, and
+pages that are no reports on runs (`tables/other_pages`).
 """
 
 from __future__ import annotations
@@ -90,22 +91,32 @@ def metadata_of_reports(reports_dir: Path, known: set[str]) -> dict[str, PageMet
     return documents
 
 
-def _metadata_of(path: Path) -> PageMetadata | None:
-    """None when the file can't be read, or its metadata name another run than its file name."""
+def meta_of(path: Path) -> dict[str, str]:
+    """What a page of ours says about itself, the first of each name; nothing where it can't be read."""
+    return dict(reversed(_elements_of(path)))
+
+
+def _elements_of(path: Path) -> list[tuple[str, str]]:
     try:
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES).decode("utf-8", "replace")
     except OSError:
-        return None
+        return []
     reader = _MetaReader()
     reader.feed(head)
-    facts = dict(reversed(reader.elements))  # the first of each counts
+    return reader.elements
+
+
+def _metadata_of(path: Path) -> PageMetadata | None:
+    """None when the file can't be read, or its metadata name another run than its file name."""
+    elements = _elements_of(path)
+    facts = dict(reversed(elements))
     if not facts.get("run") or not path.name.endswith(f"-{facts['run']}.html"):
         return None
     texts = {name: facts.get(name, "")[:LONGEST] for name in ("run", "case", "started", "verdict", "state", "reason")}
     if texts["verdict"] not in VERDICTS:
         texts["verdict"] = ""
-    goals = [goal for name, text in reader.elements if name == "number" and (goal := _goal(text)) is not None]
+    goals = [goal for name, text in elements if name == "number" and (goal := _goal(text)) is not None]
     return PageMetadata(**texts, goals=tuple(goals[:MOST_GOALS]))
 
 

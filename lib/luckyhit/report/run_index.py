@@ -1,5 +1,5 @@
 """The index of all runs: `index.html` beside the reports, rebuilt each time from all folders of runs that reported
-here, and from the metadata of reports whose runs are gone, or on another machine."""
+here, and from the metadata of reports whose runs are gone, or on another machine; then pages that are no reports."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 from urllib.parse import quote
 
 from luckyhit.case.values.variables import mentioned_secrets
-from luckyhit.errors import LuckyHitError
+from luckyhit.errors import LuckyHitError, ReportNotWritten
 from luckyhit.records import Result
 from luckyhit.records.manifest import Manifest
 from luckyhit.report.html_files import environment, link_to, report_name, write_page
@@ -23,6 +23,7 @@ from luckyhit.report.recorded import Recorded, manifest_of
 from luckyhit.report.run_folders import note_folder, run_folders
 from luckyhit.report.tables import observed
 from luckyhit.report.tables.metric_rows import key_numbers
+from luckyhit.report.tables.other_pages import other_pages
 from luckyhit.report.trends import BaselinePoint, trends_of
 from luckyhit.run import Run, runs
 from luckyhit.scrub.redactor import Redactor, project_roots
@@ -61,7 +62,7 @@ def write_index(runs_dir: Path, reports_dir: Path, *, now_s: float | None = None
         several = len(folders) > 1
         entries = [_entry(run, reports_dir, now_s, several=several) for run in newest_first[:MOST_RUNS]]
         entries += [
-            IndexEntry(metadata, quote(name), elsewhere=True, label=metadata.verdict or "INCOMPLETE")
+            IndexEntry(metadata, quote(os.fsencode(name)), elsewhere=True, label=metadata.verdict or "INCOMPLETE")
             for name, metadata in elsewhere.items()
         ]
         entries = sorted(entries, key=lambda entry: entry.metadata.run, reverse=True)[:MOST_RUNS]
@@ -71,9 +72,19 @@ def write_index(runs_dir: Path, reports_dir: Path, *, now_s: float | None = None
         template = environment(Redactor(secrets, roots=roots)).get_template("index.html.j2")
         baselines = [entry.baseline for entry in reversed(entries) if entry.baseline is not None]
         older = max(len(newest_first) + len(elsewhere) - MOST_RUNS, 0)
-        write_page(path, template.render(entries=entries, older=older, trends=trends_of(baselines)))
+        pages = other_pages(folders, reports_dir)
+        write_page(path, template.render(entries=entries, older=older, pages=pages, trends=trends_of(baselines)))
         note_folder(reports_dir, runs_dir)
     return path
+
+
+def refresh_index(runs_dir: Path, reports_dir: Path, say: Callable[[str], None]) -> None:
+    """Rebuild it after a page beside the reports was written: where that fails, the page is there all the same, and
+    `say` is told why."""
+    try:
+        write_index(runs_dir, reports_dir)
+    except ReportNotWritten as error:
+        say(error.message)
 
 
 @contextlib.contextmanager

@@ -53,6 +53,7 @@ GUARD_TITLES: dict[GuardId, str] = {
     "permissions-checked": "permissions checked",
     "preflight-met-fault": "preflight-met-fault",
     "purges": "purges",
+    "rates": "rates of load and probe",
     "records-readable": "records readable",
     "rolled-back": "rolled back",
     "same-as-before": "same as before",
@@ -169,7 +170,9 @@ NOTES: dict[NoteId, str] = {
     "seen-on": "Seen on {share:percent} of the requests.",
     "seen-on-by-arm": "Seen on {before:percent} of the requests before, on {after:percent} after.",
     "no-stale-read": "No stale read among {reads:,} after the change: the true proportion is below {at_most:percent}.",
-    "pairs-by-source": "{probe:,} pairs are from the probe, {workload:,} from the workload.",
+    "pairs-by-source": (
+        "Each pair is a write with one read after it: {probe:,} of the probe, {workload:,} of the workload."
+    ),
     "values-nobody-wrote": "Values that nobody wrote: {before} before, {after} after.",
     "none-after": "None among {reads:,} after the change: the true proportion is below {at_most:percent}.",
     "windows-open": "Windows still open when the probe stopped polling: {arms}.",

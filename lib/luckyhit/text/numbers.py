@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from luckyhit.records.parts.block_numbers import block_after
+
 DASH = "–"
 """For values that are not visible, which are never shown as 0."""
 
@@ -75,3 +77,9 @@ def sentence_case(text: str) -> str:
 def plural(count: int, one: str, many: str = "") -> str:
     """`1 block`, `1,200 blocks`; `many`: an irregular plural."""
     return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
+def block_name(number: int) -> str:
+    """`block 12`; of a stretch of load that nobody counts, `a wash-out before block 12`."""
+    after = block_after(number)
+    return f"block {number}" if after is None else f"a wash-out before block {after}"

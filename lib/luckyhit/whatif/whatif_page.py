@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from math import inf, isfinite
 from pathlib import Path
 from typing import Any
@@ -37,21 +38,24 @@ TEMPLATES = Path(__file__).parent / "templates"
 Json = dict[str, Any]
 
 
-def write_answer(folder: Path, name: str, answer: WhatIf, redactor: Redactor, *, proof: str = "") -> tuple[Path, Path]:
-    """Write `NAME.html` and `NAME.json`, whole or not at all; returns both paths. `proof`: the command that tries the
-    chosen point. Raises ReportNotWritten."""
+def write_answer(
+    folder: Path, name: str, answer: WhatIf, redactor: Redactor, *, at: datetime, case: str = "", proof: str = ""
+) -> tuple[Path, Path]:
+    """Write `NAME.html` and `NAME.json`, whole or not at all; returns both paths. `at`: now; `case`: of the recorded
+    requests, empty for a log; `proof`: the command that tries the chosen point. Raises ReportNotWritten."""
     page, record = folder / f"{name}.html", folder / f"{name}.json"
     folder.mkdir(parents=True, exist_ok=True)
-    write_page(page, rendered(answer, redactor, proof=proof, record=record.name))
+    made = f"{at:%Y-%m-%d %H:%M}"
+    write_page(page, rendered(answer, redactor, made=made, case=case, proof=proof, record=record.name))
     write_atomically(record, json.dumps(redactor.document(document(answer)), indent=1) + "\n")
     return page, record
 
 
-def rendered(answer: WhatIf, redactor: Redactor, *, proof: str = "", record: str = "") -> str:
-    made = environment(redactor)
-    reports = made.loader
+def rendered(answer: WhatIf, redactor: Redactor, *, made: str, case: str, proof: str, record: str) -> str:
+    templates = environment(redactor)
+    reports = templates.loader
     assert reports is not None
-    made.loader = ChoiceLoader([FileSystemLoader(TEMPLATES), reports])
+    templates.loader = ChoiceLoader([FileSystemLoader(TEMPLATES), reports])
     trace = answer.recording.trace
     figures = []
     for row in FIGURES.values():
@@ -65,8 +69,10 @@ def rendered(answer: WhatIf, redactor: Redactor, *, proof: str = "", record: str
                     "picture": Markup(style.to_data_uri(style.laid_out(figure))),
                 }
             )
-    return made.get_template("whatif.html.j2").render(
+    return templates.get_template("whatif.html.j2").render(
         source=answer.recording.source,
+        case=case,
+        made=made,
         tone="INCONCLUSIVE" if answer.fit is None else "EQUIVALENT" if answer.fit.is_fit else "INVALID",
         state="unchecked" if answer.fit is None else "fit" if answer.fit.is_fit else "unfit",
         heading=heading(answer),

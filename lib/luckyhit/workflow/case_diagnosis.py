@@ -28,6 +28,8 @@ from luckyhit.records.experiment_requests import EXPERIMENT_REQUESTS
 from luckyhit.records.parquet import table_of, write_table
 from luckyhit.report.diagnosis_view import DIAGNOSIS_FILE, EXPERIMENTS_FILE
 from luckyhit.report.page import render_diagnosis
+from luckyhit.report.run_index import refresh_index
+from luckyhit.report.tables.other_pages import DIAGNOSES
 from luckyhit.scrub.redactor import Redactor, project_roots
 from luckyhit.workflow.next_case import NEXT_CASE, next_case
 from luckyhit.workflow.preflight import secret_headers
@@ -44,9 +46,9 @@ def diagnose_case(
     environ: Mapping[str, str] = os.environ,
     progress: Progress = lambda text: None,
 ) -> tuple[Diagnosis, Path]:
-    """A diagnosis in a folder of its own, beside the folder of the runs, with its page. `earlier`: a run of the case,
-    whose records are looked at first. Raises what loading the case and starting its service raise, and
-    ReportNotWritten."""
+    """A diagnosis in a folder of its own, beside the folder of the runs, with its page, which the index links.
+    `earlier`: a run of the case, whose records are looked at first. Raises what loading the case and starting its
+    service raise, and ReportNotWritten."""
     if earlier is not None and earlier.name != case_name(case_file):
         raise ArgumentError(
             f"the run {earlier.id} is one of the case {earlier.name} (expected one of {case_name(case_file)})",
@@ -61,7 +63,7 @@ def diagnose_case(
         baseline=_recorded(earlier) if earlier else (),
     )  # fmt: skip
     stamp = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-    folder = project.runs.parent / "diagnoses" / case_name(case_file) / stamp
+    folder = project.runs.parent / DIAGNOSES / case_name(case_file) / stamp
     folder.mkdir(parents=True)
     text = case_file.read_text(encoding="utf-8")
     write_atomically(folder / "case.yml", text)
@@ -72,6 +74,7 @@ def diagnose_case(
     kept = keep(made, folder, case, environ)
     redactor = Redactor(known_secrets(case, environ), roots=project_roots(folder))
     render_diagnosis(folder, kept, case=case, name=case_name(case_file), redactor=redactor)
+    refresh_index(project.runs, project.reports, progress)
     return kept, folder
 
 

@@ -33,6 +33,7 @@ from luckyhit.text.messages import guard_title
 from luckyhit.text.numbers import listed
 from luckyhit.workflow.planning import lines_of, planning_of
 from luckyhit.workflow.preflight import any_hit, expected_response, originals_of, secret_headers
+from luckyhit.workflow.rates import rates_guard
 from luckyhit.workflow.stored_keys import Stored
 
 _WIDTH = 100
@@ -43,7 +44,7 @@ _OPEN_TO_OTHERS = (
     "With {cache_url} or {cache_password} in target.start the cache has a random password."
 )
 _NOTES: frozenset[GuardId] = frozenset(
-    {"preflight-met-fault", "goals-undecidable", "old-data", "keys-outside-cache-clear", "cache-password"}
+    {"preflight-met-fault", "goals-undecidable", "old-data", "keys-outside-cache-clear", "cache-password", "rates"}
 )
 """Notes that are not faults of the case."""
 _KEPT_SPACE = "\x00"
@@ -77,6 +78,8 @@ def check_case(
         Guard(id="inputs-validated", ok=True, detail=" ".join([f"{case_file.name} is valid.", *notes])),
     ]
     guards += _old_data(case)
+    if (rates := rates_guard(case)) is not None:
+        guards.append(rates)
     declared = [target_guard(case, project.called(case_file)), free_guard(case, project.runs, environ)]
     guards += [guard for guard in declared if guard is not None]
     places = [_existing(project.runs), _existing(project.reports)]
@@ -244,7 +247,7 @@ def as_text(guards: Iterable[Guard], *, width: int = _WIDTH) -> str:
         text = _wrapped(guard.detail, room)
         if not guard.ok and guard.remedy:
             text += _wrapped(f"what to do: {guard.remedy}", room)
-        mark = "note" if guard.id in _NOTES else "ok  " if guard.ok else "FAIL"
+        mark = "FAIL" if not guard.ok else "note" if guard.id in _NOTES else "ok  "
         start = f"{mark}  {guard_title(guard.id)}".ljust(column)
         lines += [start + (text[0] if text else ""), *(" " * column + line for line in text[1:])]
     failed = sum(not guard.ok for guard in rows)

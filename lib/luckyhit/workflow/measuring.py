@@ -21,6 +21,7 @@ from luckyhit.probe.undo_log import undo_log_path
 from luckyhit.records import Arm, Guard, Stage
 from luckyhit.records.manifest import NotedBlock
 from luckyhit.records.parquet import write_part
+from luckyhit.records.parts.block_numbers import next_block, next_stretch
 from luckyhit.system import Stack
 from luckyhit.system.control import authorities
 from luckyhit.workflow.preflight import probe_databases
@@ -98,7 +99,7 @@ class Measuring:
             if stage == "change" and (failed := self._start_unlike(stacks, reset)) is not None:
                 return failed
             washed = self._warm_up(stacks, doing)
-            number = len(run.manifest.blocks)
+            number = next_block(block.block for block in run.manifest.blocks)
             self.show(doing)
             # The clear has just counted the keys out of scope.
             at_start = self._look(stacks, f"at the start of block {number}", keyspace=False)
@@ -145,7 +146,8 @@ class Measuring:
         from luckyhit.judge.guards.block_guards import cache_state_guard  # imports the judge, which takes a second
 
         manifest = self._run.manifest
-        begun = NotedBlock(block=len(manifest.blocks), arms=list(stacks), **reset)
+        number = next_block(block.block for block in manifest.blocks)
+        begun = NotedBlock(block=number, arms=list(stacks), **reset)
         guard = cache_state_guard([*manifest.stage("change"), begun], self._case)
         return None if guard.ok else guard
 
@@ -185,10 +187,11 @@ class Measuring:
         coming = warmups.ComingBlock(self._case, owned=stack.owned, changeable=stack.changeable)
 
         def stretch(seconds: float) -> int:
-            number = len(self._run.manifest.blocks)
+            noted = self._run.manifest.blocks
+            number = next_stretch(block.block for block in noted)
             self.show(f"{doing}: washing out")
             stop_if_asked(self._run)
-            plan = self._plan(stacks, "wash-out", number, number, 0.0)
+            plan = self._plan(stacks, "wash-out", len(noted), number, 0.0)
             plan = replace(plan, warmup_s=seconds, selfcheck=False, originals={}, start_values={}, databases={})
             try:
                 report = measure_block(self._run, plan)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from math import ceil
 from typing import TYPE_CHECKING
 
 from luckyhit.case.checks import change_checks, freshness_checks, goal_checks, workload_checks
@@ -14,7 +15,7 @@ from luckyhit.case.checks.workload_checks import in_order
 from luckyhit.case.findings import FieldPath, Finding, shown
 from luckyhit.case.values.path_variables import REQUESTED, STARTED, variables_in
 from luckyhit.case.values.placeholders import Placeholder, parse_template, placeholder_names
-from luckyhit.case.values.units import format_duration, format_rate
+from luckyhit.case.values.units import format_duration, format_rate, rate_of_at_least
 from luckyhit.designs import design_ids, design_of
 from luckyhit.scrub.secrets import is_secret_name
 
@@ -202,7 +203,13 @@ def _blocks_hold_enough(case: Case) -> Iterator[Finding]:
             rate = case.workload.rate
             pace = f"at {format_rate(rate)}" if rate else f"with {upto - before:.0f} requests, by workload.stages"
             actual = f"{format_duration(seconds)} {pace}"
-            yield Finding(("plan", name), actual, f"at least {FEWEST_REQUESTS_IN_A_BLOCK} requests")
+            expected = f"at least {FEWEST_REQUESTS_IN_A_BLOCK} requests"
+            if rate:
+                longer_s = ceil(FEWEST_REQUESTS_IN_A_BLOCK / rate)
+                longer = f"plan.{name}: {format_duration(longer_s)}, or " if longer_s < LONGEST_RUN_S / 4 else ""
+                faster = rate_of_at_least(FEWEST_REQUESTS_IN_A_BLOCK / seconds)
+                expected += f", as with {longer}workload.rate: {faster}"
+            yield Finding(("plan", name), actual, expected)
 
 
 _CHECKS: tuple[Callable[[Case], Iterator[Finding]], ...] = (

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from luckyhit.case.checks.workload_checks import body_findings, duplicates, in_order, names_in
 from luckyhit.case.findings import FieldPath, Finding, shown
+from luckyhit.case.freshness import MOST_PROBES
 from luckyhit.case.values.placeholders import placeholder_names
 from luckyhit.case.values.texts import WRITE_NAMES
-from luckyhit.case.values.units import format_duration, format_rate
+from luckyhit.case.values.units import format_duration, format_rate, rate_of_at_least, rate_of_at_most
 
 if TYPE_CHECKING:
     from luckyhit.case.freshness import Freshness, ProbeKeys, VersionWrite
@@ -139,17 +140,23 @@ def _horizon(probe: Freshness, _: Case) -> Iterator[Finding]:
 
 
 def _fits_block(probe: Freshness, case: Case) -> Iterator[Finding]:
-    """The probe's horizon is shorter than a block, and its rate gives one probe or more per block (`plan: auto` does
-    that itself)."""
-    plan = case.plan
+    """The probe's horizon is shorter than a block, and its rate gives one probe or more per block, and no more than a
+    block has versions for (`plan: auto` does that itself)."""
+    plan, at = case.plan, ("freshness", "rate")
     if "block" in plan.left_out:
         return
     if probe.horizon >= plan.block:
         expected = f"less than plan.block ({format_duration(plan.block)}): later reads would fall outside the block"
         yield Finding(("freshness", "horizon"), format_duration(probe.horizon), expected)
-    if probe.rate is not None and probe.rate * plan.block < 1:
-        expected = f"at least one probe per block of {format_duration(plan.block)}"
-        yield Finding(("freshness", "rate"), format_rate(probe.rate), expected)
+    if probe.rate is None:
+        return
+    if probe.rate * plan.block < 1:
+        expected = f"at least {rate_of_at_least(1 / plan.block)}: one probe per block of {format_duration(plan.block)}"
+        yield Finding(at, format_rate(probe.rate), expected)
+    elif probe.rate * plan.block >= MOST_PROBES + 1:
+        expected = f"at most {rate_of_at_most(MOST_PROBES / plan.block)}: a block ({format_duration(plan.block)}) has "
+        expected += f"versions for {MOST_PROBES:,} probes"
+        yield Finding(at, format_rate(probe.rate), expected)
 
 
 def _key_count(probe: Freshness, _: Case) -> Iterator[Finding]:

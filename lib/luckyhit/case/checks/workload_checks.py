@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from luckyhit.case.findings import FieldPath, Finding, field_name, shown
 from luckyhit.case.values.placeholders import PlaceholderError, placeholder_names
 from luckyhit.case.values.texts import WORKLOAD_NAMES, wrong_placeholder
-from luckyhit.case.workload import MOST_SENDERS
+from luckyhit.case.values.units import format_rate, rate_of_at_most
+from luckyhit.case.workload import MEASURED_PER_S, MOST_PER_S, MOST_SENDERS
+from luckyhit.designs import design_of
 from luckyhit.text.json_values import leaves
 
 if TYPE_CHECKING:
@@ -155,6 +158,27 @@ def _senders(case: Case) -> Iterator[Finding]:
         yield Finding(("workload", "hosts"), actual, f"at most {MOST_SENDERS} workers in all")
 
 
+def _sendable(case: Case) -> Iterator[Finding]:
+    """No sending process is asked for more requests a second than one was ever measured to send, schedule or not."""
+    workload, arms = case.workload, design_of(case).arms_in_block
+    sent_per_s, peak = workload.sent_per_s(arms), workload.peak_rate
+    if sent_per_s is None or peak is None or sent_per_s <= MOST_PER_S * (1 + 1e-9):
+        return
+    processes = "one process" if workload.senders == 1 else f"each of {workload.senders} processes"
+    both = " to each of two arms" if arms > 1 else ""
+    actual = f"{format_rate(peak)}{both}, {sent_per_s:.0f}/s for {processes}"
+    expected = f"at most {rate_of_at_most(measured_rate(case))}: one process was measured up to {MEASURED_PER_S:.0f}/s"
+    senders = ceil(peak * arms / MEASURED_PER_S)
+    if senders <= MOST_SENDERS:
+        expected += f" (or {senders} processes, by workload.workers and hosts, each with a processor of its own)"
+    yield Finding(("workload", "rate" if workload.rate is not None else "stages"), actual, expected)
+
+
+def measured_rate(case: Case) -> float:
+    """The highest rate to each arm at which the sending processes were measured."""
+    return MEASURED_PER_S * case.workload.senders / design_of(case).arms_in_block
+
+
 CHECKS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     _keys_in_order,
     _which_keys,
@@ -163,4 +187,5 @@ CHECKS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     _route_templates,
     _versions_shown,
     _senders,
+    _sendable,
 )

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
+from math import ceil, floor
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
@@ -21,6 +22,8 @@ _DURATION = re.compile(_NUMBER + r"\s*(ms|s|m|h)")
 _PER_SECOND = {"ms": 1000, "s": 1, "m": 1 / 60, "h": 1 / 3600}
 _RATE = re.compile(_NUMBER + r"\s*/\s*(s|m)")
 _PERCENT = re.compile(_NUMBER + r"\s*%")
+_LONG = 6
+"""Digits of a rate by the second that people still read."""
 LONGEST_S = 86_400.0
 HIGHEST_PER_S = 100_000.0
 
@@ -67,8 +70,21 @@ def format_duration(seconds: float) -> str:
 
 
 def format_rate(per_second: float) -> str:
-    """A rate as it is written in a case file: 150 -> `150/s`."""
-    return f"{_plain(per_second)}/s"
+    """A rate as it is written in a case file: 150 -> `150/s`, a sixtieth -> `1/m`."""
+    by_second, by_minute = _plain(per_second), _plain(float(f"{per_second * 60:.12g}"))
+    return (
+        f"{by_second}/s" if len(by_second) <= _LONG or parse_rate(f"{by_minute}/m") != per_second else f"{by_minute}/m"
+    )
+
+
+def rate_of_at_least(per_second: float) -> str:
+    """A rate to advise, not below this one: whole requests a second, or a minute where it is less than one."""
+    return f"{ceil(per_second)}/s" if per_second > 1 else f"{max(1, ceil(per_second * 60 - 1e-9))}/m"
+
+
+def rate_of_at_most(per_second: float) -> str:
+    """The same, not above it."""
+    return f"{floor(per_second)}/s" if per_second >= 1 else f"{max(1, floor(per_second * 60 + 1e-9))}/m"
 
 
 def format_share(share: float) -> str:

@@ -14,6 +14,7 @@ from luckyhit.cli.app import print_json
 from luckyhit.cli.tasks.case_tasks import duration
 from luckyhit.project import Project
 from luckyhit.records.bisection import Bisection, bisection_document
+from luckyhit.report.run_index import refresh_index
 from luckyhit.text.numbers import minutes, plural
 
 
@@ -47,6 +48,7 @@ def bisect_case(
             print(line)
         return 0
     ending = bisect(project, request, say=_say)
+    refresh_index(project.runs, project.reports, _say)
     if as_json:
         print_json(bisection_document(ending.record))
     else:

@@ -12,7 +12,8 @@ from luckyhit.cli.app import print_json
 from luckyhit.errors import ArgumentError
 from luckyhit.project import Project
 from luckyhit.records.diagnosis import DiagnosisConclusion, diagnosis_document
-from luckyhit.report.diagnosis_view import DIAGNOSIS_FILE, DIAGNOSIS_PAGE, diagnosis_rows, text_of, view_of
+from luckyhit.report.diagnosis_view import DIAGNOSIS_FILE, diagnosis_rows, text_of, view_of
+from luckyhit.report.tables.other_pages import DIAGNOSIS_PAGE
 from luckyhit.text.experiment_words import QUESTIONS
 from luckyhit.workflow.case_diagnosis import budget_of, diagnose_case
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from datetime import datetime
 from pathlib import Path
 
 from luckyhit.atomic import write_atomically
@@ -9,6 +11,8 @@ from luckyhit.case.docs.template import check_name
 from luckyhit.cli.app import print_json
 from luckyhit.errors import ArgumentError
 from luckyhit.project import Project
+from luckyhit.report.run_index import refresh_index
+from luckyhit.report.tables.other_pages import WHAT_IF
 from luckyhit.scrub.redactor import Redactor, project_roots
 from luckyhit.whatif.answer_words import as_text
 from luckyhit.whatif.answering import MOST_ROWS, WhatIfQuestion, ask
@@ -39,7 +43,10 @@ def what_if(
         proof = f"luckyhit run {prove}"
     redactor = made.run.new_redactor() if made.run is not None else Redactor()
     redactor = redactor.with_roots(project_roots(project.reports.absolute(), Path.cwd()))
-    page, record = write_answer(project.reports / "whatif", made.name, answer, redactor, proof=proof)
+    case = made.run.name if made.run is not None else ""
+    at = datetime.now().astimezone()
+    page, record = write_answer(project.reports / WHAT_IF, made.name, answer, redactor, at=at, case=case, proof=proof)
+    refresh_index(project.runs, project.reports, lambda text: print(text, file=sys.stderr))
     if as_json:
         written = {"page": str(page), "record": str(record), "case": str(case_file) if proof else None}
         print_json({**written, "answer": redactor.document(document(answer))})

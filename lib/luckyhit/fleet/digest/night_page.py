@@ -14,10 +14,9 @@ from luckyhit.fleet.digest import night_words as words
 from luckyhit.fleet.digest.nightly import Night, NightCase
 from luckyhit.project import Project
 from luckyhit.report.html_files import environment, write_page
+from luckyhit.report.tables.other_pages import NIGHT
 from luckyhit.scrub.redactor import Redactor, project_roots
 from luckyhit.text.numbers import minutes
-
-NAME = "nightly"
 
 
 def redactor_of(project: Project, case_files: Sequence[Path]) -> Redactor:
@@ -34,15 +33,15 @@ def write_digest(night: Night, project: Project, redactor: Redactor) -> Path:
     page = template.render(night=night, groups=groups_of(night), words=words, took=minutes, quote=quote)
     record = Night.model_validate(redactor.document(night.model_dump(mode="json", by_alias=True)))
     try:
-        write_atomically(folder / f"{NAME}.json", record.model_dump_json(by_alias=True, indent=1) + "\n")
-        write_atomically(folder / f"{NAME}.md", redactor.text(markdown(night)))
+        write_atomically(folder / f"{NIGHT}.json", record.model_dump_json(by_alias=True, indent=1) + "\n")
+        write_atomically(folder / f"{NIGHT}.md", redactor.text(markdown(night)))
     except OSError as error:
         raise ReportNotWritten(
             f"the digest could not be written: {error.strerror or type(error).__name__}",
             hint=f"Free space in, or get permission to write to, {folder}. The runs have all measurements.",
         ) from None
-    write_page(folder / f"{NAME}.html", page)
-    return folder / f"{NAME}.html"
+    write_page(folder / f"{NIGHT}.html", page)
+    return folder / f"{NIGHT}.html"
 
 
 def groups_of(night: Night) -> list[tuple[str, str, list[NightCase]]]:

@@ -82,7 +82,7 @@ def _stale_reads(_: MetricName, probed: ProbedArms) -> Effect:
     zero_bounds = [None if stale else high for (stale, _), (_, high) in zip(alone, bounds, strict=True)]
     if zero_bounds[1] is not None:
         notes.append(note("no-stale-read", reads=alone[1][1], at_most=zero_bounds[1]))
-    if pairs is not None and pairs.probed and pairs.workload:
+    if pairs is not None and pairs.workload:
         notes.append(note("pairs-by-source", probe=pairs.probed, workload=pairs.workload))
     never = arms[0].never_committed, arms[1].never_committed
     if any(never):

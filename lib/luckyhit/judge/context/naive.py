@@ -14,6 +14,7 @@ from luckyhit.designs import design_of
 from luckyhit.judge.table.record import AFTER, BEFORE, Record
 from luckyhit.judge.table.samples import RequestTable
 from luckyhit.records import Naive
+from luckyhit.records.parts.block_numbers import turn
 from luckyhit.text.numbers import number, percent
 
 SIGNIFICANT = 0.05
@@ -41,7 +42,7 @@ def _two_looks(record: Record, *, beside: bool) -> tuple[RequestTable, RequestTa
     """
     numbers = record.numbers("change" if beside else "baseline")[:1]
     if not beside:
-        numbers += [number for number in record.numbers("wash-out") if numbers and number < numbers[0]]
+        numbers += [number for number in record.numbers("wash-out") if numbers and turn(number) < turn(numbers[0])]
     runs = record.rows.runs()
     first = record.rows.of_runs(runs, np.isin(runs.block, numbers) & (runs.arm == BEFORE))
     rows = record.measured("change", AFTER)

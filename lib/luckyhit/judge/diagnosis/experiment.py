@@ -27,6 +27,7 @@ NeedId = Literal[
     "replica-setting",
     "several-workers",
     "siblings",
+    "stored-entries",
     "ttl-setting",
     "validators",
     "variants",

@@ -97,9 +97,6 @@ def outcome_of(
 def _ranked(experiment: Experiment, counts: list[int], bounds: ProportionBounds) -> tuple[int, float] | None:
     """The most severe outcome that is frequent enough, where each more severe one is known to be too rare."""
     total = sum(counts)
-    certain = [at for at, count in enumerate(counts) if count == total and experiment.outcomes[at].above == 0]
-    if certain:
-        return certain[0], 0.0  # a fact of the whole, such as an empty cache: there is nothing to sample
     visible_from = 0.0
     for at in reversed(range(len(counts))):
         outcome = experiment.outcomes[at]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from luckyhit.judge.diagnosis.elimination import Elimination
 from luckyhit.judge.diagnosis.next_experiment import End, Means, Proposal, proposals_of
@@ -56,12 +57,24 @@ def written_diagnosis(
         next=_next(best) if best else None,
         not_seen=[
             NotSeen(experiment=one.experiment, splits=list(one.splits), lacking=list(one.lacking))
-            for one in proposals
+            for one in (*_given_up(elimination, means, experiments), *proposals)
             if one.lacking
         ],
         seed=means.seed,
         budget_s=means.budget_s,
     )
+
+
+def _given_up(elimination: Elimination, means: Means, experiments: Sequence[ExperimentRecord]) -> list[Proposal]:
+    """Experiments that were begun, and turned out not to be possible: they tell nothing of the classes that they would
+    have split."""
+    lacking = {one.id: tuple(one.lacking) for one in experiments if one.outcome is None and one.lacking}
+    again = replace(means, tried=[name for name in means.tried if name not in lacking])
+    return [
+        replace(one, lacking=lacking[one.experiment])
+        for one in proposals_of(elimination, again)
+        if one.experiment in lacking
+    ]
 
 
 def experiment_record(decided: Decided, seconds: float | None) -> ExperimentRecord:

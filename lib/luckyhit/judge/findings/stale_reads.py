@@ -35,15 +35,16 @@ def phantom_reads(evidence: Evidence) -> RunFinding | None:
 
 def stale_workload_reads(evidence: Evidence) -> RunFinding | None:
     """Stale reads among the workload's own, at no extra request: older than the case declares acceptable; the facts
-    count those that were stale within the bound."""
+    count those that were stale within the bound, and say whether a probe gives the metric `stale_reads` as well, which
+    takes one read for each write."""
     counts = {
         arm: CountOf(count=facts.background_stale or 0, of=facts.background_reads)
         for arm, facts in evidence.facts.items()
         if facts.background_reads
     }
     agreed: Facts = {f"{arm}_agreed": facts.background_agreed for arm, facts in evidence.facts.items()}
-    agreed["within_ms"] = 1e3 * bound_s(evidence.case)
-    return run_finding("stale-workload-reads", counts, agreed) if _any(counts) else None
+    facts = {**agreed, "within_ms": 1e3 * bound_s(evidence.case), "probed": evidence.case.freshness is not None}
+    return run_finding("stale-workload-reads", counts, facts) if _any(counts) else None
 
 
 def stale_by_status(evidence: Evidence) -> RunFinding | None:

@@ -219,11 +219,11 @@ def limits_guard(blocks: Sequence[NotedBlock]) -> Guard | None:
             remedy="Find out why the service failed or slowed down, and lower workload.rate; raise target.limits only "
             "where its users can bear that.",
         )
-    count = sum(bool(limits) for limits in watched)
-    if not count:
+    if not any(watched):
         return None
-    timed = sum(block.stage != "wash-out" for block in blocks)
-    total = "blocks" if count >= timed else f"of {timed} blocks"
+    timed = [block for block in blocks if block.stage != "wash-out"]
+    count = sum(bool(block.limits) for block in timed)
+    total = "blocks" if count == len(timed) else f"of {len(timed)} blocks"
     return Guard(
         id="within-the-targets-limits",
         ok=True,

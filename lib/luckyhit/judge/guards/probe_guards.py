@@ -11,13 +11,14 @@ from luckyhit.judge.guards.run_guards import guard_of_problems
 from luckyhit.judge.table.rows import ARMS
 from luckyhit.records import OF_FRESHNESS, Guard
 from luckyhit.records.manifest import Manifest
+from luckyhit.records.parts.block_numbers import next_block
 
 
 def probe_guard(manifest: Manifest, reads: pd.DataFrame, writes: pd.DataFrame, *, interim: bool) -> Guard | None:
     """Whether the probe's writes and reads are those that it counted, each once; None where there are none, and none
     were counted."""
     blocks = manifest.blocks
-    under_way = max((block.block for block in blocks), default=-1) + 1 if interim else None
+    under_way = [next_block(block.block for block in blocks)] if interim else []
     problems, miscounted, total, uncounted = [], [], 0, 0
     for name, frame in (("writes", writes), ("reads", reads)):
         by_block = frame["block"].value_counts()
@@ -32,7 +33,7 @@ def probe_guard(manifest: Manifest, reads: pd.DataFrame, writes: pd.DataFrame, *
                 miscounted.append(f"block {block.block}: the probe counted {counted:,} {name}, the file has {rows:,}")
         if not len(frame):
             continue
-        known = frame["block"].isin([block.block for block in blocks] + [under_way])
+        known = frame["block"].isin([block.block for block in blocks] + under_way)
         strange = int(np.count_nonzero(~(known & frame["arm"].astype(str).isin(ARMS)).to_numpy(dtype=bool)))
         if strange:
             problems.append(f"{strange:,} {name} are of no noted block, or of no arm")

@@ -14,6 +14,8 @@ from luckyhit.judge.table.row_order import by_slot
 from luckyhit.judge.table.rows import ARMS, DROPPED, FAULTS, NO_ERROR, TIMEOUT, RequestTable
 from luckyhit.records import Accounting, Guard
 from luckyhit.records.manifest import NotedBlock
+from luckyhit.records.parts.block_numbers import turn
+from luckyhit.text.numbers import block_name
 
 Group = tuple[int, int, RequestTable]
 """A block, the code of an arm, and their rows."""
@@ -112,7 +114,7 @@ def accounting_guard(rows: RequestTable, block_arms: Sequence[BlockArm], blocks:
     for one in block_arms:
         counted = noted.get(one.block, {}).get(ARMS[one.arm]) if one.arm >= 0 else None
         if counted is not None and counted != account(one.rows):
-            where = f"block {one.block}, {ARMS[one.arm]}"
+            where = f"{block_name(one.block)}, {ARMS[one.arm]}"
             problems.append(f"{where}: the rows differ from what the engine counted, {counted.model_dump()}")
     if duplicated := sum(one.duplicated for one in block_arms):
         problems.append(f"{duplicated:,} slots are there twice")
@@ -148,14 +150,15 @@ def clock_guard(rows: RequestTable, block_arms: Sequence[BlockArm]) -> Guard:
 def _out_of_turn(block_arms: Sequence[BlockArm]) -> Iterator[str]:
     """Blocks come one after the other, and the arms of one block were measured at one time."""
     ended_ns, ahead = -np.inf, -1
-    for block, arms_of_block in groupby(block_arms, key=lambda one: one.block):
+    in_time = sorted(block_arms, key=lambda one: turn(one.block))
+    for block, arms_of_block in groupby(in_time, key=lambda one: one.block):
         arms = list(arms_of_block)
         begins, ends = [arm.begins_ns for arm in arms], [arm.ends_ns for arm in arms]
         if min(begins) < ended_ns:
-            yield f"block {block} begins before block {ahead} ended"
+            yield f"{block_name(block)} begins before {block_name(ahead)} ended"
         apart_ns = max(max(begins) - min(begins), max(ends) - min(ends))
         if apart_ns > max(APART_NS, APART * (max(ends) - min(begins))):
-            yield f"the arms of block {block} were not measured at the same time"
+            yield f"the arms of {block_name(block)} were not measured at the same time"
         ended_ns, ahead = max(ends), block
 
 

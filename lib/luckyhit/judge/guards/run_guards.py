@@ -14,8 +14,9 @@ from luckyhit.errors import RunUnreadable
 from luckyhit.judge.table.rows import ARMS, RequestTable
 from luckyhit.records import Guard, GuardId, Rollback, UnreadPart
 from luckyhit.records.manifest import Manifest
+from luckyhit.records.parts.block_numbers import next_block, next_stretch
 from luckyhit.run import Run
-from luckyhit.text.numbers import listed
+from luckyhit.text.numbers import block_name, listed, plural
 
 MOST_NAMED = 4
 _BLOCK_PATH = ("blocks",)
@@ -112,19 +113,22 @@ def blocks_guard(
         for code, arm in enumerate(ARMS):
             requests = counts.get((block, code), 0)
             if arm in arms and not requests:
-                problems.append(f"block {block} has no requests {arm}, which was measured in it")
+                problems.append(f"{block_name(block)} has no requests {arm}, which was measured in it")
             elif requests and arm not in arms:
-                problems.append(f"block {block} has {requests:,} requests {arm}, which was not measured in it")
-    under_way = max(noted, default=-1) + 1 if interim else None
+                problems.append(f"{block_name(block)} has {requests:,} requests {arm}, which was not measured in it")
+    under_way = {next_block(noted), next_stretch(noted)} if interim else set()
     for block in sorted({block for block, _ in counts} - set(noted)):
-        if block >= 0 and block != under_way:
+        if block >= 0 and block not in under_way:
             requests = sum(counts.get((block, code), 0) for code in range(-1, len(ARMS)))
-            problems.append(f"block {block} has {requests:,} requests, and was not noted")
+            problems.append(f"{block_name(block)} has {requests:,} requests, and was not noted")
     if not noted and not problems and not interim:
         problems.append("no block was noted")
-    return guard_of_problems(
-        "blocks-as-noted", problems, f"the {len(noted)} blocks that were noted, with the arms of each, have their rows"
+    stretches = sum(block.stage == "wash-out" for block in manifest.blocks)
+    beside = f" and {plural(stretches, 'stretch', 'stretches')} of wash-outs" if stretches else ""
+    detail = (
+        f"the {plural(len(noted) - stretches, 'block')}{beside} that were noted, with the arms of each, have their rows"
     )
+    return guard_of_problems("blocks-as-noted", problems, detail)
 
 
 def _unread_blocks(manifest: Manifest, unread: Sequence[UnreadPart]) -> Iterator[str]:
@@ -141,7 +145,7 @@ def _unread_blocks(manifest: Manifest, unread: Sequence[UnreadPart]) -> Iterator
 def _unplanned(manifest: Manifest, case: Case) -> Iterator[str]:
     """Blocks that no run of this case has."""
     for block in manifest.blocks:
-        arms, stage, where = block.arms, block.stage, f"block {block.block}"
+        arms, stage, where = block.arms, block.stage, block_name(block.block)
         if stage is None:
             yield f"{where} has no known stage"
         elif not arms:

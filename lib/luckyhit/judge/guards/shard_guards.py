@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from luckyhit.records import Guard
 from luckyhit.records.manifest import LARGEST_CLOCK_ERROR_MS, NotedBlock, ShardNotes
+from luckyhit.text.numbers import block_name
 
 
 def hosts_clocks_guard(blocks: Sequence[NotedBlock]) -> Guard | None:
@@ -29,7 +30,7 @@ def hosts_clocks_guard(blocks: Sequence[NotedBlock]) -> Guard | None:
 
 
 def _problem(block: int, shard: ShardNotes) -> str:
-    where = f"block {block}, shard {shard.shard} on {shard.host[:40] or 'an unnamed host'}"
+    where = f"{block_name(block)}, shard {shard.shard} on {shard.host[:40] or 'an unnamed host'}"
     if shard.clock_error_ns is None:
         return f"{where}: its clock was not compared at the end ({shard.lost or 'no reason was noted'})"
     error_ms = shard.clock_error_ns / 1e6

@@ -5,10 +5,10 @@ from __future__ import annotations
 from math import ceil, floor
 
 from luckyhit.case import Case
-from luckyhit.case.checks.cross_field import FEWEST_REQUESTS_IN_A_BLOCK
+from luckyhit.case.checks.cross_field import FEWEST_REQUESTS_IN_A_BLOCK, LONGEST_RUN_S
 from luckyhit.case.declared_plan import MOST_BLOCKS
 from luckyhit.case.freshness import Freshness
-from luckyhit.case.values.units import format_duration
+from luckyhit.case.values.units import format_duration, format_rate, rate_of_at_least
 from luckyhit.designs import design_of
 from luckyhit.errors import ArgumentError
 from luckyhit.judge.compare.effect import interval_error_rate
@@ -59,7 +59,7 @@ def sized(case: Case, probing: Probing, baseline: MeasuredBaseline | None = None
             if _enough_probes(planned, probe, baseline):
                 break
     if not _fits(planned, probing(planned)):
-        raise _too_short(planned, probing(planned))
+        raise _too_short(planned, probing(planned), fields)
     return planned
 
 
@@ -143,13 +143,30 @@ def _fits(case: Case, probe: ProbeUnits) -> bool:
     return seconds <= plan.ceiling + 1e-9
 
 
-def _too_short(case: Case, probe: ProbeUnits) -> ArgumentError:
+def _too_short(case: Case, probe: ProbeUnits, fields: tuple[str, ...]) -> ArgumentError:
     seconds = ceil(load_seconds(case, probe))
+    plan, rate = case.plan, case.workload.rate
+    if rate and "plan.block" in fields and plan.block - STEP_S < _seconds_for(FEWEST_REQUESTS_IN_A_BLOCK, case):
+        ways = [f"workload.rate: {faster}"] if (faster := _rate_that_fits(case)) else []
+        ways += [f"plan.at_most: {format_duration(seconds)}"] if seconds <= LONGEST_RUN_S else []
+        return ArgumentError(
+            f"workload.rate: {format_rate(rate)} gives a block its {FEWEST_REQUESTS_IN_A_BLOCK} requests within "
+            f"{format_duration(plan.block)}, and plan.at_most: {format_duration(plan.ceiling)} is too short for "
+            f"{plan.blocks} such blocks, the baseline and the block after the rollback",
+            hint=f"Set {', or '.join(ways) or 'a higher rate'}, or more. Nothing was done.",
+        )
     return ArgumentError(
         f"plan.at_most: {format_duration(case.plan.ceiling)} is too short for {case.plan.blocks} blocks of "
         f"{format_duration(case.plan.block)}, their warm-ups, the baseline and the block after the rollback",
         hint=f"Set plan.at_most: {format_duration(seconds)}, or more. Nothing was done.",
     )
+
+
+def _rate_that_fits(case: Case) -> str:
+    """A rate at which the ceiling holds the fewest blocks with the fewest requests; empty where none does."""
+    turns = design_of(case).planned_blocks(FEWEST_BLOCKS) + 2
+    left_s = case.plan.ceiling / turns - case.plan.warmup - STEP_S
+    return rate_of_at_least(FEWEST_REQUESTS_IN_A_BLOCK / left_s) if left_s > 0 else ""
 
 
 def _enough_probes(case: Case, probe: ProbeUnits, baseline: MeasuredBaseline | None) -> bool:

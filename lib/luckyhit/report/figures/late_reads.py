@@ -82,8 +82,8 @@ def bound_text(within_s: float | None) -> str:
 
 
 def late_text(part: Late, *, with_bound: bool = True) -> str:
-    """`38 of 40 reads were stale`; for none, with what that leaves possible."""
-    text = f"{part.stale:,} of {part.reads:,} reads {'was' if part.stale == 1 else 'were'} stale"
+    """`38 of 40 reads of the probe were stale`; for none, with what that leaves possible."""
+    text = f"{part.stale:,} of {part.reads:,} reads of the probe {'was' if part.stale == 1 else 'were'} stale"
     bound = part.zero_bound if with_bound else None
     return text if bound is None else f"{text} (which leaves up to {percent(bound)} possible)"
 

@@ -16,14 +16,17 @@ from luckyhit.report.figures.facts.verdict_words import washouts_text
 from luckyhit.report.recorded import ARMS, Recorded
 from luckyhit.text.numbers import DASH, listed, number, plural
 
+MOST_NUMBERS = 24
+"""Of blocks, in the figure."""
+
 
 def data(recorded: Recorded) -> Course:
     return course_of(recorded)
 
 
 def draw(course: Course) -> Chart:
-    """A lane for each arm: warm-ups pale, wash-outs hatched, clears marked, the time with the change bracketed, looks
-    and the stop on its line. Under the lanes the intended pace, if it changes."""
+    """Each block's number over a lane for each arm: warm-ups pale, wash-outs hatched, clears marked, the time with the
+    change bracketed, looks and the stop on its line. Under the lanes the intended pace, if it changes."""
     lanes = [arm for arm in ARMS if any(arm in span.arms for span in course.spans)]
     marks = [mark for lane, arm in enumerate(lanes) for mark in _lane(course, arm, lane)]
     marks += _bracket(course, len(lanes))
@@ -31,10 +34,21 @@ def draw(course: Course) -> Chart:
     ends = [time_s - course.origin_s for span in stretches for time_s in (span.start_s, span.end_s)]
     paced = course.pace is not None and bool(course.pace.lines)
     x = replace(Axis.around(ends, TIME_LABEL, many=8), grid=False)
-    y = Axis(len(lanes) + 0.12, -0.75, ticks=[(lane, arm) for lane, arm in enumerate(lanes)], grid=False)
-    height = 46 + 40.0 * len(lanes)
+    y = Axis(len(lanes) + 0.12, -0.9, ticks=[(lane, arm) for lane, arm in enumerate(lanes)], grid=False)
+    marks += _numbers(course, -0.62)
+    height = 50 + 40.0 * len(lanes)
     panels = [Panel(replace(x, label="") if paced else x, y, marks, height=height, x_ticks=not paced)]
     return Chart([*panels, _pace(x, course)] if paced else panels)
+
+
+def _numbers(course: Course, at: float) -> list[Mark]:
+    """The number of each block above its measured part, as sentences and tables have it; of many blocks every few."""
+    spans = course.spans
+    step = -(-len(spans) // MOST_NUMBERS) or 1
+    return [
+        Label((span.measure_s + span.end_s) / 2 - course.origin_s, at, str(span.block), anchor="middle", size=9.5)
+        for span in spans[::step]
+    ]
 
 
 def _lane(course: Course, arm: str, lane: int) -> list[Mark]:
@@ -126,6 +140,7 @@ def say(course: Course, result: Result | None) -> str:
         if count
     ]
     text = f"{listed(parts)} in {number(seconds)} seconds, {number(measured)} of them measured."
+    text += " Above the lanes are the numbers of the blocks, as everywhere in the report."
     cleared = [span.cleared for span in spans if span.cleared is not None]
     if cleared:
         text += f" Declared keys were cleared before {'each' if len(cleared) == len(spans) else len(cleared)} of them"
@@ -175,7 +190,7 @@ def _row(recorded: Recorded, course: Course, span: Span) -> tuple[str, ...]:
 
     due = course.due.get(span.block)
     return (
-        str(span.block),
+        DASH if span.stage == WASH_OUT else str(span.block),
         _WORDS[span.stage],
         " and ".join(span.arms) or DASH,
         seconds(span.start_s),

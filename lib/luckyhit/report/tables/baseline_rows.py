@@ -60,7 +60,8 @@ def _baseline_stale(recorded: Recorded) -> str:
     if facts is None or facts.share is None:
         return DASH
     reads = facts.stale + facts.fresh
-    text = f"{facts.stale:,} of {reads:,} reads later than {format_duration(recorded.within_s)} after a write"
+    later = f"later than {format_duration(recorded.within_s)} after a write"
+    text = f"{facts.stale:,} of {reads:,} reads of the probe, {later}"
     possible = "" if facts.zero_bound is None else f", up to {percent(facts.zero_bound)} possible"
     return f"{percent(facts.share)} ({text}{possible})"
 

@@ -203,16 +203,20 @@ def _sum(finding: RunFinding, name: str) -> int:
 
 
 def _stale_workload(finding: RunFinding) -> str:
+    """All reads, popular keys as often as they are read: the metric, where there is one, has another share."""
     within_ms = float(finding.facts.get("within_ms") or 0)
+    metric = " The metric stale reads has another share: it takes one read for each write."
+    other = metric if finding.facts.get("probed") else ""
+    subject = "Reads of the workload, every one counted"
     if not within_ms:
-        return in_both(finding, "Stale responses among the workload's own reads")
-    text = in_both(finding, f"Responses older than the accepted {number(within_ms)} ms among the workload's own reads")
+        return in_both(finding, f"{subject}, that were stale") + other
+    text = in_both(finding, f"{subject}, older than the accepted {number(within_ms)} ms")
     agreed = [
         f"{int(finding.facts[f'{arm}_agreed'] or 0):,} {arm}"
         for arm in ("before", "after")
         if finding.facts.get(f"{arm}_agreed") is not None
     ]
-    return f"{text} Stale, but within it: {', '.join(agreed)}."
+    return f"{text} Stale, but within it: {', '.join(agreed)}.{other}"
 
 
 def _variants_differ(finding: RunFinding) -> str:

@@ -87,7 +87,10 @@ def _rows(recorded: Recorded, facts: list[FreshnessFacts]) -> Iterable[tuple[str
     yield "Writes left out: not allowed in the key's state", _left_out
     yield "Reads of a refused value", _refused
     yield "Workers that responded", lambda fact: None if fact.workers is None else f"{fact.workers:,}"
-    yield f"Stale reads of the workload itself{bound}", lambda fact: _of(fact.background_stale, fact.background_reads)
+    yield (
+        f"Stale reads of the workload itself, every read counted{bound}",
+        lambda fact: _of(fact.background_stale, fact.background_reads),
+    )
     if recorded.within_s:
         yield (
             "… stale, but within that",

@@ -35,6 +35,8 @@ class MetricRow:
     """Whether its hard limit is shown to be broken: a goal not met, whatever the verdict on the difference."""
     costs: bool = False
     """Whether it got worse, within what the case accepts: still EQUIVALENT."""
+    counted: str = ""
+    """What one unit of it is, and whose; empty where its name says so."""
 
     @property
     def decided(self) -> str:
@@ -107,7 +109,19 @@ def metric_row(name: GoalName, metric: Metric, result: Result) -> MetricRow:
         margin=margin,
         missed=metric.limit == "broken" and result.verdict != "INVALID",
         costs=verdict == "EQUIVALENT" and metric.want == "no-worse" and got_worse(name, metric),
+        counted=counted_text(name, metric),
     )
+
+
+def counted_text(name: GoalName, metric: Metric) -> str:
+    """`one read for each write: 114 of the probe, 146 of the workload`. Reads are also counted one by one, elsewhere in
+    a report, so that a number has to say which it is."""
+    if kind_of(name).estimator != "stale-share" or metric.before is None:
+        return ""
+    sources = next((note.facts for note in metric.notes if note.id == "pairs-by-source"), None)
+    if sources is None:
+        return "one read for each write of the probe"
+    return f"one read for each write: {sources['probe']:,} of the probe, {sources['workload']:,} of the workload"
 
 
 def _value(name: GoalName, value: float | None, arm: Arm, result: Result) -> str:

@@ -11,7 +11,7 @@ from luckyhit.records import Beside, GoalName, Note, NoteId, Result
 from luckyhit.records.manifest import Manifest
 from luckyhit.report.evidence.checklist import Check
 from luckyhit.report.recorded import Recorded
-from luckyhit.report.tables.metric_rows import DASH, in_order, place
+from luckyhit.report.tables.metric_rows import DASH, counted_text, in_order, place
 from luckyhit.text.numbers import listed, number, plural, sentence_case
 from luckyhit.text.quantities import difference_text, name_of, value_text
 
@@ -25,13 +25,14 @@ _SHOWN = 3
 @dataclass(frozen=True)
 class ObservedNumber:
     """One metric of the baseline. `noise`: what an A/A comparison inside it can't tell apart. `beside`: where earlier
-    baselines lie; `outside`: this one lies beyond all of them."""
+    baselines lie; `outside`: this one lies beyond all of them; `counted`: what one unit of it is."""
 
     name: str
     value: str
     noise: str
     beside: str
     outside: bool
+    counted: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,7 @@ def _number(name: GoalName, value: float, result: Result) -> ObservedNumber:
         noise="no noise floor: too few requests" if floor is None else f"± {difference_text(name, floor)} noise (A/A)",
         beside=_beside(name, beside) if beside is not None else "",
         outside=bool(beside and beside.outside),
+        counted=counted_text(name, result.metrics[name]),
     )
 
 

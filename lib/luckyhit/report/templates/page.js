@@ -114,8 +114,8 @@ if (filters) {
       row.hidden = choices.some(({ value, dataset }) => value && row.dataset[dataset.filter] !== value);
       shown += row.hidden ? 0 : 1;
     }
-    for (const trend of every("[data-trend]")) {
-      trend.hidden = Boolean(choices[0].value) && trend.dataset.trend !== choices[0].value;
+    for (const part of every("[data-trend], [data-of]")) {
+      part.hidden = Boolean(choices[0].value) && (part.dataset.trend ?? part.dataset.of) !== choices[0].value;
     }
     count.textContent = shown === rows.length ? "" : `${shown} of ${rows.length} shown`;
   };
