@@ -147,7 +147,7 @@ def _of_running(
         doing("reading what the freshness probe would write")
         yield _guarded("freshness-probe", lambda: _probe(case, stack, headers))
     doing("forecasting what the plan can decide")
-    yield _guarded("goals-decidable", lambda: _power(case, answered))
+    yield _guarded("goals-decidable", lambda: _power(case, answered, inputs))
     if stack.owned and case.cache.url_env is None and case.target.config is not None and case.change.configured:
         doing("starting the service once more, with the change")
         yield _guarded("declared-difference-only", lambda: _shows(case, stack))
@@ -187,7 +187,7 @@ def _probe(case: Case, stack: Stack, headers: Mapping[str, str]) -> Guard:
     return Guard(id="freshness-probe", ok=True, detail=detail)
 
 
-def _power(case: Case, answered: Sequence[list[tuple[bytes, bytes]]]) -> Guard:
+def _power(case: Case, answered: Sequence[list[tuple[bytes, bytes]]], inputs: Inputs) -> Guard:
     """What the plan can decide for each goal. Not a failure if it may be too little: a run may still decide."""
     declared = signals_of(case.target)
     signals, later = headers_source(declared), later_columns(declared)
@@ -200,7 +200,7 @@ def _power(case: Case, answered: Sequence[list[tuple[bytes, bytes]]]) -> Guard:
         and answers
         and all(getattr(answer, kind.column) in (None, "unknown") for answer in answers)
     ]
-    planning = planning_of(case, hidden)
+    planning = planning_of(case, inputs.listed, hidden)
     return Guard(
         id="goals-undecidable" if planning.undecidable else "goals-decidable",
         ok=True,

@@ -55,10 +55,6 @@ def new_run(project: Project, case_file: Path, *, environment: str = "", observe
     """
     case = accepted(project, case_file, environment=environment, observe=observe)
     sized: tuple[str, list[str]] | None = None
-    if case.plan.auto:
-        from luckyhit.workflow.planning import sized_text  # imports the judge, which other runs need not wait for
-
-        sized = sized_text(case_file.read_text(encoding="utf-8"), case)
     with tempfile.TemporaryDirectory(prefix="luckyhit-inputs-") as folder:
         inputs = Path(folder) / INPUTS
         declared = load_case(case_file)
@@ -66,8 +62,12 @@ def new_run(project: Project, case_file: Path, *, environment: str = "", observe
         names += [ADDRESS_VARIABLE] if case.workload.hosts > 1 else []
         repeat = repeat_of(project, case_file, names)
         notes = gather(case.workload, project.root, inputs)
-        if inputs.is_dir():
-            refuse_fast_log(case, Inputs.load(inputs, len(case.workload.routes)))
+        files = Inputs.load(inputs, len(case.workload.routes)) if inputs.is_dir() else Inputs({})
+        refuse_fast_log(case, files)
+        if case.plan.auto:
+            from luckyhit.workflow.planning import sized_text  # imports the judge, which other runs need not wait for
+
+            sized = sized_text(case_file.read_text(encoding="utf-8"), case, files.listed)
         run = CaseRun.create(
             project.runs,
             case_file,
