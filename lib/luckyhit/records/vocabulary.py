@@ -31,6 +31,7 @@ GuardId = Literal[
     "as-it-was-after-the-rollback",
     "blocks-as-noted",
     "cache-clear-names-what-is-stored",
+    "cache-clear-names-what-the-change-stores",
     "cache-header",
     "cache-password",
     "cache-reachable",

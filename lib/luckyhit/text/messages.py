@@ -25,6 +25,7 @@ GUARD_TITLES: dict[GuardId, str] = {
     "as-it-was-after-the-rollback": "as it was after the rollback",
     "blocks-as-noted": "blocks as noted",
     "cache-clear-names-what-is-stored": "cache.clear names what is stored",
+    "cache-clear-names-what-the-change-stores": "cache.clear after the change",
     "cache-header": "cache header",
     "cache-password": "cache password",
     "cache-reachable": "cache reachable",

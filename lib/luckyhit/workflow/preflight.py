@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import httpx
@@ -40,6 +41,13 @@ def secret_headers(case: Case, environ: Mapping[str, str] = os.environ) -> dict[
     return {header: environ[name] for header, name in case.target.headers_env.items()}
 
 
+def read_routes(case: Case, stack: Stack, headers: Mapping[str, str], inputs: Inputs | None = None) -> None:
+    """Request each safe route once, whatever it answers. Raises ResponseUnexpected for one without an answer."""
+    with _asking(case, stack, headers) as asking:
+        for template, keys in _safe_routes(case, asking.origin, headers, inputs):
+            asking.ask(template, keys[0], 1)
+
+
 def any_hit(case: Case, stack: Stack, headers: Mapping[str, str], inputs: Inputs | None = None) -> bool:
     """Whether a header says that a cache answered one of the safe routes, each asked once. Raises as
     `expected_response`."""
@@ -65,18 +73,10 @@ def expected_response(
     the last log lines of a service that the run started, for a route without an answer; and for an unexpected answer,
     unless a goal covers it and some route answers as expected.
     """
-    origin = Origin.parse(stack.base_url)
     goals = [name for name in COVERING if name in case.goals]
     answered, unexpected = list[str](), list[UnexpectedAnswer]()
-    with httpx.Client(
-        base_url=f"{origin.scheme}://{origin.authority}",
-        timeout=case.workload.timeout,
-        trust_env=False,
-        follow_redirects=False,
-        **client_options(case.target, stack.base_url, stack.project),
-    ) as client:
-        asking = _Asking(case, client, stack, Redactor(tuple(headers.values())), on_headers)
-        routes = list(_safe_routes(case, origin, headers, inputs))
+    with _asking(case, stack, headers, on_headers) as asking:
+        routes = list(_safe_routes(case, asking.origin, headers, inputs))
         for template, keys in routes:
             status, wrong = asking.ask(template, keys[0], 1)
             if wrong is None:
@@ -116,11 +116,30 @@ def _safe_routes(
         yield RouteTemplate(route, origin, headers, table=table, cookies=case.workload.cookies), keys
 
 
+@contextmanager
+def _asking(
+    case: Case,
+    stack: Stack,
+    headers: Mapping[str, str],
+    on_headers: Callable[[list[tuple[bytes, bytes]]], None] | None = None,
+) -> Iterator[_Asking]:
+    origin = Origin.parse(stack.base_url)
+    with httpx.Client(
+        base_url=f"{origin.scheme}://{origin.authority}",
+        timeout=case.workload.timeout,
+        trust_env=False,
+        follow_redirects=False,
+        **client_options(case.target, stack.base_url, stack.project),
+    ) as client:
+        yield _Asking(case, origin, client, stack, Redactor(tuple(headers.values())), on_headers)
+
+
 @dataclass(frozen=True)
 class _Asking:
     """Sends single requests."""
 
     case: Case
+    origin: Origin
     client: httpx.Client
     stack: Stack
     redactor: Redactor
