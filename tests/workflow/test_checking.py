@@ -530,6 +530,69 @@ def test_a_passing_503_of_a_probed_read_is_no_fault(check_faulty: Any, goal: str
     assert guards["freshness-probe"].ok == passes
 
 
+class Translated(world.Service):
+    """Texts by Accept-Language; English is silent about prices where `silent`."""
+
+    silent, seen = False, 0
+
+    def answer(self, request: world.Request) -> Any:
+        language = request.headers.get("accept-language", "en")
+        if request.path.startswith("/clock/"):
+            self.seen += 1
+            return {"price": 7, "seen": self.seen}
+        if request.path.startswith("/products/"):
+            return {"price": 7, "text": language} if language != "en" or not self.silent else {"text": language}
+        return {"price": 7}
+
+
+VARIANTS = "probe-variants"
+
+
+@pytest.mark.parametrize(
+    ("path", "languages", "declared", "noted"),
+    [
+        ("/products/{key}", ["en", "de", "fr"], [], True),
+        ("/products/{key}", ["de"], [], False),
+        ("/products/{key}", ["en", "de"], [{"name": "german", "headers": {"Accept-Language": "de"}}], False),
+        ("/plain/{key}", ["en", "de"], [], False),
+        ("/clock/{key}", ["en", "de"], [], False),
+    ],
+    ids=["other texts", "one language", "declared", "the same answer", "other at each read"],
+)
+def test_variants_that_are_answered_differently_are_noted(
+    path: str, languages: list[str], declared: list[Any], noted: bool, check: Any
+) -> None:
+    with Translated() as service:
+        guards = named(check(**probing(service, path, languages, variants=declared)))
+        assert guards["freshness-probe"].ok and (VARIANTS in guards) is noted
+        assert not noted or all(name in guards[VARIANTS].detail for name in languages)
+        assert set(service.methods) <= {"GET", "OPTIONS"}
+
+
+def test_a_variant_that_shows_no_version_is_a_fault(check: Any) -> None:
+    with Translated() as service:
+        service.silent = True
+        parts = probing(service, "/products/{key}", ["de", "en"])
+        assert not named(check(**parts))["freshness-probe"].ok
+
+
+def probing(service: world.Service, path: str, languages: list[str], **freshness: Any) -> dict[str, Any]:
+    """The parts of a case with a route and a probe, in several languages."""
+    routes = [
+        {"name": name, "path": path, "keys": {"first": 1, "last": 9}, "headers": {"Accept-Language": name}}
+        for name in languages
+    ]
+    probe = {
+        "write": {"method": "PUT", "path": path, "body": {"price": "{version}"}},
+        "reads": [{"path": path, "version": "$.price"}],
+        "keys": {"first": 100, "last": 200}, "within": "1s", "rate": "1/s", **freshness,
+    }  # fmt: skip
+    return {
+        "target": {"url": service.url}, "cache": {"clear": ["product:{id}"]}, "change": {"kind": "none", "what": "Nothing."},
+        "workload": {"seed": 7, "rate": "20/s", "routes": routes}, "freshness": probe, "design": "crossover",
+    }  # fmt: skip
+
+
 def test_the_list_can_be_read_at_a_hundred_columns() -> None:
     long = "ACL SETUSER shop +unlink +pttl +dump +restore ~catalogue:v2:product:?* ~catalogue:v2:list:?* ~other:?*"
     text = as_text(

@@ -59,6 +59,7 @@ GuardId = Literal[
     "old-data",
     "permissions-checked",
     "preflight-met-fault",
+    "probe-variants",
     "purges",
     "rates",
     "records-readable",

@@ -53,6 +53,7 @@ GUARD_TITLES: dict[GuardId, str] = {
     "old-data": "old data",
     "permissions-checked": "permissions checked",
     "preflight-met-fault": "preflight-met-fault",
+    "probe-variants": "probe variants",
     "purges": "purges",
     "rates": "rates of load and probe",
     "records-readable": "records readable",

@@ -34,7 +34,14 @@ from luckyhit.text.json_values import leaves
 from luckyhit.text.messages import guard_title
 from luckyhit.text.numbers import listed
 from luckyhit.workflow.planning import lines_of, planning_of
-from luckyhit.workflow.preflight import any_hit, expected_response, originals_of, read_routes, secret_headers
+from luckyhit.workflow.preflight import (
+    any_hit,
+    expected_response,
+    originals_of,
+    read_routes,
+    secret_headers,
+    unlike_defaults,
+)
 from luckyhit.workflow.rates import rates_guard
 from luckyhit.workflow.stored_keys import Stored
 
@@ -46,7 +53,15 @@ _OPEN_TO_OTHERS = (
     "With {cache_url} or {cache_password} in target.start the cache has a random password."
 )
 _NOTES: frozenset[GuardId] = frozenset(
-    {"preflight-met-fault", "goals-undecidable", "old-data", "keys-outside-cache-clear", "cache-password", "rates"}
+    {
+        "preflight-met-fault",
+        "goals-undecidable",
+        "old-data",
+        "keys-outside-cache-clear",
+        "cache-password",
+        "probe-variants",
+        "rates",
+    }
 )
 """Notes that are not faults of the case."""
 _KEPT_SPACE = "\x00"
@@ -147,7 +162,7 @@ def _of_running(
         yield _offer(offers)
     if case.freshness is not None:
         doing("reading what the freshness probe would write")
-        yield _guarded("freshness-probe", lambda: _probe(case, stack, headers))
+        yield from _probe(case, stack, headers)
     doing("forecasting what the plan can decide")
     yield _guarded("goals-decidable", lambda: _power(case, answered, inputs))
     if stack.owned and case.cache.url_env is None and case.change.needs_start:
@@ -182,10 +197,25 @@ def _offer(offers: Mapping[str, str]) -> Guard:
     return Guard(id="cache-header", ok=True, detail=offer)
 
 
-def _probe(case: Case, stack: Stack, headers: Mapping[str, str]) -> Guard:
-    originals_of(case, stack, headers, case.plan.block)
+def _probe(case: Case, stack: Stack, headers: Mapping[str, str]) -> Iterator[Guard]:
+    try:
+        originals_of(case, stack, headers, case.plan.block)
+        unlike = unlike_defaults(case, stack, headers)
+    except ArgumentError:
+        raise
+    except LuckyHitError as error:
+        yield _failed("freshness-probe", error)
+        return
     detail = "Each read route of the probe returns a version below the probe's. Nothing was written."
-    return Guard(id="freshness-probe", ok=True, detail=detail)
+    yield Guard(id="freshness-probe", ok=True, detail=detail)
+    if unlike:
+        first, *others = unlike
+        differ = (
+            f"The probe reads the variants of the workload in turn, and the answers to {listed(others)} differ from "
+            f"that to {first}. A write that changes only one of them would look stale in the others: name the variants "
+            "that a write changes in freshness.variants."
+        )
+        yield Guard(id="probe-variants", ok=True, detail=differ)
 
 
 def _power(case: Case, answered: Sequence[list[tuple[bytes, bytes]]], inputs: Inputs) -> Guard:

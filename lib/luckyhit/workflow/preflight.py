@@ -19,7 +19,7 @@ from luckyhit.load.inputs import Inputs, KeyTable
 from luckyhit.load.request_templates import RouteTemplate
 from luckyhit.load.responses import EXCERPT, LONGEST_PATH
 from luckyhit.load.signals import headers_source, signals_of
-from luckyhit.probe.probe_preflight import MOST_READS, survey
+from luckyhit.probe.probe_preflight import MOST_READS, survey, unlike_variants
 from luckyhit.probe.probe_reads import variants_of
 from luckyhit.records import FAULTS, METRICS, Guard, Preflight, UnexpectedAnswer
 from luckyhit.scrub.redactor import Redactor
@@ -225,6 +225,20 @@ def originals_of(case: Case, stack: Stack, headers: Mapping[str, str], seconds: 
         timeout_s=case.workload.timeout,
         options=client_options(case.target, stack.base_url, stack.project),
         most_reads=MOST_READS if any(name in COVERING for name in case.goals) else 1,
+    )
+
+
+def unlike_defaults(case: Case, stack: Stack, headers: Mapping[str, str]) -> list[str]:
+    """Names of the variants that the probe takes from the workload (the case declares none), where the service answers
+    the later ones differently than the first. Raises ResponseUnexpected where one shows no version."""
+    if case.freshness is None or case.freshness.variants:
+        return []
+    variants = variants_of(case.freshness, case.workload.routes)
+    if len(variants) < 2:
+        return []
+    options = client_options(case.target, stack.base_url, stack.project)
+    return unlike_variants(
+        case.freshness, stack.base_url, variants, headers, timeout_s=case.workload.timeout, options=options
     )
 
 
