@@ -63,7 +63,8 @@ class Keys(Part):
     last: Key | None = Field(default=None, description="The last key, included.")
     file: Line | None = Field(
         default=None,
-        description="A text file of keys (UTF-8, one per line, the most popular first), relative to the project.",
+        description="A text file of keys (UTF-8, one per line, the most popular first), relative to the project, not "
+        "to the case file; an absolute path stays as it is.",
     )
     popularity: Literal["uniform", "zipf", "hot-set"] = Field(
         default="zipf",
@@ -85,7 +86,8 @@ class Route(Part):
     name: Name = Field(description="A short name for tables and figures.")
     method: Method = Field(default="GET", description="The HTTP method.")
     path: WorkloadPath = Field(
-        description="The path. `{key}` is filled in, and `{number}` with a seeded random number."
+        description="The path. `{key}` is filled in, and `{number}` with a random whole number from 1 to 20,000: the "
+        "same in both arms, as it comes from the seed."
     )
     weight: Annotated[float, Field(gt=0, le=1_000_000)] = Field(
         default=1.0, description="How often, relative to the other routes."
