@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from luckyhit.case import Case
 from luckyhit.case.load import parse_case
+from luckyhit.case.values.key_order import by_popularity
 from luckyhit.judge.compare.effect import interval_error_rate
 from luckyhit.judge.power import (
     ProbeUnits,
@@ -306,7 +307,8 @@ def reads_and_writes(reads: dict[str, Any], writes: dict[str, Any]) -> Case:
 
 
 RANGE, FILE = {"first": 3, "last": 60}, {"file": "keys.txt"}
-NUMBERS = tuple(str(key) for key in range(3, 61))
+NUMBERS = tuple(str(key) for key in by_popularity(3, 58, a_case(STALE).workload.seed))
+"""The range as the schedule draws from it, the most popular first."""
 
 
 @pytest.mark.parametrize(
@@ -362,6 +364,16 @@ def test_a_need_of_which_nothing_is_known_is_no_number(metric: str) -> None:
     assert " 1 " not in line(goal, case) and "baseline" in line(goal, case)
     ((*_, needed, _, _),) = planning_rows(plan_for(case, ProbePlanner()))
     assert not any(letter.isdigit() for letter in needed)
+
+
+def test_each_range_has_an_order_of_its_own() -> None:
+    """Popular reads of one range are no popular writes of another."""
+    uniform = [{**keys, "popularity": "uniform"} for keys in (RANGE, {"first": 3, "last": 61})]
+    same, other = (workload_units(reads_and_writes(RANGE, writes)) for writes in (RANGE, {"first": 3, "last": 61}))
+    assert other < 0.9 * same
+    assert workload_units(reads_and_writes(*uniform)) == pytest.approx(
+        workload_units(reads_and_writes(*uniform[:1] * 2)), rel=0.05
+    )
 
 
 def test_files_without_a_common_key_count_nothing() -> None:

@@ -10,14 +10,15 @@ import numpy as np
 
 from luckyhit.case import Case
 from luckyhit.case.freshness import Prestate
+from luckyhit.case.values.key_order import LARGEST_TABLE, by_popularity
 from luckyhit.case.workload import Keys, Route
 from luckyhit.designs import design_of
 from luckyhit.judge.stale.background_routes import Family, families
 from luckyhit.judge.table.samples import BATCH_S, FEWEST_SLOTS
 
 SAFE = ("GET", "HEAD")
-MOST_KEYS = 1_000_000
 _NUMBER = re.compile("0|[1-9][0-9]{0,17}")
+_NOT_A_NUMBER = -(2**62)
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def workload_units(case: Case, listed: Mapping[str, Sequence[str]] = {}) -> floa
     weight = sum(route.weight for route in case.workload.routes)
     by_name = {route.name: route for route in case.workload.routes}
     return sum(
-        _of_family(family, by_name, listed, rate / weight, within_s, seconds, case.plan.warmup)
+        _of_family(family, by_name, listed, case.workload.seed, rate / weight, within_s, seconds, case.plan.warmup)
         for family in families(case.workload.routes)
     )
 
@@ -99,6 +100,7 @@ def _of_family(
     family: Family,
     routes: dict[str, Route],
     listed: Mapping[str, Sequence[str]],
+    seed: int,
     rate_per_weight: float,
     within_s: float,
     seconds: float,
@@ -106,8 +108,8 @@ def _of_family(
 ) -> float:
     """A write counts if the next request for its key past the bound is a read: two Poisson streams until the block
     ends."""
-    numbered = _numbered([routes[name] for name in sorted(family.reads | family.every_write)], listed)
-    if not numbered or sum(map(len, numbered.values())) > MOST_KEYS:
+    numbered = _numbered([routes[name] for name in sorted(family.reads | family.every_write)], listed, seed)
+    if not numbered:
         return 0.0
     distinct = np.unique(np.concatenate(list(numbered.values())))
     read, written = np.zeros(len(distinct)), np.zeros(len(distinct))
@@ -126,25 +128,29 @@ def _of_family(
     return float(np.sum(written * np.exp(-written * within_s) * met * waited * held))
 
 
-def _numbered(routes: Sequence[Route], listed: Mapping[str, Sequence[str]]) -> dict[str, np.ndarray]:
+def _numbered(routes: Sequence[Route], listed: Mapping[str, Sequence[str]], seed: int) -> dict[str, np.ndarray]:
     """Of each route with keys a number for each, the most popular first: the key itself where it is one, so that ranges
-    and files agree."""
+    and files agree. {} where they are too many."""
     numbered: dict[str, np.ndarray] = {}
     others: dict[str, int] = {}
     for route in routes:
         keys = route.keys
         if keys is not None and keys.first is not None and keys.last is not None:
-            # Not made where they are too many.
-            numbered[route.name] = np.arange(keys.first, min(keys.last, keys.first + MOST_KEYS) + 1)
+            size = keys.last - keys.first + 1
+            if size > LARGEST_TABLE:
+                return {}
+            numbered[route.name] = by_popularity(keys.first, size, seed)
         elif route.name in listed:
-            numbers = [int(key) if _NUMBER.fullmatch(key) else -1 - others.setdefault(key, len(others))
-                       for key in listed[route.name]]  # fmt: skip
-            numbered[route.name] = np.array(numbers, dtype=np.int64)
-    return numbered
+            numbers = (
+                int(key) if _NUMBER.fullmatch(key) else _NOT_A_NUMBER - others.setdefault(key, len(others))
+                for key in listed[route.name]
+            )
+            numbered[route.name] = np.fromiter(numbers, dtype=np.int64)
+    return numbered if sum(map(len, numbered.values())) <= 2 * LARGEST_TABLE else {}
 
 
 def _popularity(keys: Keys | None, count: int) -> np.ndarray:
-    """The proportion of requests for each key, the most popular first; the order is the same for all routes."""
+    """The proportion of requests for each key, the most popular first."""
     assert keys is not None
     if keys.popularity == "zipf":
         weights = np.arange(1, count + 1, dtype=float) ** -keys.exponent
