@@ -27,11 +27,11 @@ from luckyhit.case import Case, load_case
 from luckyhit.case.values.variables import named_variables, noted_variables, refuse_quoted, refuse_unset
 from luckyhit.case_run import CaseRun
 from luckyhit.errors import ArgumentError, GuardError, naming_a_full_disk
-from luckyhit.load.block import INPUTS
 from luckyhit.load.inputs import Inputs, gather
 from luckyhit.load.sharding.shard_hosts import ADDRESS_VARIABLE, check_hosts
 from luckyhit.project import NOTEBOOKS, Project, case_name
 from luckyhit.records import Repeat
+from luckyhit.run import INPUTS
 from luckyhit.system.control import authorities
 from luckyhit.workflow import steps
 from luckyhit.workflow.preflight import refuse_fast_log
