@@ -74,10 +74,10 @@ def test_the_plan_counts_on_the_keys_of_a_file(project: Project) -> None:
     listed = {"item": keys, "update": keys}
     inputs = inputs_of(run)
     assert inputs is not None and inputs.listed == listed
-    assert run.case == planning_of(load_case(path), listed).case
+    assert run.case == planning_of(load_case(path), listed=listed).case
     shown = CellContents().power(load_case(path), None, project)
     assert shown.equals(CellContents().power(run.case, run, project))
-    assert shown.equals(tables.power(planning_of(load_case(path), listed)))
+    assert shown.equals(tables.power(planning_of(load_case(path), listed=listed)))
     assert not shown.equals(tables.power(planning_of(load_case(path))))
 
 

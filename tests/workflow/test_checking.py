@@ -567,6 +567,8 @@ def test_variants_that_are_answered_differently_are_noted(
         assert guards["freshness-probe"].ok and (VARIANTS in guards) is noted
         assert not noted or all(name in guards[VARIANTS].detail for name in languages)
         assert set(service.methods) <= {"GET", "OPTIONS"}
+        # Routes of one request are told apart.
+        assert all(f"({name})" in guards["expected-response"].detail for name in languages) is (len(languages) > 1)
 
 
 def test_a_variant_that_shows_no_version_is_a_fault(check: Any) -> None:

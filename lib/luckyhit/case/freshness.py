@@ -202,7 +202,10 @@ class Freshness(Part):
         "what the workload sends, by the GET routes of `workload.routes` with the path of a read.",
     )
     keys: SharedKeys = Field(description="Existing keys that only the probe uses, not the workload.")
-    within: Bound = Field(description="The acceptable staleness after a write (`0s`: none).")
+    within: Bound = Field(
+        description="The acceptable staleness after a write (`0s`: none, so that each read behind its acknowledgement "
+        "counts)."
+    )
     horizon: Duration = Field(default=2.0, description="The longest delay between a write and its read.")
     rate: Rate | None = Field(
         default=None,

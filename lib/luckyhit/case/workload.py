@@ -58,7 +58,9 @@ class Keys(Part):
     """Which keys a route requests, and how often each."""
 
     first: Key | None = Field(
-        default=None, description="The first key, a whole number. Either `first` and `last`, or `file`."
+        default=None,
+        description="The first key, a whole number, filled in without leading zeros (ids such as `0042` are put into a "
+        "file). Either `first` and `last`, or `file`.",
     )
     last: Key | None = Field(default=None, description="The last key, included.")
     file: Line | None = Field(
@@ -103,7 +105,9 @@ class Route(Part):
         description="Request headers, filled in like the path (no secrets: see `target.headers_env`).",
     )
     response: Response | None = Field(
-        default=None, description="What a correct response looks like, if it differs from `expected.response`."
+        default=None,
+        description="What a correct response looks like, if it differs from `expected.response`; it replaces all of "
+        "that.",
     )
     version: ShownVersion | None = Field(
         default=None,

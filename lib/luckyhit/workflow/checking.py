@@ -231,7 +231,7 @@ def _power(case: Case, answered: Sequence[list[tuple[bytes, bytes]]], inputs: In
         and answers
         and all(getattr(answer, kind.column) in (None, "unknown") for answer in answers)
     ]
-    planning = planning_of(case, inputs.listed, hidden)
+    planning = planning_of(case, hidden, listed=inputs.listed)
     return Guard(
         id="goals-undecidable" if planning.undecidable else "goals-decidable",
         ok=True,

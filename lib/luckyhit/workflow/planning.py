@@ -128,8 +128,10 @@ def _kinds(probe: Freshness, events: Sequence[ProbeEvent]) -> dict[GoalName, int
     return planned
 
 
-def planning_of(case: Case, listed: Mapping[str, Sequence[str]] = {}, hidden: Collection[MetricName] = ()) -> Planning:
-    """Before measuring. `listed`: the keys in the workload's files. `hidden`: metrics that no response shows. Raises
+def planning_of(
+    case: Case, hidden: Collection[MetricName] = (), *, listed: Mapping[str, Sequence[str]] = {}
+) -> Planning:
+    """Before measuring. `hidden`: metrics that no response shows. `listed`: the keys in the workload's files. Raises
     ArgumentError for a time limit that is too short for any plan."""
     return plan_for(case, ProbePlanner(listed=listed), hidden=hidden)
 
@@ -137,7 +139,7 @@ def planning_of(case: Case, listed: Mapping[str, Sequence[str]] = {}, hidden: Co
 def sized_text(text: str, case: Case, listed: Mapping[str, Sequence[str]] = {}) -> tuple[str, list[str]]:
     """The text of a case file with the numbers of its plan, and which of them `auto` filled in."""
     fields = list(to_size(case))
-    return (with_plan(text, planning_of(case, listed).case) if fields else text), fields
+    return (with_plan(text, planning_of(case, listed=listed).case) if fields else text), fields
 
 
 def planning_after(run: CaseRun) -> Planning:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -74,13 +75,13 @@ def expected_response(
     unless a goal covers it and some route answers as expected.
     """
     goals = [name for name in COVERING if name in case.goals]
-    answered, unexpected = list[str](), list[UnexpectedAnswer]()
+    answered, unexpected = list[tuple[str, str, int]](), list[UnexpectedAnswer]()
     with _asking(case, stack, headers, on_headers) as asking:
         routes = list(_safe_routes(case, asking.origin, headers, inputs))
         for template, keys in routes:
             status, wrong = asking.ask(template, keys[0], 1)
             if wrong is None:
-                answered.append(f"{template.method} {template.path(keys[0], 1)} answered {status}")
+                answered.append((template.route.name, f"{template.method} {template.path(keys[0], 1)}", status))
             elif goals:
                 unexpected.append(wrong)
             else:
@@ -96,11 +97,20 @@ def expected_response(
             remedy="Add a read route to workload.routes.",
         )
         return guard, preflight
-    details = [f"{'; '.join(answered)}, as the case expects."] if answered else []
+    details = [f"{_answers(answered)}, as the case expects."] if answered else []
     if unexpected:
         covered = f"which the goal on {' and '.join(goals)} covers"
         details.append(f"{len(unexpected)} of {len(routes)} routes gave an unexpected answer, {covered}.")
     return Guard(id="expected-response", ok=True, detail=" ".join(details)), preflight
+
+
+def _answers(answered: list[tuple[str, str, int]]) -> str:
+    """`answered`: route, request, status. Routes of one request, which differ in headers, are told apart by name."""
+    count = Counter(request for _, request, _ in answered)
+    return "; ".join(
+        f"{request}{f' ({route})' if count[request] > 1 else ''} answered {status}"
+        for route, request, status in answered
+    )
 
 
 def _safe_routes(

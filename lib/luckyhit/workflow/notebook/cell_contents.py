@@ -66,11 +66,11 @@ class CellContents:
             return notebook_tables.power(planning_after(run))
         if run is not None:
             inputs = inputs_of(run) or Inputs({})
-            return notebook_tables.power(planning_of(run.case, inputs.listed))
+            return notebook_tables.power(planning_of(run.case, listed=inputs.listed))
         with tempfile.TemporaryDirectory(prefix="luckyhit-inputs-") as folder:
             gather(case.workload, project.root, Path(folder))
             inputs = Inputs.load(Path(folder), len(case.workload.routes))
-        return notebook_tables.power(planning_of(case, inputs.listed))
+        return notebook_tables.power(planning_of(case, listed=inputs.listed))
 
     def what_if(self, run: CaseRun, wanted: Mapping[str, Any]) -> pd.DataFrame:
         """What is predicted, a row for each time to live. Raises ArgumentError for a wrong field."""
