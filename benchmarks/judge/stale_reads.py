@@ -120,7 +120,7 @@ def looks(stream: Stream, rule: Rule, seed: int) -> tuple[int | None, list[Verdi
 
 def counted_now() -> float:
     """The share of the planned probes that count."""
-    return counted_units(PROBED, SECONDS) / int(PROBED.rate * SECONDS if PROBED.rate is not None else 0)
+    return sum(counted_units(PROBED, SECONDS).values()) / int(PROBED.rate * SECONDS if PROBED.rate is not None else 0)
 
 
 def main() -> None:

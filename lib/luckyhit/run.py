@@ -5,6 +5,7 @@
         manifest.json       schema version, seed, code revision, versions, host, design, blocks, timings
         journal.jsonl       what was changed, with its inverse (written by luckyhit.change)
         progress.jsonl      the activities of the run over time
+        inputs/             keys from files, and the access log that is replayed
         trace.json          what each route asks of database and cache, if the service was traced
         requests/*.parquet  writes/*.parquet  reads/*.parquet  counters/*.parquet
         events/*.parquet
@@ -52,6 +53,8 @@ from luckyhit.text.json_values import is_object
 if TYPE_CHECKING:
     import pandas as pd  # imported where it is needed: the load engine, which never does, starts for each block
 
+INPUTS = "inputs"
+"""Folder of a run directory with what the engine needs of key files and access logs."""
 _RUN_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
 _SHOWN = 4
 
@@ -215,6 +218,11 @@ class Run:
         """The counters with the number of their `block`, from the names of the part files; files without a number are
         left out. Raises RunUnreadable if a part file is damaged."""
         return counters_by_block(self.path / "counters")
+
+    def key_counts(self) -> dict[str, int]:
+        """How many keys there are, by route whose keys are from a file; {} where these files are gone."""
+        files = sorted((self.path / INPUTS).glob("keys-*.txt"))
+        return {path.stem.removeprefix("keys-"): path.read_bytes().count(b"\n") + 1 for path in files}
 
     def events(self) -> pd.DataFrame:
         return self.table("events")

@@ -16,6 +16,7 @@ from luckyhit.judge.guards import comparison_guards
 from luckyhit.judge.table import samples
 from luckyhit.load import access_logs, engine, selfcheck
 from luckyhit.load.bodies import expected
+from luckyhit.load.schedule import LARGEST_NUMBER
 from luckyhit.load.signals import signal_table
 from luckyhit.records import METRICS, REQUESTS
 from luckyhit.text.messages import GUARD_TITLES
@@ -71,6 +72,12 @@ def is_quoted_right(quote: str) -> bool:
 @pytest.mark.parametrize("quote", QUOTED)
 def test_each_message_that_is_quoted_is_one_of_the_program(quote: str) -> None:
     assert is_quoted_right(quote)
+
+
+def test_the_reference_names_the_range_of_random_numbers() -> None:
+    reference = (DOCS / "case-file.md").read_text(encoding="utf-8")
+    (cell,) = [line for line in reference.splitlines() if line.startswith("| `workload.routes[].path` |")]
+    assert f"{LARGEST_NUMBER:,}" in cell
 
 
 def test_a_message_that_nobody_says_would_be_noticed() -> None:

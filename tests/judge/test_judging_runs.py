@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from luckyhit.records.parquet import write_part
 from luckyhit.text.wording import note
 from noted import noted, spoil_manifest
 
+DISTINCT = "enough-distinct-keys"
+
 
 @pytest.fixture
 def run(tmp_path: Path) -> CaseRun:
@@ -42,6 +45,25 @@ def test_a_whole_run(run: CaseRun, whole: Result) -> None:
     assert whole.accounting.exact and whole.accounting.scheduled == 6000
     assert judge(run) == whole
     assert run.result is None
+
+
+@pytest.mark.parametrize(("listed", "ok"), [(6, True), (400, False), (None, False)], ids=["few", "many", "not known"])
+def test_a_file_of_few_keys_needs_no_more_than_it_has(tmp_path: Path, listed: int | None, ok: bool) -> None:
+    text = (CASES / "placebo.yml").read_text(encoding="utf-8")
+    keys, count = re.subn(r"keys: \{first: 1, last: \d+", "keys: {file: keys.txt", text)
+    assert count
+    case = tmp_path / "placebo.yml"
+    case.write_text(keys, encoding="utf-8")
+    records = a_run(1, seconds=3.0)
+    records.requests["key"] = (records.requests["key"].astype(int) % 6).astype(str)
+    run = a_run_directory(tmp_path / "runs", case, records)
+    if listed is not None:
+        (run.path / "inputs").mkdir()
+        texts = "\n".join(map(str, range(listed)))
+        for route in run.case.workload.routes:
+            (run.path / "inputs" / f"keys-{route.name}.txt").write_text(texts, encoding="utf-8")
+    (guard,) = [guard for guard in judge(run).guards if guard.id == DISTINCT]
+    assert guard.ok is ok
 
 
 def test_given_requests_are_not_read_again(run: CaseRun, whole: Result) -> None:

@@ -13,9 +13,11 @@ from luckyhit.designs import design_of
 from luckyhit.errors import ArgumentError
 from luckyhit.judge.guards.run_guards import case_guard
 from luckyhit.judge.power import to_size
+from luckyhit.load.block import inputs_of
 from luckyhit.project import Project
 from luckyhit.report import notebook_tables as tables
 from luckyhit.text.quantities import name_of
+from luckyhit.workflow.notebook.cell_contents import CellContents
 from luckyhit.workflow.planning import lines_of, plan_again, planning_after, planning_of, sized_fields
 from luckyhit.workflow.probe_controls import probe_share, with_controls
 from luckyhit.workflow.steps import longest_seconds
@@ -57,6 +59,26 @@ def test_a_new_run_has_the_numbers_of_its_plan(project: Project) -> None:
     assert run.case == planning_of(load_case(path)).case
     assert case_guard(run, run.manifest, run.case).ok
     assert design_of(run.case).load_s(run.case.plan) <= 120 < longest_seconds(run.case)
+
+
+def test_the_plan_counts_on_the_keys_of_a_file(project: Project) -> None:
+    """As the check before the run: the workload's own writes are pairs of stale reads too."""
+    keys = [str(key) for key in range(1, 501)]
+    (project.root / "keys.txt").write_text("\n".join(keys), encoding="utf-8")
+    versions = [
+        ("keys: {first: 1, last: 500, popularity: zipf, exponent: 1.0}", 'keys: {file: keys.txt}\n      version: "$.price"'),
+        ("keys: {first: 1, last: 500, popularity: uniform}", 'keys: {file: keys.txt}\n      version: "{number}"'),
+    ]  # fmt: skip
+    path = case_file(project, *versions)
+    run = new_run(project, path)
+    listed = {"item": keys, "update": keys}
+    inputs = inputs_of(run)
+    assert inputs is not None and inputs.listed == listed
+    assert run.case == planning_of(load_case(path), listed=listed).case
+    shown = CellContents().power(load_case(path), None, project)
+    assert shown.equals(CellContents().power(run.case, run, project))
+    assert shown.equals(tables.power(planning_of(load_case(path), listed=listed)))
+    assert not shown.equals(tables.power(planning_of(load_case(path))))
 
 
 def test_a_plan_with_numbers_is_kept_byte_for_byte(project: Project) -> None:

@@ -14,8 +14,20 @@ from hypothesis import strategies as st
 
 from luckyhit.case import Case
 from luckyhit.case.load import parse_case
+from luckyhit.case.values.key_order import by_popularity
 from luckyhit.judge.compare.effect import interval_error_rate
-from luckyhit.judge.power import ProbeUnits, baseline_of, load_seconds, plan_for, powers, requests_of_block
+from luckyhit.judge.power import (
+    ProbeUnits,
+    as_facts,
+    baseline_of,
+    line,
+    load_seconds,
+    plan_for,
+    planning_rows,
+    powers,
+    requests_of_block,
+)
+from luckyhit.judge.power.goals import WORKLOAD
 from luckyhit.judge.power.sample_size import (
     CHANCE,
     IntervalRule,
@@ -34,6 +46,7 @@ from luckyhit.judge.stats.proportions import Difference, paired_difference, prop
 from luckyhit.judge.stats.sequential import Sequential
 from luckyhit.judge.table.record import read
 from luckyhit.records import AMOUNTS, METRICS, UNITS
+from luckyhit.text.numbers import percent
 from luckyhit.workflow.planning import ProbePlanner
 from noted import noted
 from tier import examples
@@ -244,7 +257,7 @@ def test_the_error_rate_of_a_goal_is_that_of_the_judge() -> None:
 
 
 def test_controls_are_extra_blocks_side_by_side_only() -> None:
-    probe = ProbeUnits(counted=10, controls=1)
+    probe = ProbeUnits(states={"warm": 10}, controls=1)
     beside, turns = (a_case(STALE, design=design) for design in ("side-by-side", "crossover"))
     assert [powers(case, probe)[0].gives for case in (beside, turns)] == [40, 30]
     assert load_seconds(beside, probe) == beside.plan.seconds(5)
@@ -285,6 +298,86 @@ def test_workload_units_agree_with_a_simulation() -> None:
                 if held and read and (not len(over) or place + 1 + over[0] > later[0]):
                     counted += 1
     assert workload_units(case) == pytest.approx(counted / rounds, rel=0.05)
+
+
+def reads_and_writes(reads: dict[str, Any], writes: dict[str, Any]) -> Case:
+    page = {"name": "page", "path": "/p/{key}", "weight": 8, "keys": reads, "version": "$.price"}
+    save = {"name": "save", "method": "PUT", "path": "/p/{key}", "weight": 2, "keys": writes, "version": "{number}"}
+    return edited(a_case(STALE), **{"workload.routes": [page, save | {"body": {"price": "{number}"}}]})
+
+
+RANGE, FILE = {"first": 3, "last": 60}, {"file": "keys.txt"}
+NUMBERS = tuple(str(key) for key in by_popularity(3, 58, a_case(STALE).workload.seed))
+"""The range as the schedule draws from it, the most popular first."""
+
+
+@pytest.mark.parametrize(
+    ("reads", "writes", "keys"),
+    [
+        (FILE, FILE, NUMBERS),
+        (FILE, RANGE, NUMBERS),
+        (RANGE, FILE, NUMBERS),
+        (FILE, FILE, tuple(f"BTC-{key}" for key in NUMBERS)),
+    ],
+    ids=["a file", "reads of a file", "writes of a file", "names"],
+)
+def test_keys_of_a_file_count_as_those_of_a_range(reads: Any, writes: Any, keys: tuple[str, ...]) -> None:
+    listed = {"page": keys, "save": keys}
+    case = reads_and_writes(reads, writes)
+    assert workload_units(case, listed) == pytest.approx(workload_units(reads_and_writes(RANGE, RANGE))) != 0
+    assert workload_units(case) == 0  # not known without the file
+    fewer, more = (plan_for(case, ProbePlanner(listed=files)).goals[0].gives for files in ({}, listed))
+    assert more - fewer == pytest.approx(workload_units(case, listed) * 4)
+
+
+def test_stale_reads_are_counted_by_what_can_show_them() -> None:
+    case = with_rate(reads_and_writes(RANGE, RANGE), "20/s")
+    goal = goal_of(case, "stale_reads")
+    assert sum(goal.parts.values()) == pytest.approx(goal.gives) and set(goal.parts) == {"warm", "in-flight", WORKLOAD}
+    assert goal.parts[WORKLOAD] == pytest.approx(workload_units(case) * 4)
+    assert 0.15 < goal.parts["in-flight"] / (goal.gives - goal.parts[WORKLOAD]) < 0.3
+    (noted,) = as_facts([goal])
+    assert set(noted["parts"]) == set(goal.parts) and sum(noted["parts"].values()) == pytest.approx(
+        noted["gives"], abs=2
+    )
+    assert not goal_of(a_case(GOALS), "hit_ratio").parts
+
+
+def test_a_race_that_the_margin_hides_is_told_by_its_share() -> None:
+    """Unless a goal counts the reads in flight alone."""
+    case = with_rate(a_case({"stale_reads": {"want": "no-worse", "margin": "2 %"}}), "20/s")
+    goal = goal_of(case, "stale_reads")
+    hidden = round(0.02 * goal.gives / goal.parts["in-flight"], 2)
+    alone = "stale_reads_in_flight"
+    assert percent(hidden) in line(goal, case) and alone in line(goal, case)
+    both = edited(case, goals={**case.model_dump(mode="json")["goals"], alone: {"want": "no-worse", "margin": "10 %"}})
+    assert alone not in line(goal_of(both, "stale_reads"), both)
+    warm = with_rate(case, "20/s", prestates=["warm"])
+    assert alone not in line(goal_of(warm, "stale_reads"), warm)
+
+
+@pytest.mark.parametrize("metric", ["db_calls", "latency_mean_ms", "bytes_per_request"])
+def test_a_need_of_which_nothing_is_known_is_no_number(metric: str) -> None:
+    case = a_case({metric: {"want": "no-worse", "margin": "10 %"}})
+    goal = goal_of(case, metric)
+    assert (goal.needs, goal.at_least, goal.reason) == (None, 1, "margin-relative")
+    assert " 1 " not in line(goal, case) and "baseline" in line(goal, case)
+    ((*_, needed, _, _),) = planning_rows(plan_for(case, ProbePlanner()))
+    assert not any(letter.isdigit() for letter in needed)
+
+
+def test_each_range_has_an_order_of_its_own() -> None:
+    """Popular reads of one range are no popular writes of another."""
+    uniform = [{**keys, "popularity": "uniform"} for keys in (RANGE, {"first": 3, "last": 61})]
+    same, other = (workload_units(reads_and_writes(RANGE, writes)) for writes in (RANGE, {"first": 3, "last": 61}))
+    assert other < 0.9 * same
+    assert workload_units(reads_and_writes(*uniform)) == pytest.approx(
+        workload_units(reads_and_writes(*uniform[:1] * 2)), rel=0.05
+    )
+
+
+def test_files_without_a_common_key_count_nothing() -> None:
+    assert workload_units(reads_and_writes(FILE, FILE), {"page": ["01", "x"], "save": ["1", "y"]}) == 0
 
 
 def test_a_workload_without_versions_adds_no_units() -> None:

@@ -311,6 +311,25 @@ def test_a_case_names_where_database_calls_are() -> None:
     assert SignalReader(db_metric="Pg").read(several).db_calls == 5
 
 
+@pytest.mark.parametrize(
+    ("metric", "calls"),
+    [
+        ('ledger;dur=3.4;desc="1"', 1),
+        ('ledger;dur=3.0;desc="1"', 1),
+        ('ledger;dur=0;desc="0"', 0),
+        ('ledger;desc="2 queries";dur=9', 2),
+        ('ledger;dur=2;desc="asked"', 2),
+        ("ledger;dur=2.0", 2),
+        ("ledger;dur=3.4", None),
+    ],
+)
+def test_a_count_beside_a_time_is_the_count(metric: str, calls: int | None) -> None:
+    """By the standard `dur` is a time, which is a whole number now and then."""
+    assert SignalReader(db_metric="ledger").read(headers(f"Server-Timing: {metric}")).db_calls == calls
+    usual = headers(f"Server-Timing: {metric.replace('ledger', 'db-calls')}")
+    assert SignalReader().read(usual).db_calls == calls
+
+
 def test_a_case_names_its_own_header_and_words() -> None:
     reader = SignalReader("X-Shop", {"W": "hit", "none of it": "miss"})
     for lines, status in (

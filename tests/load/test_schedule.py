@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from luckyhit.case.values.key_order import LARGEST_TABLE
 from luckyhit.case.workload import Keys, Route, Workload
 from luckyhit.errors import ArgumentError
 from luckyhit.load.http1.request_head import Origin
 from luckyhit.load.inputs import Inputs, KeyTable
 from luckyhit.load.request_templates import RouteTemplate
-from luckyhit.load.schedule import LARGEST_NUMBER, LARGEST_TABLE, Pace, closed_schedule, draw_keys, due_ns, schedule_for
+from luckyhit.load.schedule import LARGEST_NUMBER, Pace, closed_schedule, draw_keys, due_ns, schedule_for
 from tier import examples
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,10 @@ if sys.argv[2:] == ["broken"]:
     sys.exit("no module named till")
 http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Shop).serve_forever()
 """
+
+
+def git(where: Path, *arguments: str) -> None:
+    subprocess.run(["git", "-C", str(where), *arguments], check=True)
 
 
 def document(**parts: Any) -> dict[str, Any]:
@@ -158,6 +163,8 @@ def test_a_ceiling_that_holds_no_plan_is_an_argument_error(check: Any) -> None:
 STORING = """
 import http.server, json, os, sys
 import redis
+if os.environ.get("WHEN") == "never":
+    sys.exit("no such mode")
 store = redis.Redis.from_url(os.environ["CACHE"]) if "CACHE" in os.environ else None
 class Shop(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
@@ -167,6 +174,8 @@ class Shop(http.server.BaseHTTPRequestHandler):
             store.set("seen:" + key, 1)
             if twice:
                 store.set(key, 7, ex=int(os.environ["LIFE"]) or None)
+            if "LOCK" in os.environ:
+                store.set("lock:1", 1, ex=60)
         body = json.dumps({"price": 7, "ttl_s": os.environ.get("SHOP_TTL")}).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
@@ -183,9 +192,11 @@ def storing(project: Project, check: Callable[..., list[Guard]]) -> Callable[...
     """`storing(key=..., life=..., **parts of the case)`: a check of a service that stores each answer."""
     (project.root / "service.py").write_text(STORING, encoding="utf-8")
 
-    def check_it(*, key: str = "product:", life: int = 60, when: str = "", **parts: Any) -> dict[str, Guard]:
+    def check_it(
+        *, key: str = "product:", life: int = 60, when: str = "", cwd: str = ".", **parts: Any
+    ) -> dict[str, Guard]:
         env = {"CACHE": "{cache_url}", "KEY": key, "LIFE": str(life), "WHEN": when}
-        start = {"command": ["{python}", "service.py", "{port}"], "env": env}
+        start = {"command": ["{python}", "service.py", "{port}"], "env": env, "cwd": cwd}
         return named(check(target={"start": start, **parts.pop("target", {})}, **parts))
 
     return check_it
@@ -209,6 +220,67 @@ def test_keys_that_reads_store_are_compared_with_the_clear(service: Any, ok: boo
     assert (None if guard is None else guard.ok) is ok
     assert ok is not None or guards["keys-outside-cache-clear"].ok
     assert ok is not False or ("product:{id}" in guard.detail and "product:" in guard.detail)
+
+
+STORED, CHANGED = "cache-clear-names-what-is-stored", "cache-clear-names-what-the-change-stores"
+OUTSIDE = "keys-outside-cache-clear"
+
+
+@pytest.mark.parametrize(
+    ("after", "clear", "ok"),
+    [
+        ("product:b", ["product:{id}"], True),
+        ("product:a:", ["product:{id}"], False),
+        ("price:", ["product:{id}"], False),
+        ("price:", ["product:{id}", "price:{id}"], True),
+        ("price:", ["product:{id}", "seen:{what}:{id}"], False),
+    ],
+    ids=["fits", "a colon more", "another name", "both named", "another name beside one that stays"],
+)
+@pytest.mark.parametrize("config", [{}, {"config": "/config"}], ids=["no configuration", "configuration"])
+def test_keys_that_the_change_names_anew_are_told(
+    after: str, clear: list[str], ok: bool, config: dict[str, Any], storing: Any
+) -> None:
+    change = {**document()["change"], "name": "KEY", "before": "product:", "after": after}
+    guards = storing(change=change, cache={"clear": clear}, target=config)
+    assert guards[STORED].ok
+    assert guards[CHANGED].ok is ok
+    assert ok or f"'{after}1'" in guards[CHANGED].detail
+    assert ("declared-difference-only" in guards) is bool(config)
+
+
+@pytest.mark.parametrize(("prefix", "ok"), [("price:", False), ("product:b", True)])
+def test_keys_of_another_revision_are_looked_at(prefix: str, ok: bool, project: Project, storing: Any) -> None:
+    """Out of a copy: the repository is as it was, also in what Git knows of worktrees."""
+    shop = project.root / "shop"
+    shop.mkdir()
+    git(shop, "init", "--quiet", "--initial-branch", "main")
+    for name, text in (("main", STORING), ("fix", STORING.replace('os.environ.get("KEY", "")', repr(prefix)))):
+        git(shop, "checkout", "--quiet", "-B", name)
+        (shop / "service.py").write_text(text, encoding="utf-8")
+        git(shop, "add", ".")
+        git(shop, "-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "--quiet", "-m", name)
+    git(shop, "checkout", "--quiet", "main")
+    about = {path: path.read_bytes() for path in sorted(shop.rglob("*")) if path.is_file()}
+    change = {"kind": "revision", "what": "The fix.", "before": "main", "after": "fix", "smallest": "One line."}
+    guards = storing(cwd="shop", change=change)
+    assert guards[STORED].ok and guards["change"].ok, guards["change"]
+    assert guards[CHANGED].ok is ok
+    assert {path: path.read_bytes() for path in sorted(shop.rglob("*")) if path.is_file()} == about
+
+
+def test_what_the_change_stores_beside_is_a_note(storing: Any) -> None:
+    """A lock, a counter: `cache.clear` names what it did before."""
+    guards = storing(change={**document()["change"], "name": "LOCK", "before": None, "after": "yes, please"})
+    assert guards[STORED].ok and CHANGED not in guards
+    assert "'lock:1'" in guards[OUTSIDE].detail
+
+
+def test_a_service_that_ends_with_the_change_is_told(storing: Any) -> None:
+    change = {**document()["change"], "name": "WHEN", "before": "at once", "after": "never"}
+    guards = storing(when="at once", change=change)
+    assert guards[STORED].ok
+    assert not guards["change"].ok and "mode" in guards["change"].detail
 
 
 HOST_AND_PORT = """
@@ -456,6 +528,71 @@ def test_a_passing_503_of_a_probed_read_is_no_fault(check_faulty: Any, goal: str
     guards, service = check_faulty({"/list/200?page=1": (503, 1)}, lasting=False, goal=goal, freshness=freshness)
     assert not service.faults  # the 503 was met
     assert guards["freshness-probe"].ok == passes
+
+
+class Translated(world.Service):
+    """Texts by Accept-Language; English is silent about prices where `silent`."""
+
+    silent, seen = False, 0
+
+    def answer(self, request: world.Request) -> Any:
+        language = request.headers.get("accept-language", "en")
+        if request.path.startswith("/clock/"):
+            self.seen += 1
+            return {"price": 7, "seen": self.seen}
+        if request.path.startswith("/products/"):
+            return {"price": 7, "text": language} if language != "en" or not self.silent else {"text": language}
+        return {"price": 7}
+
+
+VARIANTS = "probe-variants"
+
+
+@pytest.mark.parametrize(
+    ("path", "languages", "declared", "noted"),
+    [
+        ("/products/{key}", ["en", "de", "fr"], [], True),
+        ("/products/{key}", ["de"], [], False),
+        ("/products/{key}", ["en", "de"], [{"name": "german", "headers": {"Accept-Language": "de"}}], False),
+        ("/plain/{key}", ["en", "de"], [], False),
+        ("/clock/{key}", ["en", "de"], [], False),
+    ],
+    ids=["other texts", "one language", "declared", "the same answer", "other at each read"],
+)
+def test_variants_that_are_answered_differently_are_noted(
+    path: str, languages: list[str], declared: list[Any], noted: bool, check: Any
+) -> None:
+    with Translated() as service:
+        guards = named(check(**probing(service, path, languages, variants=declared)))
+        assert guards["freshness-probe"].ok and (VARIANTS in guards) is noted
+        assert not noted or all(name in guards[VARIANTS].detail for name in languages)
+        assert set(service.methods) <= {"GET", "OPTIONS"}
+        # Routes of one request are told apart.
+        assert all(f"({name})" in guards["expected-response"].detail for name in languages) is (len(languages) > 1)
+
+
+def test_a_variant_that_shows_no_version_is_a_fault(check: Any) -> None:
+    with Translated() as service:
+        service.silent = True
+        parts = probing(service, "/products/{key}", ["de", "en"])
+        assert not named(check(**parts))["freshness-probe"].ok
+
+
+def probing(service: world.Service, path: str, languages: list[str], **freshness: Any) -> dict[str, Any]:
+    """The parts of a case with a route and a probe, in several languages."""
+    routes = [
+        {"name": name, "path": path, "keys": {"first": 1, "last": 9}, "headers": {"Accept-Language": name}}
+        for name in languages
+    ]
+    probe = {
+        "write": {"method": "PUT", "path": path, "body": {"price": "{version}"}},
+        "reads": [{"path": path, "version": "$.price"}],
+        "keys": {"first": 100, "last": 200}, "within": "1s", "rate": "1/s", **freshness,
+    }  # fmt: skip
+    return {
+        "target": {"url": service.url}, "cache": {"clear": ["product:{id}"]}, "change": {"kind": "none", "what": "Nothing."},
+        "workload": {"seed": 7, "rate": "20/s", "routes": routes}, "freshness": probe, "design": "crossover",
+    }  # fmt: skip
 
 
 def test_the_list_can_be_read_at_a_hundred_columns() -> None:

@@ -97,7 +97,8 @@ class VersionRead(Part):
     version: VersionPath | None = Field(
         default=None,
         description="The version in the JSON response: a JSONPath (RFC 9535) such as `$.price_cents` or "
-        "`$.items[?@.id == {key}].price_cents`. It has to give one whole number.",
+        "`$.items[?@.id == {key}].price_cents`. It has to give one whole number: 104, 104.0 or "
+        '`"104"`, but not 104.5.',
     )
     header: HeaderName | None = Field(default=None, description="The response header with the version.")
     regex: VersionPattern | None = Field(
@@ -201,7 +202,10 @@ class Freshness(Part):
         "what the workload sends, by the GET routes of `workload.routes` with the path of a read.",
     )
     keys: SharedKeys = Field(description="Existing keys that only the probe uses, not the workload.")
-    within: Bound = Field(description="The acceptable staleness after a write (`0s`: none).")
+    within: Bound = Field(
+        description="The acceptable staleness after a write (`0s`: none, so that each read behind its acknowledgement "
+        "counts)."
+    )
     horizon: Duration = Field(default=2.0, description="The longest delay between a write and its read.")
     rate: Rate | None = Field(
         default=None,
@@ -218,8 +222,8 @@ class Freshness(Part):
         default=["warm", "cold", "in-flight"],
         min_length=1,
         description="The initial cache state of a key when it is written. warm: it was just read. cold: it was not "
-        "read in this block (a control, since there can't be an old copy). in-flight: a read is in progress. Each "
-        "state other than warm gets one probe in ten.",
+        "read in this block (a control, since there can't be an old copy). in-flight: a read is in progress. Of ten "
+        "probes two are in-flight and one is cold.",
     )
     absent: Absent | None = Field(
         default=None, description="Keys that the probe creates: finds an absence that stays cached."

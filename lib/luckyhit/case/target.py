@@ -185,8 +185,9 @@ class Target(Part):
     )
     db_metric: HeaderName | None = Field(
         default=None,
-        description="The metric in `Server-Timing` with the number of database calls (as `dur` or `desc`), if it is "
-        "not a usual one.",
+        description="The metric in `Server-Timing` with the number of database calls, if it is not a usual one. Read "
+        'is its `desc` where that begins with a whole number (`"2"`, `"2 queries"`), else a whole `dur`, which is '
+        'a time by the standard: `ledger;dur=3.4;desc="1"` tells 1.',
     )
     log: LogLines | None = Field(
         default=None,

@@ -58,12 +58,15 @@ class Keys(Part):
     """Which keys a route requests, and how often each."""
 
     first: Key | None = Field(
-        default=None, description="The first key, a whole number. Either `first` and `last`, or `file`."
+        default=None,
+        description="The first key, a whole number, filled in without leading zeros (ids such as `0042` are put into a "
+        "file). Either `first` and `last`, or `file`.",
     )
     last: Key | None = Field(default=None, description="The last key, included.")
     file: Line | None = Field(
         default=None,
-        description="A text file of keys (UTF-8, one per line, the most popular first), relative to the project.",
+        description="A text file of keys (UTF-8, one per line, the most popular first), relative to the project, not "
+        "to the case file; an absolute path stays as it is.",
     )
     popularity: Literal["uniform", "zipf", "hot-set"] = Field(
         default="zipf",
@@ -85,7 +88,8 @@ class Route(Part):
     name: Name = Field(description="A short name for tables and figures.")
     method: Method = Field(default="GET", description="The HTTP method.")
     path: WorkloadPath = Field(
-        description="The path. `{key}` is filled in, and `{number}` with a seeded random number."
+        description="The path. `{key}` is filled in, and `{number}` with a random whole number from 1 to 20,000: the "
+        "same in both arms, as it comes from the seed."
     )
     weight: Annotated[float, Field(gt=0, le=1_000_000)] = Field(
         default=1.0, description="How often, relative to the other routes."
@@ -101,7 +105,9 @@ class Route(Part):
         description="Request headers, filled in like the path (no secrets: see `target.headers_env`).",
     )
     response: Response | None = Field(
-        default=None, description="What a correct response looks like, if it differs from `expected.response`."
+        default=None,
+        description="What a correct response looks like, if it differs from `expected.response`; it replaces all of "
+        "that.",
     )
     version: ShownVersion | None = Field(
         default=None,

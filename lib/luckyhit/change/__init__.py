@@ -20,7 +20,7 @@ from luckyhit.change.lock import target_identities, target_lock
 from luckyhit.change.notify import watching_events
 from luckyhit.change.permissions.permission_checks import check_permissions, summary
 from luckyhit.change.revert import close_steps, revert_run
-from luckyhit.change.worktrees import difference_of, repository_of_case, revisions_of, worktrees
+from luckyhit.change.worktrees import copied, difference_of, repository_of_case, revisions_of, worktrees
 
 __all__ = [
     "Fingerprint",
@@ -32,6 +32,7 @@ __all__ = [
     "clear",
     "clear_declared",
     "close_steps",
+    "copied",
     "difference_guard",
     "difference_of",
     "in_place",

@@ -109,6 +109,16 @@ def worktrees(
             journal.undo(step, {"outcome": "gone", "how": "the worktree was removed"})
 
 
+def copied(case: Case, project: Path, folder: Path, arm: Arm, environ: Mapping[str, str]) -> Settings:
+    """The settings of one arm out of a clone in `folder`, for a look that must leave nothing: it shares the objects of
+    the repository, and nothing is written there. Raises as `worktrees`."""
+    root, inside = repository_of_case(case, project)
+    git(root, "clone", "--quiet", "--shared", "--no-checkout", str(root), str(folder))
+    git(folder, "checkout", "--quiet", "--detach", revisions_of(case, project)[arm])
+    first = _module_directories(case, project, root, inside, environ)
+    return Settings(source=str(folder), cwd=str(inside), python_path=tuple(first))
+
+
 def remove(root: Path, place: Path) -> None:
     """Remove a worktree and its entry. Safe to repeat. Raises TargetError where something of it is left."""
     try:

@@ -79,7 +79,9 @@ def load(
     """Run the load engine on its own: send requests to one URL and print exact latency percentiles.
 
     Rate, percentiles and errors of each second are shown while it lasts. Ctrl-C ends it early, and prints what there is
-    (exit code 130). If no request completed, or each answer was an error, the exit code is 4.
+    (exit code 130). If no request completed, or each answer was an error, the exit code is 4. While it sends, the
+    engine goes before all other processes of this machine where it may, but not with --closed (docs/measurement.md, on
+    a machine that others use).
     """
     from luckyhit.cli.tasks import load_tasks
 

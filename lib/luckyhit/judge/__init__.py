@@ -100,7 +100,7 @@ def judge(
         held,
         manifest.rollback,
         header=RunHeader(run.name, run.id, run.date, notes, ended),
-        extra=ExtraRecords(answers, load, counted),
+        extra=ExtraRecords(answers, load, counted, run.key_counts()),
         interim=interim,
     )
     if not interim and not damaged:

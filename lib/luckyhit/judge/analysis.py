@@ -92,9 +92,10 @@ def analyse(
     *,
     rate_fraction: float = 1.0,
     interim: bool = False,
+    listed: Mapping[str, int] = {},
 ) -> Analysis:
     """`boundary`, `error_rates`: of the comparison; `rate_fraction`: its fraction of an error rate. The rest is looked
-    at once, at `once_rates`. `interim`: only what decides goals and guards."""
+    at once, at `once_rates`. `interim`: only what decides goals and guards. `listed`: how many keys are in a file."""
     once = FixedSample()
     within_s = case.freshness.within if case.freshness is not None else None
     before, after = record.measured("change", BEFORE), record.measured("change", AFTER)
@@ -102,7 +103,7 @@ def analyse(
     changed = bool(record.entries("change"))
     comparison = _comparison(case, before, after, pair_of)
     starts = Starts.recorded(record.entries("change"), case)
-    records = RunRecords(record, case, comparison, pair_of, boundary, starts, rate_fraction)
+    records = RunRecords(record, case, comparison, pair_of, boundary, starts, rate_fraction, listed=listed)
 
     with Parallel(len(record.rows)) as work:
         # The longest come first, so that no core is left alone with one at the end; routes, which need most memory, run

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -71,11 +71,12 @@ class RunHeader:
 class ExtraRecords:
     """What Rows lack of the same requests. `answers`: a frame with the columns `background.ANSWER_COLUMNS`, None where
     no response shows a version; `load`: returns more of their columns; `counted`: the cache's counters (see
-    `belief.believe`)."""
+    `belief.believe`); `listed`: how many keys are in a file, by route."""
 
     answers: pd.DataFrame | None = None
     load: Load | None = None
     counted: pd.DataFrame | None = None
+    listed: Mapping[str, int] = field(default_factory=dict)
 
 
 def decide(
@@ -109,7 +110,14 @@ def decide(
     error_rates = ErrorRates.of(case, rate_fraction)
 
     analysis = analyse(
-        record, case, boundary, error_rates, ErrorRates.of(case), rate_fraction=rate_fraction, interim=interim
+        record,
+        case,
+        boundary,
+        error_rates,
+        ErrorRates.of(case),
+        rate_fraction=rate_fraction,
+        interim=interim,
+        listed=extra.listed,
     )
     effects, change = with_reasons(analysis.effects, belief), analysis.change
     before = {name: effect.before for name, effect in effects.items()}

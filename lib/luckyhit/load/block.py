@@ -17,11 +17,10 @@ from luckyhit.load.limits import WatchedLimits
 from luckyhit.load.sharding.engine_pool import EnginePool, run_engine
 from luckyhit.load.signals import signals_of
 from luckyhit.records import Accounting, Arm, Stage
+from luckyhit.run import INPUTS
 
 Progress = Callable[[float, float], None]
 """Called with the seconds done, and the seconds in all."""
-INPUTS = "inputs"
-"""Folder of a run directory with what the engine needs of key files and access logs."""
 
 
 def measure_block(

@@ -92,6 +92,11 @@ class Inputs:
     keys: Mapping[str, KeyTable]
     log: ReplayedLog | None = None
 
+    @property
+    def listed(self) -> dict[str, list[str]]:
+        """The keys of each route whose keys are from a file, the most popular first."""
+        return {route: [key for key in table.keys if key is not None] for route, table in self.keys.items()}
+
     @classmethod
     def load(cls, directory: Path, routes: int) -> Inputs:
         """What `gather` wrote. `routes`: how many the workload has."""

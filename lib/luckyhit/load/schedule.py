@@ -26,6 +26,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from luckyhit.case.values.key_order import LARGEST_TABLE, by_popularity
 from luckyhit.case.workload import Keys, Route, Workload
 from luckyhit.errors import ArgumentError
 from luckyhit.load.inputs import Inputs, KeyTable, ReplayedLog
@@ -239,16 +240,12 @@ def _numbered(
     return Schedule(routes, due, route, key, number, swapped, tables)
 
 
-LARGEST_TABLE = 1_000_000
-
-
 def draw_keys(
     keys: Keys, count: int, rng: np.random.Generator, seed: int, listed: int | None = None
 ) -> NDArray[np.int64]:
     """`count` keys; of a file with `listed` keys (the most popular first), their places in it.
 
-    Which key of a range is the k-th most popular depends on `seed` and the range alone, not on `rng`: it is the same in
-    every block, and for every route with the same keys.
+    Which key of a range is the k-th most popular depends on `seed` and the range alone, not on `rng`.
     """
     if listed is not None:
         return _ranks(keys, listed, count, rng)
@@ -259,8 +256,7 @@ def draw_keys(
     ranks = _ranks(keys, size, count, rng)
     if size > LARGEST_TABLE:
         return _scattered(ranks, size, keys.first, seed)
-    order = np.random.default_rng([seed, keys.first % 2**64, size]).permutation(size)
-    return order[ranks].astype(np.int64) + keys.first
+    return by_popularity(keys.first, size, seed)[ranks]
 
 
 def _ranks(keys: Keys, size: int, count: int, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
@@ -173,11 +174,12 @@ def plan_events(
     return events
 
 
-def counted_units(freshness: Freshness, seconds: float, requests: float = 0.0) -> float:
-    """The expected number of probes in a block of `seconds` that count as stale or fresh: of keys with an old copy,
-    read later than the bound (a burst always is). The mean of COUNTED_PLANS plans from fixed seeds; refused writes and
-    reads without a version make it fewer. `requests`: as in `plan_events`."""
-    within_ns, counted = round(freshness.within * 1e9), 0
+def counted_units(freshness: Freshness, seconds: float, requests: float = 0.0) -> dict[Prestate, float]:
+    """The expected number of probes in a block of `seconds` that count as stale or fresh, by the state of the key
+    before the write: of keys with an old copy, read later than the bound (a burst always is). The mean of COUNTED_PLANS
+    plans from fixed seeds; refused writes and reads without a version make it fewer. `requests`: as in `plan_events`.
+    """
+    within_ns, counted = round(freshness.within * 1e9), Counter[Prestate]()
     for seed in range(COUNTED_PLANS):
         events = plan_events(
             freshness,
@@ -187,10 +189,12 @@ def counted_units(freshness: Freshness, seconds: float, requests: float = 0.0) -
             requests=requests,
             cold_keys=KeyRanges.of(freshness).cold,
         )
-        counted += sum(
-            event.prestate in EXPOSED and (event.mode == "burst" or event.delay_ns > within_ns) for event in events
+        counted.update(
+            event.prestate
+            for event in events
+            if event.prestate in EXPOSED and (event.mode == "burst" or event.delay_ns > within_ns)
         )
-    return counted / COUNTED_PLANS
+    return {state: count / COUNTED_PLANS for state, count in counted.items()}
 
 
 def usual_requests(event: ProbeEvent, reads: int) -> int:

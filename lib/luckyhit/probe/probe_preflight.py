@@ -7,7 +7,7 @@ before the block, since nobody may read them in it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from math import ceil
 from typing import Any
@@ -21,7 +21,7 @@ from luckyhit.load.http1.request_head import Origin
 from luckyhit.load.http1.response import HttpResponse
 from luckyhit.probe.arm import ProbeArm
 from luckyhit.probe.probe_plan import SPECIAL_EVERY, KeyRanges
-from luckyhit.probe.probe_reads import GONE, ProbeRead, version_shown
+from luckyhit.probe.probe_reads import GONE, ProbeRead, RequestVariant, version_shown
 from luckyhit.records import Arm
 
 MOST_READS = 3
@@ -193,6 +193,38 @@ def survey(
     return originals
 
 
+def unlike_variants(
+    freshness: Freshness,
+    base_url: str,
+    variants: Sequence[RequestVariant],
+    headers: Mapping[str, str],
+    *,
+    timeout_s: float,
+    options: Mapping[str, Any] | None = None,
+) -> list[str]:
+    """Names of the variants in which a read route has another body than in the first one, after that one's name: a
+    write may show in one of them alone. Bodies that differ from read to read tell nothing. `headers` override those of
+    a variant. Raises ResponseUnexpected where a variant shows no version, as the preflight of a run does."""
+    prefix, key = Origin.parse(base_url).prefix, str(KeyRanges.of(freshness).preflight)
+    unlike: dict[str, None] = {}
+    with _client(base_url, timeout_s, options) as client:
+        for route in [VersionReader(read) for read in freshness.reads]:
+            path = prefix + route.path(key)
+            bodies = []
+            for variant in (variants[0], *variants):
+                answer = _survey_answer(client, path, {**variant.headers, **headers})
+                version, problem = version_shown(route, key, path, answer)
+                read = ProbeRead(version=version, problem=problem, status=answer.status)
+                if read.server_error:
+                    break
+                version_of(read)
+                bodies.append(answer.body)
+            if bodies[:1] == bodies[1:2]:
+                pairs = zip(variants[1:], bodies[2:], strict=False)
+                unlike |= dict.fromkeys(variant.name for variant, body in pairs if body != bodies[0])
+    return [variants[0].name, *unlike] if unlike else []
+
+
 @contextmanager
 def key_reader(
     freshness: Freshness,
@@ -230,6 +262,12 @@ def _cold_needed(freshness: Freshness, seconds: float, most: int) -> int:
 def _survey_read(
     client: httpx.Client, route: VersionReader, path: str, key: str, headers: Mapping[str, str]
 ) -> ProbeRead:
+    response = _survey_answer(client, path, headers)
+    version, problem = version_shown(route, key, path, response)
+    return ProbeRead(version=version, problem=problem, absent=response.status in GONE, status=response.status)
+
+
+def _survey_answer(client: httpx.Client, path: str, headers: Mapping[str, str]) -> HttpResponse:
     try:
         answer = client.get(path, headers=dict(headers))
     except httpx.HTTPError as error:
@@ -238,6 +276,4 @@ def _survey_read(
             hint="Check freshness.reads, and that the service answers within workload.timeout.",
         ) from None
     answer_headers = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
-    response = HttpResponse(status=answer.status_code, headers=answer_headers, body=answer.content)
-    version, problem = version_shown(route, key, path, response)
-    return ProbeRead(version=version, problem=problem, absent=answer.status_code in GONE, status=answer.status_code)
+    return HttpResponse(status=answer.status_code, headers=answer_headers, body=answer.content)

@@ -10,6 +10,7 @@ import re
 import tempfile
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from luckyhit import change as changing
 from luckyhit.caches import Capability
 from luckyhit.case import Case, load_case
 from luckyhit.case.values.variables import known_secrets, noted_variables, refuse_quoted, refuse_unset
+from luckyhit.change.clearing.coverage import NewKeys
 from luckyhit.change.permissions import Findings, free_guard, target_guard
 from luckyhit.change.permissions.permission_checks import check_directories, check_permissions, room_for
 from luckyhit.errors import ArgumentError, CacheUnreachable, LuckyHitError
@@ -32,7 +34,14 @@ from luckyhit.text.json_values import leaves
 from luckyhit.text.messages import guard_title
 from luckyhit.text.numbers import listed
 from luckyhit.workflow.planning import lines_of, planning_of
-from luckyhit.workflow.preflight import any_hit, expected_response, originals_of, secret_headers
+from luckyhit.workflow.preflight import (
+    any_hit,
+    expected_response,
+    originals_of,
+    read_routes,
+    secret_headers,
+    unlike_defaults,
+)
 from luckyhit.workflow.rates import rates_guard
 from luckyhit.workflow.stored_keys import Stored
 
@@ -44,7 +53,15 @@ _OPEN_TO_OTHERS = (
     "With {cache_url} or {cache_password} in target.start the cache has a random password."
 )
 _NOTES: frozenset[GuardId] = frozenset(
-    {"preflight-met-fault", "goals-undecidable", "old-data", "keys-outside-cache-clear", "cache-password", "rates"}
+    {
+        "preflight-met-fault",
+        "goals-undecidable",
+        "old-data",
+        "keys-outside-cache-clear",
+        "cache-password",
+        "probe-variants",
+        "rates",
+    }
 )
 """Notes that are not faults of the case."""
 _KEPT_SPACE = "\x00"
@@ -84,7 +101,7 @@ def check_case(
     guards += [guard for guard in declared if guard is not None]
     places = [_existing(project.runs), _existing(project.reports)]
     with tempfile.TemporaryDirectory(prefix="luckyhit-check-") as folder:
-        stack = Stack(case, "check", Path(folder), project=project.root, environ=environ)
+        stack = Stack(case, "check", Path(folder, "work"), project=project.root, environ=environ)
         stack.settings = changing.settings_of(stack, "before")
         doing("starting the service with a cache of its own" if stack.owned else f"asking {case.target.url}")
         try:
@@ -145,12 +162,11 @@ def _of_running(
         yield _offer(offers)
     if case.freshness is not None:
         doing("reading what the freshness probe would write")
-        yield _guarded("freshness-probe", lambda: _probe(case, stack, headers))
+        yield from _probe(case, stack, headers)
     doing("forecasting what the plan can decide")
-    yield _guarded("goals-decidable", lambda: _power(case, answered))
-    if stack.owned and case.cache.url_env is None and case.target.config is not None and case.change.configured:
-        doing("starting the service once more, with the change")
-        yield _guarded("declared-difference-only", lambda: _shows(case, stack))
+    yield _guarded("goals-decidable", lambda: _power(case, answered, inputs))
+    if stack.owned and case.cache.url_env is None and case.change.needs_start:
+        yield from _with_change(case, stack, stored, headers, inputs, doing)
 
 
 def _answers(
@@ -181,13 +197,28 @@ def _offer(offers: Mapping[str, str]) -> Guard:
     return Guard(id="cache-header", ok=True, detail=offer)
 
 
-def _probe(case: Case, stack: Stack, headers: Mapping[str, str]) -> Guard:
-    originals_of(case, stack, headers, case.plan.block)
+def _probe(case: Case, stack: Stack, headers: Mapping[str, str]) -> Iterator[Guard]:
+    try:
+        originals_of(case, stack, headers, case.plan.block)
+        unlike = unlike_defaults(case, stack, headers)
+    except ArgumentError:
+        raise
+    except LuckyHitError as error:
+        yield _failed("freshness-probe", error)
+        return
     detail = "Each read route of the probe returns a version below the probe's. Nothing was written."
-    return Guard(id="freshness-probe", ok=True, detail=detail)
+    yield Guard(id="freshness-probe", ok=True, detail=detail)
+    if unlike:
+        first, *others = unlike
+        differ = (
+            f"The probe reads the variants of the workload in turn, and the answers to {listed(others)} differ from "
+            f"that to {first}. A write that changes only one of them would look stale in the others: name the variants "
+            "that a write changes in freshness.variants."
+        )
+        yield Guard(id="probe-variants", ok=True, detail=differ)
 
 
-def _power(case: Case, answered: Sequence[list[tuple[bytes, bytes]]]) -> Guard:
+def _power(case: Case, answered: Sequence[list[tuple[bytes, bytes]]], inputs: Inputs) -> Guard:
     """What the plan can decide for each goal. Not a failure if it may be too little: a run may still decide."""
     declared = signals_of(case.target)
     signals, later = headers_source(declared), later_columns(declared)
@@ -200,7 +231,7 @@ def _power(case: Case, answered: Sequence[list[tuple[bytes, bytes]]]) -> Guard:
         and answers
         and all(getattr(answer, kind.column) in (None, "unknown") for answer in answers)
     ]
-    planning = planning_of(case, hidden)
+    planning = planning_of(case, hidden, listed=inputs.listed)
     return Guard(
         id="goals-undecidable" if planning.undecidable else "goals-decidable",
         ok=True,
@@ -213,8 +244,51 @@ def _covered(stored: Stored, again: Callable[[], bool]) -> Guard:
     return guard or Guard(id="keys-outside-cache-clear", ok=True, detail=note)
 
 
+def _with_change(
+    case: Case,
+    stack: Stack,
+    stored: Stored | None,
+    headers: Mapping[str, str],
+    inputs: Inputs,
+    doing: Callable[[str], None],
+) -> Iterator[Guard]:
+    """Start the service once more, with the change, where that shows something: its configuration, the keys that it
+    stores then, which it may name in another way. What it stored without the change is cleared, as before a block of a
+    run; the cache is the run's own."""
+    configured = case.target.config is not None and case.change.configured
+    if not configured and stored is None:
+        return
+    doing("starting the service once more, with the change")
+    id: GuardId = "change"
+    try:
+        # First, as some services remove their keys when they start.
+        before, names = (stored.found(), stored.names()) if stored is not None else (NewKeys(), frozenset[bytes]())
+        if configured:
+            yield _guarded("declared-difference-only", lambda: _shows(case, stack))
+        if stored is None or not stack.alive:
+            return
+        if case.change.diff_noted:
+            copy = stack.workdir.with_name("revision")
+            stack.sources = {"after": changing.copied(case, stack.project, copy, "after", stack.environ)}
+        if stack.settings != (settings := changing.settings_of(stack, "after")):
+            stack.restart(settings)
+        id = "cache-clear-names-what-the-change-stores"
+        with tempfile.TemporaryDirectory(prefix="luckyhit-check-") as folder:
+            changing.clear(stored.cache, case.cache, changing.Journal(Path(folder) / "journal.jsonl"))
+        changed = replace(stored, earlier=names & stored.names())
+        guard, note = changed.after_reads_with_change(lambda: read_routes(case, stack, headers, inputs), before)
+        if guard is None and note:
+            guard = Guard(id="keys-outside-cache-clear", ok=True, detail=note)
+        if guard is not None:
+            yield guard.model_copy(update={"detail": f"With the change: {guard.detail}"})
+    except ArgumentError:
+        raise
+    except LuckyHitError as error:
+        yield _failed(id, error)
+
+
 def _shows(case: Case, stack: Stack) -> Guard:
-    """Whether the service's own configuration shows the change: it is started once with it, and asked."""
+    """Whether the service's own configuration shows the change."""
     before = changing.take_fingerprints({"before": stack}, case, keyspace=False)["before"]
     stack.restart(changing.settings_of(stack, "after"))
     after = changing.take_fingerprints({"after": stack}, case, keyspace=False)["after"]
@@ -253,7 +327,7 @@ def as_text(guards: Iterable[Guard], *, width: int = _WIDTH) -> str:
     failed = sum(not guard.ok for guard in rows)
     lines.append("")
     lines.append(
-        f"{failed} of {len(rows)} checks failed and would stop the run. Nothing was changed."
+        f"{failed} of {len(rows)} checks failed: a run would stop, or count as INVALID. Nothing was changed."
         if failed
         else "Nothing was changed."
     )

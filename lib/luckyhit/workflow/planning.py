@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from luckyhit.case import Case
-from luckyhit.case.freshness import EXPOSED, Freshness
+from luckyhit.case.freshness import EXPOSED, Freshness, Prestate
 from luckyhit.case.load import with_plan
 from luckyhit.case_run import CaseRun
 from luckyhit.designs import design_of
@@ -24,9 +24,11 @@ from luckyhit.judge.power import (
     requests_of_block,
     to_size,
     unsized,
+    workload_units,
 )
 from luckyhit.judge.power.measured_baseline import recorded_baseline
 from luckyhit.judge.rows_so_far import RowsSoFar
+from luckyhit.load.block import inputs_of
 from luckyhit.probe.probe_plan import KeyRanges, ProbeEvent, counted_units, most_requests, plan_events, usual_requests
 from luckyhit.records import METRICS, STALE_READS, GoalName, MetricName, ProbeReads, Result
 from luckyhit.records.manifest import InterimLook
@@ -35,18 +37,21 @@ from luckyhit.workflow.probe_controls import probe_share, with_controls
 
 
 class ProbePlanner:
-    """What the probe does in a block of a case's plan; each kind of block is planned once. `share`: its share of the
-    baseline's load, which decides on blocks without it; None: the share it would have if readers stayed stale."""
+    """What the probe does in a block of a case's plan, and the workload's own writes; each kind of block is planned
+    once. `share`: its share of the baseline's load, which decides on blocks without it; None: the share it would have
+    if readers stayed stale. `listed`: the keys in the workload's files."""
 
-    def __init__(self, share: float | None = None) -> None:
-        self._share = share
+    def __init__(self, share: float | None = None, listed: Mapping[str, Sequence[str]] = {}) -> None:
+        self._share, self._listed = share, listed
         self._known: dict[tuple[float | None, float, float], _Block] = {}
+        self._own: dict[tuple[float, float, float], float] = {}
 
     def __call__(self, case: Case) -> ProbeUnits:
         probe, seconds = case.freshness, case.plan.block
-        if probe is None:
-            return ProbeUnits()
         requests = requests_of_block(case) or 0.0
+        own = self._own_writes(case, requests)
+        if probe is None:
+            return ProbeUnits(workload=own)
         key = probe.rate, seconds, requests
         if key not in self._known:
             self._known[key] = _Block.of(probe, seconds, requests)
@@ -55,14 +60,20 @@ class ProbePlanner:
         if share is None:
             share = block.most_requests / requests if requests and probe.rate is not None else 0.0
         _, controls = with_controls(case.plan.blocks, share, on_top=design_of(case).controls_on_top)
-        return ProbeUnits(block.counted, block.windows, block.requests, len(controls), block.kinds)
+        return ProbeUnits(block.states, block.windows, block.requests, len(controls), block.kinds, own)
+
+    def _own_writes(self, case: Case, requests: float) -> float:
+        key = requests, case.plan.block, case.plan.warmup
+        if key not in self._own:
+            self._own[key] = workload_units(case, self._listed)
+        return self._own[key]
 
 
 @dataclass(frozen=True)
 class _Block:
-    """One block: writes that count, windows, requests if readers are fresh, and if they stay stale."""
+    """One block: writes that count by state, windows, requests if readers are fresh, and if they stay stale."""
 
-    counted: float
+    states: Mapping[Prestate, float]
     windows: int
     requests: int
     most_requests: int
@@ -80,7 +91,7 @@ class _Block:
         )
         reads = len(probe.reads)
         return cls(
-            counted=counted_units(probe, seconds, requests),
+            states=counted_units(probe, seconds, requests),
             windows=sum(event.mode == "burst" for event in events),
             requests=sum(usual_requests(event, reads) for event in events),
             most_requests=sum(most_requests(event, reads) for event in events),
@@ -117,22 +128,25 @@ def _kinds(probe: Freshness, events: Sequence[ProbeEvent]) -> dict[GoalName, int
     return planned
 
 
-def planning_of(case: Case, hidden: Collection[MetricName] = ()) -> Planning:
-    """Before measuring. `hidden`: metrics that no response shows. Raises ArgumentError for a time limit that is too
-    short for any plan."""
-    return plan_for(case, ProbePlanner(), hidden=hidden)
+def planning_of(
+    case: Case, hidden: Collection[MetricName] = (), *, listed: Mapping[str, Sequence[str]] = {}
+) -> Planning:
+    """Before measuring. `hidden`: metrics that no response shows. `listed`: the keys in the workload's files. Raises
+    ArgumentError for a time limit that is too short for any plan."""
+    return plan_for(case, ProbePlanner(listed=listed), hidden=hidden)
 
 
-def sized_text(text: str, case: Case) -> tuple[str, list[str]]:
+def sized_text(text: str, case: Case, listed: Mapping[str, Sequence[str]] = {}) -> tuple[str, list[str]]:
     """The text of a case file with the numbers of its plan, and which of them `auto` filled in."""
     fields = list(to_size(case))
-    return (with_plan(text, planning_of(case).case) if fields else text), fields
+    return (with_plan(text, planning_of(case, listed=listed).case) if fields else text), fields
 
 
 def planning_after(run: CaseRun) -> Planning:
     """With the run's measured baseline; what `auto` filled in is chosen again, except for the baseline itself."""
     fields = [name for name in sized_fields(run) if name != "plan.baseline"]
-    planner = ProbePlanner(probe_share(run.manifest.blocks))
+    inputs = inputs_of(run)
+    planner = ProbePlanner(probe_share(run.manifest.blocks), inputs.listed if inputs is not None else {})
     return plan_for(unsized(run.case, fields), planner, recorded_baseline(run))
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import httpx
@@ -18,7 +20,7 @@ from luckyhit.load.inputs import Inputs, KeyTable
 from luckyhit.load.request_templates import RouteTemplate
 from luckyhit.load.responses import EXCERPT, LONGEST_PATH
 from luckyhit.load.signals import headers_source, signals_of
-from luckyhit.probe.probe_preflight import MOST_READS, survey
+from luckyhit.probe.probe_preflight import MOST_READS, survey, unlike_variants
 from luckyhit.probe.probe_reads import variants_of
 from luckyhit.records import FAULTS, METRICS, Guard, Preflight, UnexpectedAnswer
 from luckyhit.scrub.redactor import Redactor
@@ -38,6 +40,13 @@ def secret_headers(case: Case, environ: Mapping[str, str] = os.environ) -> dict[
     if missing:
         raise ArgumentError(f"not set in the environment: {', '.join(missing)}", hint="Export them, then try again.")
     return {header: environ[name] for header, name in case.target.headers_env.items()}
+
+
+def read_routes(case: Case, stack: Stack, headers: Mapping[str, str], inputs: Inputs | None = None) -> None:
+    """Request each safe route once, whatever it answers. Raises ResponseUnexpected for one without an answer."""
+    with _asking(case, stack, headers) as asking:
+        for template, keys in _safe_routes(case, asking.origin, headers, inputs):
+            asking.ask(template, keys[0], 1)
 
 
 def any_hit(case: Case, stack: Stack, headers: Mapping[str, str], inputs: Inputs | None = None) -> bool:
@@ -65,22 +74,14 @@ def expected_response(
     the last log lines of a service that the run started, for a route without an answer; and for an unexpected answer,
     unless a goal covers it and some route answers as expected.
     """
-    origin = Origin.parse(stack.base_url)
     goals = [name for name in COVERING if name in case.goals]
-    answered, unexpected = list[str](), list[UnexpectedAnswer]()
-    with httpx.Client(
-        base_url=f"{origin.scheme}://{origin.authority}",
-        timeout=case.workload.timeout,
-        trust_env=False,
-        follow_redirects=False,
-        **client_options(case.target, stack.base_url, stack.project),
-    ) as client:
-        asking = _Asking(case, client, stack, Redactor(tuple(headers.values())), on_headers)
-        routes = list(_safe_routes(case, origin, headers, inputs))
+    answered, unexpected = list[tuple[str, str, int]](), list[UnexpectedAnswer]()
+    with _asking(case, stack, headers, on_headers) as asking:
+        routes = list(_safe_routes(case, asking.origin, headers, inputs))
         for template, keys in routes:
             status, wrong = asking.ask(template, keys[0], 1)
             if wrong is None:
-                answered.append(f"{template.method} {template.path(keys[0], 1)} answered {status}")
+                answered.append((template.route.name, f"{template.method} {template.path(keys[0], 1)}", status))
             elif goals:
                 unexpected.append(wrong)
             else:
@@ -96,11 +97,20 @@ def expected_response(
             remedy="Add a read route to workload.routes.",
         )
         return guard, preflight
-    details = [f"{'; '.join(answered)}, as the case expects."] if answered else []
+    details = [f"{_answers(answered)}, as the case expects."] if answered else []
     if unexpected:
         covered = f"which the goal on {' and '.join(goals)} covers"
         details.append(f"{len(unexpected)} of {len(routes)} routes gave an unexpected answer, {covered}.")
     return Guard(id="expected-response", ok=True, detail=" ".join(details)), preflight
+
+
+def _answers(answered: list[tuple[str, str, int]]) -> str:
+    """`answered`: route, request, status. Routes of one request, which differ in headers, are told apart by name."""
+    count = Counter(request for _, request, _ in answered)
+    return "; ".join(
+        f"{request}{f' ({route})' if count[request] > 1 else ''} answered {status}"
+        for route, request, status in answered
+    )
 
 
 def _safe_routes(
@@ -116,11 +126,30 @@ def _safe_routes(
         yield RouteTemplate(route, origin, headers, table=table, cookies=case.workload.cookies), keys
 
 
+@contextmanager
+def _asking(
+    case: Case,
+    stack: Stack,
+    headers: Mapping[str, str],
+    on_headers: Callable[[list[tuple[bytes, bytes]]], None] | None = None,
+) -> Iterator[_Asking]:
+    origin = Origin.parse(stack.base_url)
+    with httpx.Client(
+        base_url=f"{origin.scheme}://{origin.authority}",
+        timeout=case.workload.timeout,
+        trust_env=False,
+        follow_redirects=False,
+        **client_options(case.target, stack.base_url, stack.project),
+    ) as client:
+        yield _Asking(case, origin, client, stack, Redactor(tuple(headers.values())), on_headers)
+
+
 @dataclass(frozen=True)
 class _Asking:
     """Sends single requests."""
 
     case: Case
+    origin: Origin
     client: httpx.Client
     stack: Stack
     redactor: Redactor
@@ -206,6 +235,20 @@ def originals_of(case: Case, stack: Stack, headers: Mapping[str, str], seconds: 
         timeout_s=case.workload.timeout,
         options=client_options(case.target, stack.base_url, stack.project),
         most_reads=MOST_READS if any(name in COVERING for name in case.goals) else 1,
+    )
+
+
+def unlike_defaults(case: Case, stack: Stack, headers: Mapping[str, str]) -> list[str]:
+    """Names of the variants that the probe takes from the workload (the case declares none), where the service answers
+    the later ones differently than the first. Raises ResponseUnexpected where one shows no version."""
+    if case.freshness is None or case.freshness.variants:
+        return []
+    variants = variants_of(case.freshness, case.workload.routes)
+    if len(variants) < 2:
+        return []
+    options = client_options(case.target, stack.base_url, stack.project)
+    return unlike_variants(
+        case.freshness, stack.base_url, variants, headers, timeout_s=case.workload.timeout, options=options
     )
 
 

@@ -49,6 +49,10 @@ class Stored:
             return cls(case, stack.cache, names, clears) if names is not None else None
         return None
 
+    def names(self) -> frozenset[bytes]:
+        """All keys; none where they are too many. Raises CacheUnreachable or TargetError."""
+        return list_keys(self.cache) or frozenset()
+
     def found(self) -> NewKeys:
         """What is new since then. Raises CacheUnreachable or TargetError."""
         new = find_new_keys(self.cache, self.earlier, self.case.cache.clear)
@@ -68,6 +72,24 @@ class Stored:
         guard = coverage_guard(new_keys, fails=self.cache.owned, written=False)
         note = uncovered_keys(new_keys)
         return guard, note if self.cache.owned or not new_keys.outside else SHARED + note
+
+    def after_reads_with_change(self, reads: Callable[[], None], before: NewKeys) -> tuple[Guard | None, str]:
+        """The same of a service that was started with the change, in a cache of the run's own from which the declared
+        keys were cleared. `before`: what it stored without the change. Where a template has lost its keys, and others
+        that none matches appeared, the change names them anew, whatever else is in scope. What it stores beside them (a
+        lock, a counter) is noted."""
+        for _ in range(2):
+            reads()
+            new_keys = self.found()
+            if new_keys.inside:
+                break
+        alike = {(key.why, key.template) for key in before.expiring}
+        anew = [key for key in new_keys.expiring if (key.why, key.template) not in alike]
+        if anew and new_keys.inside and not before.matching - new_keys.matching:
+            return None, uncovered_keys(NewKeys(new_keys.inside, anew))
+        judged = NewKeys(0, anew) if anew else new_keys
+        guard = coverage_guard(judged, fails=True, written=False, id="cache-clear-names-what-the-change-stores")
+        return guard, uncovered_keys(new_keys) if before.matching or new_keys.outside else ""
 
     def _clears_nothing(self) -> bool:
         """Whether the run would clear this cache alone, and it held no key in scope before."""

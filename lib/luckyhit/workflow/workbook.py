@@ -211,7 +211,7 @@ class Baseline(Workbook):
     def power(self) -> pd.DataFrame:
         """What the plan can decide for each goal, and what to change if that is too little: from the case alone, and
         after the baseline from its noise."""
-        return self._cells().power(self._declared(), self._run)
+        return self._cells().power(self._declared(), self._run, self.project)
 
     def measure(self) -> Markdown:
         """Start the service, clear the declared keys, warm up, measure. Returns what was done."""

@@ -150,6 +150,8 @@ file by its first line, `# yaml-language-server: $schema=case.schema.json`.
 - Quantities have a unit: `300ms`, `5s`, `2m`, `1h`; `150/s`, `30/m`; `5 %`. A bare `5` is refused.
 - Values of environment variables are texts: `DEBUG: "1"`, not `DEBUG: 1`. `yes`, `no`, `on` and `off` always need
   quotes.
+- Files and directories are relative to the project (the folder with `notebooks/` and `data/cases/` around the working
+  directory), wherever the case file is; an absolute path stays as it is.
 - No secrets. `target.start.pass_env`, `target.headers_env` and `cache.url_env` take *names* of environment variables.
   Anything that looks like a password, token or key is refused, also in comments.
 

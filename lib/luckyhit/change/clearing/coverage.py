@@ -17,7 +17,7 @@ from luckyhit.caches import AnyCache
 from luckyhit.caches.base import KeySpace
 from luckyhit.caches.scope import Scope
 from luckyhit.case.values.placeholders import Placeholder, escape, parse_template
-from luckyhit.records import Guard
+from luckyhit.records import Guard, GuardId
 from luckyhit.scrub.characters import visible
 
 MOST_KEYS = 50_000
@@ -65,11 +65,13 @@ class UnmatchedKey:
 @dataclass(frozen=True, slots=True)
 class NewKeys:
     """Keys that appeared while the service was used: how many are in scope, and those that no template matches, by
-    whether they expire (`expiring`) or not (`lasting`: they may be the data itself)."""
+    whether they expire (`expiring`) or not (`lasting`: they may be the data itself). `matching`: the templates that
+    match some."""
 
     inside: int = 0
     expiring: list[UnmatchedKey] = field(default_factory=list)
     lasting: list[UnmatchedKey] = field(default_factory=list)
+    matching: frozenset[str] = frozenset()
 
     @property
     def outside(self) -> int:
@@ -107,14 +109,17 @@ def find_new_keys(cache: AnyCache, earlier: frozenset[bytes], templates: Sequenc
         for key, ttl_ms in zip(outside, keys.lifetimes_ms(outside), strict=True):
             if ttl_ms != -2:  # not expired meanwhile
                 (lasting if ttl_ms == -1 else expiring).append(nearest(key, templates))
-    return NewKeys(sum(key in scope for key in new), expiring, lasting)
+    matching = frozenset(template for template in templates if any_in_scope(new, [template]))
+    return NewKeys(sum(key in scope for key in new), expiring, lasting, matching)
 
 
-def coverage_guard(new_keys: NewKeys, *, fails: bool, written: bool) -> Guard | None:
+def coverage_guard(
+    new_keys: NewKeys, *, fails: bool, written: bool, id: GuardId = "cache-clear-names-what-is-stored"
+) -> Guard | None:
     """Whether the templates match the new keys; None where the new keys prove nothing.
 
     `fails`: whether no match is a fault, as in a cache of the run's own. `written`: whether the service was written to
-    meanwhile: keys that never expire may be what was written, and prove nothing.
+    meanwhile: keys that never expire may be what was written, and prove nothing. `id`: of the guard.
     """
     if not new_keys.inside and not new_keys.outside:
         return None
@@ -127,7 +132,7 @@ def coverage_guard(new_keys: NewKeys, *, fails: bool, written: bool) -> Guard | 
             else ""
         )
         return Guard(
-            id="cache-clear-names-what-is-stored",
+            id=id,
             ok=True,
             detail=f"{_keys(new_keys.inside)} that the service stored {_match(new_keys.inside)} a template{rest}",
         )
@@ -135,7 +140,7 @@ def coverage_guard(new_keys: NewKeys, *, fails: bool, written: bool) -> Guard | 
     if not conclusive or not fails:
         return None
     return Guard(
-        id="cache-clear-names-what-is-stored",
+        id=id,
         ok=False,
         detail=f"{_keys(new_keys.outside)} that the service stored {_match(new_keys.outside)} no template of "
         f"cache.clear: {named}. "

@@ -146,13 +146,15 @@ def _later(rows: RequestTable, late: np.ndarray) -> tuple[float, float, float] |
     return estimates.difference.value, estimates.difference.low, estimates.difference.high
 
 
-def keys_guard(comparison: Comparison, case: Case) -> Guard:
+def keys_guard(comparison: Comparison, case: Case, listed: Mapping[str, int] = {}) -> Guard:
+    """`listed`: how many keys there are, by route whose keys are from a file, as far as is known."""
     id: GuardId = "enough-distinct-keys"
-    keyed = [route.keys for route in case.workload.routes if route.keys is not None]
+    keyed = {route.name: route.keys for route in case.workload.routes if route.keys is not None}
     if not keyed:
         return Guard(id=id, ok=True, detail="the routes have no keys")
-    ranges = [keys.last - keys.first + 1 for keys in keyed if keys.first is not None and keys.last is not None]
-    declared = max(ranges, default=FEWEST_KEYS)  # how many a file of keys holds is not known here
+    sizes = [keys.last - keys.first + 1 for keys in keyed.values() if keys.first is not None and keys.last is not None]
+    sizes += [listed[name] for name in keyed if name in listed]
+    declared = max(sizes, default=FEWEST_KEYS)
     counts = [_distinct_keys(side.rows) for side in comparison.sides]
     wanted = min(FEWEST_KEYS, declared)
     ok = min(counts) >= wanted
@@ -160,7 +162,7 @@ def keys_guard(comparison: Comparison, case: Case) -> Guard:
         id=id,
         ok=ok,
         detail=f"{counts[0]:,} distinct keys before, {counts[1]:,} after"
-        + (f"; {declared:,} declared for the widest route" if ranges else ""),
+        + (f"; {declared:,} declared for the widest route" if sizes else ""),
         remedy="" if ok else f"Ask for {wanted} keys at least (workload.routes.keys), or measure longer.",
     )
 

@@ -70,7 +70,7 @@ class RunRecords:
     """A run's records on their way to a verdict. `pair_of`: the pair of each block of the change, where arms take
     turns. `boundary`, `starts` and `rate_fraction` are those of the comparison's intervals. `before`: what each metric
     is before the change; `collected`: the guards that were collected while measuring; `ended`: why the run ended
-    early."""
+    early; `listed`: how many keys are in a file, by route."""
 
     record: Record
     case: Case
@@ -82,6 +82,7 @@ class RunRecords:
     before: Mapping[GoalName, float | None] = field(default_factory=dict)
     collected: Sequence[Guard] = ()
     ended: str = ""
+    listed: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def blocks(self) -> Sequence[NotedBlock]:
@@ -205,7 +206,7 @@ ON_RECORDS: tuple[GuardRow[RunRecords], ...] = (
         lambda at: stationary_guard(at.comparison, at.case),
         remedy="Raise plan.warmup until the hit ratio no longer climbs (or falls) inside a block.",
     ),
-    GuardRow("enough-distinct-keys", "comparison", lambda at: keys_guard(at.comparison, at.case)),
+    GuardRow("enough-distinct-keys", "comparison", lambda at: keys_guard(at.comparison, at.case, at.listed)),
     GuardRow(
         "sample-size-sane",
         "comparison",

@@ -15,7 +15,7 @@ from luckyhit.judge.power.advice import Planning, plan_for, unsized
 from luckyhit.judge.power.goals import GoalPower, powers
 from luckyhit.judge.power.measured_baseline import BaselineMetric, MeasuredBaseline, baseline_of
 from luckyhit.judge.power.sizing import sized, to_size
-from luckyhit.judge.power.supply import ProbeUnits, Probing, load_seconds, requests_of_block
+from luckyhit.judge.power.supply import ProbeUnits, Probing, load_seconds, requests_of_block, workload_units
 from luckyhit.judge.power.words import as_facts, line, plan_line, planning_rows
 
 __all__ = [
@@ -37,4 +37,5 @@ __all__ = [
     "sized",
     "to_size",
     "unsized",
+    "workload_units",
 ]  # fmt: skip

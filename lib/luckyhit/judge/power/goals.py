@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from luckyhit.case import Case
@@ -28,12 +28,13 @@ from luckyhit.judge.power.supply import (
     probed_pairs,
     requests_of_block,
     route_proportion,
-    workload_units,
 )
 from luckyhit.judge.stale.proportion_bounds import one_sided_rate
 from luckyhit.judge.stats.boundary import INF
 from luckyhit.records import STALE_READS, Estimator, GoalName, kind_of, metric_of_goal, route_of_goal
 
+WORKLOAD = "workload"
+"""The workload's own writes, among the kinds of what counts as stale reads."""
 Counted = Literal["pairs", "reads", "windows", "answers"]
 State = Literal["enough", "open", "short", "never"]
 """enough: the plan gives what the goal needs. open: it gives the least that is needed; the rest depends on noise that
@@ -47,7 +48,8 @@ Reason = Literal[
 class GoalPower:
     """One goal. `gives`: None where a log sets the pace. `at_least`: what it needs whatever the noise, `needs`: with
     the noise of the baseline (None: not known). `error_rate`: of its interval. `changes`: edits of the case, each
-    enough by itself: field to value, as written in the case file."""
+    enough by itself: field to value, as written in the case file. `parts`: of stale reads, what of `gives` is of which
+    kind (a state of the key before the write, or WORKLOAD): not every kind shows every fault."""
 
     name: GoalName
     counted: Counted
@@ -58,6 +60,7 @@ class GoalPower:
     state: State
     reason: Reason = ""
     changes: tuple[Mapping[str, str], ...] = ()
+    parts: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -136,8 +139,11 @@ def _reads(planned: Planned, name: GoalName, goal: Goal) -> GoalPower:
     reads."""
     case, probe, rule = planned.case, planned.probe, planned.rule
     decided = planned.baseline.probe_decided if planned.baseline is not None else 1.0
-    own = workload_units(case) if name == STALE_READS else 0.0
-    gives = probed_pairs(case, probe) * (probe.units(name) * decided + own)
+    blocks, parts = probed_pairs(case, probe), dict[str, float]()
+    if name == STALE_READS:
+        parts = {state: blocks * count * decided for state, count in sorted(probe.states.items())}
+        parts |= {WORKLOAD: blocks * probe.workload} if probe.workload else {}
+    gives = sum(parts.values()) if name == STALE_READS else blocks * probe.kinds.get(name, 0.0) * decided
     margin = amount_of(name, goal.margin, None)
     assert margin is not None  # a proportion's margin is in points
     needed = pairs_for_equality(margin, rule)
@@ -149,7 +155,8 @@ def _reads(planned: Planned, name: GoalName, goal: Goal) -> GoalPower:
         if limited == INF:
             return GoalPower(name, "reads", rule.error_rate, gives, INF, INF, "never", "limit-zero")
         needed = max(needed, limited)
-    return _power(name, "pairs" if rule.paired else "reads", planned, gives, needed, needed, "")
+    power = _power(name, "pairs" if rule.paired else "reads", planned, gives, needed, needed, "")
+    return replace(power, parts=parts)
 
 
 def _staleness(planned: Planned, name: GoalName, goal: Goal) -> GoalPower:

@@ -2,37 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from luckyhit.case import Case
+from luckyhit.case.freshness import Prestate
+from luckyhit.case.values.key_order import LARGEST_TABLE, by_popularity
 from luckyhit.case.workload import Keys, Route
 from luckyhit.designs import design_of
 from luckyhit.judge.stale.background_routes import Family, families
 from luckyhit.judge.table.samples import BATCH_S, FEWEST_SLOTS
-from luckyhit.records import STALE_READS, GoalName
 
 SAFE = ("GET", "HEAD")
-MOST_KEYS = 1_000_000
+_NUMBER = re.compile("0|[1-9][0-9]{0,17}")
+_NOT_A_NUMBER = -(2**62)
 
 
 @dataclass(frozen=True)
 class ProbeUnits:
-    """The freshness probe in one block of the change, in each arm: `counted` writes that are read past the bound,
-    polled `windows`, `requests` beside the workload's. `controls`: the plan's pairs of blocks without the probe, where
-    they come on top of the declared ones. `kinds`: by goal on a part of its reads, what counts for it."""
+    """The freshness probe in one block of the change, in each arm: its writes that are read past the bound, by the
+    state of the key before (`states`); polled `windows`; `requests` beside the workload's. `controls`: the plan's pairs
+    of blocks without the probe, where they come on top of the declared ones. `kinds`: by goal on a part of its reads,
+    what counts for it. `workload`: writes of the workload itself that count (see `workload_units`)."""
 
-    counted: float = 0.0
+    states: Mapping[Prestate, float] = field(default_factory=dict)
     windows: float = 0.0
     requests: float = 0.0
     controls: int = 0
     kinds: Mapping[str, float] = field(default_factory=dict)
+    workload: float = 0.0
 
-    def units(self, name: GoalName) -> float:
-        """What counts for a goal on the probe's reads."""
-        return self.counted if name == STALE_READS else self.kinds.get(name, 0.0)
+    @property
+    def counted(self) -> float:
+        """All its writes that are read past the bound."""
+        return sum(self.states.values())
 
 
 Probing = Callable[[Case], ProbeUnits]
@@ -73,10 +79,10 @@ def pairs_in_batch(case: Case) -> float:
     return max(FEWEST_SLOTS, (requests_of_block(case) or 0.0) / case.plan.block * BATCH_S)
 
 
-def workload_units(case: Case) -> float:
+def workload_units(case: Case, listed: Mapping[str, Sequence[str]] = {}) -> float:
     """The workload's own writes of a block that count (see `stale.write_units`): of a key that was read before, and
-    read past the bound before its next write. 0 where arms take turns, and where it is not known (no versions, keys
-    from a file, a log)."""
+    read past the bound before its next write. `listed`: by route whose keys are from a file, these keys, the most
+    popular first. 0 where arms take turns, and where it is not known (no versions, a log)."""
     requests = requests_of_block(case)
     if requests is None or case.workload.replay is not None or not design_of(case).arms_together:
         return 0.0
@@ -85,7 +91,7 @@ def workload_units(case: Case) -> float:
     weight = sum(route.weight for route in case.workload.routes)
     by_name = {route.name: route for route in case.workload.routes}
     return sum(
-        _of_family(family, by_name, rate / weight, within_s, seconds, case.plan.warmup)
+        _of_family(family, by_name, listed, case.workload.seed, rate / weight, within_s, seconds, case.plan.warmup)
         for family in families(case.workload.routes)
     )
 
@@ -93,6 +99,8 @@ def workload_units(case: Case) -> float:
 def _of_family(
     family: Family,
     routes: dict[str, Route],
+    listed: Mapping[str, Sequence[str]],
+    seed: int,
     rate_per_weight: float,
     within_s: float,
     seconds: float,
@@ -100,19 +108,15 @@ def _of_family(
 ) -> float:
     """A write counts if the next request for its key past the bound is a read: two Poisson streams until the block
     ends."""
-    ranges = [keys for name in (*family.reads, *family.writes) if (keys := _range(routes[name])) is not None]
-    if not ranges:
+    numbered = _numbered([routes[name] for name in sorted(family.reads | family.every_write)], listed, seed)
+    if not numbered:
         return 0.0
-    first, last = min(keys.start for keys in ranges), max(keys.stop for keys in ranges)
-    if last - first > MOST_KEYS:
-        return 0.0
-    read, written = np.zeros(last - first), np.zeros(last - first)
+    distinct = np.unique(np.concatenate(list(numbered.values())))
+    read, written = np.zeros(len(distinct)), np.zeros(len(distinct))
     for names, rates in ((family.reads, read), (family.every_write, written)):
-        for name in names:
-            keys = _range(routes[name])
-            if keys is not None:
-                popularity = _popularity(routes[name].keys, len(keys))
-                rates[keys.start - first : keys.stop - first] += routes[name].weight * rate_per_weight * popularity
+        for name in names & numbered.keys():
+            popularity = _popularity(routes[name].keys, len(numbered[name]))
+            rates[np.searchsorted(distinct, numbered[name])] += routes[name].weight * rate_per_weight * popularity
     both = read + written
     met = np.divide(read, both, out=np.zeros_like(both), where=both > 0)
     left = max(seconds - within_s, 0.0)
@@ -124,15 +128,29 @@ def _of_family(
     return float(np.sum(written * np.exp(-written * within_s) * met * waited * held))
 
 
-def _range(route: Route) -> range | None:
-    keys = route.keys
-    if keys is None or keys.first is None or keys.last is None:
-        return None
-    return range(keys.first, keys.last + 1)
+def _numbered(routes: Sequence[Route], listed: Mapping[str, Sequence[str]], seed: int) -> dict[str, np.ndarray]:
+    """Of each route with keys a number for each, the most popular first: the key itself where it is one, so that ranges
+    and files agree. {} where they are too many."""
+    numbered: dict[str, np.ndarray] = {}
+    others: dict[str, int] = {}
+    for route in routes:
+        keys = route.keys
+        if keys is not None and keys.first is not None and keys.last is not None:
+            size = keys.last - keys.first + 1
+            if size > LARGEST_TABLE:
+                return {}
+            numbered[route.name] = by_popularity(keys.first, size, seed)
+        elif route.name in listed:
+            numbers = (
+                int(key) if _NUMBER.fullmatch(key) else _NOT_A_NUMBER - others.setdefault(key, len(others))
+                for key in listed[route.name]
+            )
+            numbered[route.name] = np.fromiter(numbers, dtype=np.int64)
+    return numbered if sum(map(len, numbered.values())) <= 2 * LARGEST_TABLE else {}
 
 
 def _popularity(keys: Keys | None, count: int) -> np.ndarray:
-    """The proportion of requests for each key, the most popular first; the order is the same for all routes."""
+    """The proportion of requests for each key, the most popular first."""
     assert keys is not None
     if keys.popularity == "zipf":
         weights = np.arange(1, count + 1, dtype=float) ** -keys.exponent

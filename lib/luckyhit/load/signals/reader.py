@@ -26,6 +26,7 @@ from luckyhit.load.signals.signal_table import (
     CACHE_SOURCES,
     CALL_HEADERS,
     CALL_METRICS,
+    COUNTS,
     FRONTS,
     PER_REQUEST,
     CacheSource,
@@ -65,7 +66,7 @@ class SignalReader:
         if db_header is not None:
             self._call_headers, self._call_metrics = (_bytes_of(db_header),), {}
         elif db_metric is not None:
-            self._call_headers, self._call_metrics = (), {db_metric.lower(): ("dur", "desc")}
+            self._call_headers, self._call_metrics = (), {db_metric.lower(): COUNTS}
         self._kinds = dict.fromkeys((*READ_BESIDE, *self._sources), _TELLS)
         self._kinds |= dict.fromkeys(self._call_headers, _CALLS)
         for name in PER_REQUEST:
@@ -243,5 +244,6 @@ def _bytes_of(header: str) -> bytes:
 
 
 def _counted(parameters: Mapping[str, str], where: Sequence[str]) -> int | None:
-    """The count in the first parameter that exists."""
-    return next((count_in(parameters[name]) for name in where if parameters.get(name)), None)
+    """The count in the first parameter that has one."""
+    counts = (count_in(parameters.get(name, "")) for name in where)
+    return next((count for count in counts if count is not None), None)

@@ -231,11 +231,13 @@ CALL_HEADERS: tuple[bytes, ...] = (
 )
 """Headers with the number of database calls."""
 
+COUNTS = ("desc", "dur")
+"""Parameters of a metric that counts: the first with a whole number. Beside a count in `desc`, `dur` is a time."""
 CALL_METRICS: dict[str, tuple[str, ...]] = {
     "db": ("desc",),  # its `dur` is a time
     "sqlpanel_sql_time": ("desc",),  # django-debug-toolbar: desc="SQL 2 queries"
     **dict.fromkeys(
-        ("db-calls", "db_calls", "db-queries", "db_queries", "db-count", "sql-queries", "sql-count"), ("dur", "desc")
+        ("db-calls", "db_calls", "db-queries", "db_queries", "db-count", "sql-queries", "sql-count"), COUNTS
     ),
 }
 """Metrics of Server-Timing with the number of database calls, and the parameters that may have it."""

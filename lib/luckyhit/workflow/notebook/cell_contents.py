@@ -6,6 +6,7 @@ something, and while the service starts (`luckyhit.workflow.steps`).
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from luckyhit.errors import GuardError, TargetError
 from luckyhit.judge import judge
 from luckyhit.judge.context.earlier_baselines import with_earlier
 from luckyhit.judge.table.samples import RequestTable
+from luckyhit.load.block import inputs_of
+from luckyhit.load.inputs import Inputs, gather
 from luckyhit.project import Project
 from luckyhit.records import Result
 from luckyhit.report import notebook_tables
@@ -57,11 +60,17 @@ class CellContents:
     def declared(self, case: Case) -> pd.DataFrame:
         return notebook_tables.declared(case)
 
-    def power(self, case: Case, run: CaseRun | None) -> pd.DataFrame:
+    def power(self, case: Case, run: CaseRun | None, project: Project) -> pd.DataFrame:
         """From the case alone before there is a run, then from its baseline."""
-        if run is None:
-            return notebook_tables.power(planning_of(case))
-        return notebook_tables.power(planning_after(run) if run.blocks("baseline") else planning_of(run.case))
+        if run is not None and run.blocks("baseline"):
+            return notebook_tables.power(planning_after(run))
+        if run is not None:
+            inputs = inputs_of(run) or Inputs({})
+            return notebook_tables.power(planning_of(run.case, listed=inputs.listed))
+        with tempfile.TemporaryDirectory(prefix="luckyhit-inputs-") as folder:
+            gather(case.workload, project.root, Path(folder))
+            inputs = Inputs.load(Path(folder), len(case.workload.routes))
+        return notebook_tables.power(planning_of(case, listed=inputs.listed))
 
     def what_if(self, run: CaseRun, wanted: Mapping[str, Any]) -> pd.DataFrame:
         """What is predicted, a row for each time to live. Raises ArgumentError for a wrong field."""

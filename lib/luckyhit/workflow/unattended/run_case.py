@@ -27,11 +27,11 @@ from luckyhit.case import Case, load_case
 from luckyhit.case.values.variables import named_variables, noted_variables, refuse_quoted, refuse_unset
 from luckyhit.case_run import CaseRun
 from luckyhit.errors import ArgumentError, GuardError, naming_a_full_disk
-from luckyhit.load.block import INPUTS
 from luckyhit.load.inputs import Inputs, gather
 from luckyhit.load.sharding.shard_hosts import ADDRESS_VARIABLE, check_hosts
 from luckyhit.project import NOTEBOOKS, Project, case_name
 from luckyhit.records import Repeat
+from luckyhit.run import INPUTS
 from luckyhit.system.control import authorities
 from luckyhit.workflow import steps
 from luckyhit.workflow.preflight import refuse_fast_log
@@ -55,10 +55,6 @@ def new_run(project: Project, case_file: Path, *, environment: str = "", observe
     """
     case = accepted(project, case_file, environment=environment, observe=observe)
     sized: tuple[str, list[str]] | None = None
-    if case.plan.auto:
-        from luckyhit.workflow.planning import sized_text  # imports the judge, which other runs need not wait for
-
-        sized = sized_text(case_file.read_text(encoding="utf-8"), case)
     with tempfile.TemporaryDirectory(prefix="luckyhit-inputs-") as folder:
         inputs = Path(folder) / INPUTS
         declared = load_case(case_file)
@@ -66,8 +62,12 @@ def new_run(project: Project, case_file: Path, *, environment: str = "", observe
         names += [ADDRESS_VARIABLE] if case.workload.hosts > 1 else []
         repeat = repeat_of(project, case_file, names)
         notes = gather(case.workload, project.root, inputs)
-        if inputs.is_dir():
-            refuse_fast_log(case, Inputs.load(inputs, len(case.workload.routes)))
+        files = Inputs.load(inputs, len(case.workload.routes)) if inputs.is_dir() else Inputs({})
+        refuse_fast_log(case, files)
+        if case.plan.auto:
+            from luckyhit.workflow.planning import sized_text  # imports the judge, which other runs need not wait for
+
+            sized = sized_text(case_file.read_text(encoding="utf-8"), case, files.listed)
         run = CaseRun.create(
             project.runs,
             case_file,
