@@ -18,7 +18,16 @@ from luckyhit.text.quantities import amount_text, difference_text, interval_text
 from luckyhit.text.wording import text_of
 
 PartId = Literal[
-    "fault-worse", "hurt", "limit-broken", "helped", "fault-better", "equivalent", "better-unasked", "no-worse", "open"
+    "fault-worse",
+    "hurt",
+    "limit-broken",
+    "helped",
+    "fault-better",
+    "equivalent",
+    "better-unasked",
+    "no-worse",
+    "open",
+    "wanted-open",
 ]
 _FIRST: tuple[GuardId, ...] = ("records-readable", "within-the-targets-limits", "declared-difference-only")
 CEILING_STEP_S = 10
@@ -36,7 +45,8 @@ class SentencePart:
 def parts_of(verdict: Verdict, rulings: Sequence[Ruling], faults: Sequence[FaultMoved] = ()) -> list[SentencePart]:
     """The parts of the sentence in their order; none without a visible goal. For INVALID the failed guard speaks.
 
-    Each goal is in at most one part. Where something got worse, the table has the rest.
+    Each goal is in at most one part. Where something got worse, what the change was for is said behind it, met or open:
+    the run may have ended before that was decided. The table has the rest.
     """
     hurt = [ruling for ruling in rulings if ruling.metric.verdict == "HURT"]
     missed = [ruling for ruling in rulings if ruling.missed and ruling not in hurt]
@@ -51,7 +61,7 @@ def parts_of(verdict: Verdict, rulings: Sequence[Ruling], faults: Sequence[Fault
         ("fault-worse", [fault for fault in faults if fault.worse]),
         ("hurt", hurt),
         ("limit-broken", missed),
-        ("helped", asked if verdict in ("HELPED", "INCONCLUSIVE") else []),
+        ("helped", asked if verdict in ("HELPED", "INCONCLUSIVE", "HURT") else []),
         ("fault-better", [fault for fault in faults if not fault.worse]),
     ]
     if verdict == "INCONCLUSIVE":
@@ -59,6 +69,9 @@ def parts_of(verdict: Verdict, rulings: Sequence[Ruling], faults: Sequence[Fault
     elif verdict == "EQUIVALENT" or (verdict == "HELPED" and not asked):
         passed = [ruling for ruling in rest if ruling.metric.verdict == "INCONCLUSIVE" and ruling.passes]
         parts += [("equivalent", still), ("better-unasked", gains), ("no-worse", passed)]
+    elif verdict == "HURT":
+        wanted = [ruling for ruling in rest if ruling.metric.verdict == "INCONCLUSIVE" and ruling.goal.want == "better"]
+        parts.append(("wanted-open", wanted))
     return [SentencePart(name, tuple(member.name for member in members)) for name, members in parts if members]
 
 
@@ -142,6 +155,8 @@ class _Words:
             return f"{listed([self._moved(ruling) for ruling in rulings[:2]])}, {why}"
         if part.id == "no-worse":
             return f"{_names(rulings)} got no worse than the case accepts; whether it got better is open"
+        if part.id == "wanted-open":
+            return f"not decided by then: {listed([self._moved(ruling) for ruling in rulings[:2]])}"
         return self._open(rulings)
 
     def _helped(self, gains: Sequence[Ruling], *, with_costs: bool) -> str:
