@@ -174,7 +174,14 @@ def new(
     cwd: Annotated[
         str, typer.Option(metavar="FOLDER", help="Working directory of --start; `{workdir}`: an empty one.")
     ] = ".",
-    python: Annotated[str, typer.Option(metavar="PATH", help="The interpreter for `{python}` in --start.")] = "",
+    python: Annotated[
+        str,
+        typer.Option(
+            metavar="PATH",
+            help="The interpreter for `{python}` in --start, and the one that is asked for the route table where the "
+            "service's processes don't tell it. Default: the one that the service was started with.",
+        ),
+    ] = "",
     env: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="A variable for --start; may be repeated.")
     ] = None,

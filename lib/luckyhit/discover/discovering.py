@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
@@ -183,14 +184,23 @@ def _asked(launched: Launched) -> FrameworkRoutes:
             folder, env = Path(process.cwd()), process.environ()
             named = framework_routes.application_of(command) or framework_routes.usual_application(command, folder)
             if named or {"DJANGO_SETTINGS_MODULE", "FLASK_APP"} & env.keys():
-                return framework_routes.ask(_interpreter(process), command, folder, env)
+                python = launched.request.python or _interpreter(process)
+                return framework_routes.ask(python, command, folder, env)
     return FrameworkRoutes(ServiceEvidence(notes=("The route table was not read: the command names no application.",)))
 
 
 def _interpreter(process: psutil.Process) -> str:
-    """The path that it was started by, since a link's path names its environment."""
-    first = process.cmdline()[0]
-    return first if os.sep in first and Path(first).is_file() else process.exe()
+    """The path that it was started by, links kept: a virtual environment's python links to the interpreter that it was
+    made from, which has none of its packages."""
+    env, own = process.environ(), process.exe()
+    first, name = process.cmdline()[0], Path(own).name
+    named = os.path.join(process.cwd(), first) if os.sep in first else shutil.which(first, path=env.get("PATH"))
+    active = os.path.join(env["VIRTUAL_ENV"], "bin", name) if env.get("VIRTUAL_ENV") else None
+    for path in (named, active):
+        with suppress(OSError):
+            if path and os.path.samefile(path, own):
+                return path
+    return own
 
 
 def _client(base_url: str, headers: Mapping[str, str]) -> httpx.Client:
