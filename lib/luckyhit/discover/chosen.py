@@ -59,7 +59,9 @@ class CaseParts:
         return self.write is not None and "{key}" in self.keyed(self.write.path) + str(self.write.body)
 
     def version_of(self, read: ReadRoute) -> str:
-        return next((shows.json_path for shown, shows in self.shown if shown.path == read.path), "")
+        """Where a read has a whole number that is written; empty where it has none, or in a text."""
+        places = (shows.json_path for shown, shows in self.shown if shown.path == read.path and not shows.regex)
+        return next(places, "")
 
 
 def chosen_from(discovery: Discovery) -> CaseParts:

@@ -192,15 +192,15 @@ def _asked(launched: Launched) -> FrameworkRoutes:
 def _interpreter(process: psutil.Process) -> str:
     """The path that it was started by, links kept: a virtual environment's python links to the interpreter that it was
     made from, which has none of its packages."""
-    env, own = process.environ(), process.exe()
-    first, name = process.cmdline()[0], Path(own).name
-    named = os.path.join(process.cwd(), first) if os.sep in first else shutil.which(first, path=env.get("PATH"))
-    active = os.path.join(env["VIRTUAL_ENV"], "bin", name) if env.get("VIRTUAL_ENV") else None
+    env, own = process.environ(), Path(process.exe())
+    first = process.cmdline()[0]
+    named = Path(process.cwd(), first) if os.sep in first else Path(shutil.which(first, path=env.get("PATH")) or own)
+    active = Path(env.get("VIRTUAL_ENV", ""), "bin", own.name)
     for path in (named, active):
         with suppress(OSError):
-            if path and os.path.samefile(path, own):
-                return path
-    return own
+            if path.samefile(own):
+                return str(path)
+    return str(own)
 
 
 def _client(base_url: str, headers: Mapping[str, str]) -> httpx.Client:

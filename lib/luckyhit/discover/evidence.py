@@ -124,7 +124,7 @@ class Shows:
     stale_s: float | None = None
     guess: bool = False
     regex: str = ""
-    """Matches the number in an answer that is no JSON."""
+    """Matches the number in an answer that is no JSON, or in the text at `json_path`."""
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,8 @@ class Attempts:
         """Accepted bodies, each with another place for the number; every one has been sent."""
         route = attempt.route
         body = route.body
-        names = self._fields.get((route.method, route.path), ())
+        of_path = parameter_names(route.path)
+        names = [name for name in self._fields.get((route.method, route.path), ()) if name not in of_path]
         last_word = route.path.rstrip("/").rpartition("/")[2]
         seeds = first_bodies(
             body.schema if body else None,
