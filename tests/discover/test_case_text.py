@@ -159,6 +159,25 @@ def test_a_path_beyond_ascii_is_quoted(tmp_path: Path) -> None:
     assert len(case.cache.clear) == 1
 
 
+HEALTH = ReadRoute(ServiceRoute("GET", "/health"), "/health", fields=("$.status",))
+
+
+@pytest.mark.parametrize(
+    ("reads", "measures"),
+    [
+        ((READ,), True),
+        ((READ, HEALTH), True),
+        ((HEALTH,), False),
+        ((), False),
+        ((replace(HEALTH, keys=(KeyUse("health", "read"),)),), True),
+    ],
+)
+def test_health_alone_measures_no_cache(reads: tuple[ReadRoute, ...], measures: bool, tmp_path: Path) -> None:
+    case, draft = loaded(replace(FOUND, reads=reads, writes=(), config_path="/health"), tmp_path)
+    assert draft.measures == measures
+    assert reads or {case.route, f"GET {case.workload.routes[0].path}"} == {"GET /health"}
+
+
 def test_a_thing_without_a_key_gets_no_probe(tmp_path: Path) -> None:
     read = ReadRoute(ServiceRoute("GET", "/banner"), "/banner", fields=("$.text",), keys=(KeyUse("banner", "read"),))
     write = WriteRoute(

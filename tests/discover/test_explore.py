@@ -16,6 +16,7 @@ from luckyhit.caches import AnyCache
 from luckyhit.case.freshness import VersionRead
 from luckyhit.case.values.placeholders import fill_text
 from luckyhit.discover.asking import Asker
+from luckyhit.discover.discovering import SourceFiles
 from luckyhit.discover.evidence import FORM, Body, Parameter, ServiceEvidence, ServiceRoute, Setting, WriteRoute
 from luckyhit.discover.explore import Explored, explore
 from luckyhit.errors import GuardError
@@ -152,6 +153,48 @@ def found_in_notes(notes: Notes) -> WriteRoute:
             notes, ServiceEvidence(routes=(get, replace(get, method="PUT", body=Body(schema=schema))))
         ).writes
     return write
+
+
+class Zones(Service):
+    """GET /zones/{zone}/price?kg=: needs its query; PATCH /zones/{zone} changes its edition."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.editions = {f"{country}{number}": 1 for country in ("DE", "AT") for number in range(1, 11)}
+
+    def answer(self, request: Request) -> Any:
+        match = re.fullmatch(r"/zones/(\w+)(?:(/price)\?kg=(\d+))?", request.path)
+        if match is None or match[1] not in self.editions:
+            return Reply({"error": "no such zone"}, 404)
+        if request.method == "PATCH":
+            body = request.json()
+            if "edition" not in body or body.get("zone", match[1]) != match[1]:
+                return Reply({"error": "nothing to change"}, 400)
+            self.editions[match[1]] = body["edition"]
+        return {"zone": match[1], "edition": self.editions[match[1]]}
+
+
+PRICE = ServiceRoute("GET", "/zones/{zone}/price", (Parameter("zone"),))
+ZONES = ServiceEvidence(routes=(PRICE, ServiceRoute("PATCH", "/zones/{zone}", (Parameter("zone"),))))
+
+
+def test_ids_that_were_asked_in_vain_are_named() -> None:
+    with Zones() as zones:
+        explored = asked(zones, ZONES, id_texts=[("DE", "AT")])
+    assert explored.reads == ()
+    (unknown,) = (each for each in explored.unknown if PRICE.path in each)
+    assert {"1", "DE"} <= set(re.findall(r"\w+", unknown)) and "--path" in unknown
+
+
+def test_a_path_that_is_named_gives_ids_and_the_query() -> None:
+    known = SourceFiles(paths=("/zones/DE4/price?kg=3",)).with_paths(ZONES)
+    with Zones() as zones:
+        explored = asked(zones, known)
+    (read,), (write,) = explored.reads, explored.writes
+    assert (read.path, set(read.ids)) == ("/zones/{zone}/price?kg=3", {f"DE{number}" for number in range(1, 11)})
+    assert write.body == {"zone": "{key}", "edition": "{version}"}
+    assert [(shows.read, shows.json_path) for shows in write.shows] == [(read.path, "$.edition")]
+    assert {route.weight for route in known.routes} == {None}
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ class RequestSections:
             if read in versioned:
                 yield f"      version: {quoted(chosen.version_of(read))}"
         if not self._workload_reads:
-            yield "    - {name: home, path: /}"
+            yield f"    - {{name: home, path: {quoted(self.discovery.usual_path)}}}"
         write = chosen.write
         if write is not None and self.discovery.started and not self._written:
             yield f"    # No write here: {self._why_unwritten}."

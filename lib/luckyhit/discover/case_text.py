@@ -18,11 +18,12 @@ from luckyhit.load.signals.signal_table import CACHE_SOURCES
 @dataclass(frozen=True)
 class CaseDraft:
     """The text of a case, and files that belong beside it: name → text. `guesses`: fields that nothing shows for
-    certain. `todo`: lines that a person has to write."""
+    certain. `todo`: lines that a person has to write. `measures`: whether any read of it may meet a cache."""
 
     text: str
     files: dict[str, str] = field(default_factory=dict)
     guesses: tuple[str, ...] = ()
+    measures: bool = True
 
     @property
     def todo(self) -> int:
@@ -40,7 +41,7 @@ def case_draft(name: str, discovery: Discovery, key_folder: str = "data/cases") 
         writer.rollback, writer.target, requests.workload, requests.freshness, writer.goals, writer.end,
     )  # fmt: skip
     text = "\n".join("\n".join(lines) + "\n" for section in sections if (lines := list(section())))
-    return CaseDraft(text, requests.files, tuple(guesses))
+    return CaseDraft(text, requests.files, tuple(guesses), chosen.about_cache(discovery))
 
 
 class _Writer:
@@ -92,7 +93,7 @@ class _Writer:
         yield "# The route in question, its usual input, and the slow query or failing command as one would run it."
         if read is None:
             yield from self.guesses.comment("route", "no read route was seen to answer.")
-            yield "route: GET /"
+            yield f"route: {quoted(f'GET {self.discovery.usual_path}')}"
             yield 'input: "TODO: path, query and body, with usual values"'
         else:
             yield from comment(f"seen: {read.where or ', '.join(read.route.where)}")

@@ -43,6 +43,12 @@ class CaseParts:
     keys: CaseKeys = field(default_factory=CaseKeys)
     keys_in_use: tuple[KeyUse, ...] = ()
 
+    def about_cache(self, discovery: Discovery) -> bool:
+        """Whether any read may tell something about a cache: one that is no health check, or touches keys."""
+        launch = discovery.launch
+        health = {discovery.config_path, launch.ready if launch is not None else None}
+        return any(read.path not in health or read.keys or read.cache_header for read in self.reads)
+
     def keyed(self, path: str) -> str:
         """A path with `{key}` for its one parameter, as a case has it: in ASCII; `{version}` stays."""
         return quote(re.sub(r"\{(?!version\})[^}]*\}", "{key}", path), safe=_KEPT)

@@ -18,9 +18,10 @@ from luckyhit.discover.evidence import Discovery, ReadRoute, ServiceEvidence
 from luckyhit.discover.explore import explore
 from luckyhit.discover.exploring.attempts import path_for
 from luckyhit.discover.launch import Launched, StartRequest
-from luckyhit.discover.merge import merged
+from luckyhit.discover.merge import merged, with_paths
 from luckyhit.discover.sources import access_log, framework_routes, har, openapi, path_texts
 from luckyhit.discover.sources.framework_routes import FrameworkRoutes
+from luckyhit.discover.sources.traffic import Traffic
 from luckyhit.errors import ServiceNotReady
 
 _WITHIN_S = 10.0
@@ -28,12 +29,14 @@ _WITHIN_S = 10.0
 
 @dataclass(frozen=True)
 class SourceFiles:
-    """Files with evidence. `openapi`: a file, or a path that the service answers; `host`: whose requests count."""
+    """Files with evidence. `openapi`: a file, or a path that the service answers; `host`: whose requests count;
+    `paths`: some that a GET of the service answers, with their queries."""
 
     openapi: str = ""
     har: Path | None = None
     log: Path | None = None
     host: str = ""
+    paths: Sequence[str] = ()
 
     @property
     def document(self) -> Path | None:
@@ -49,6 +52,13 @@ class SourceFiles:
         if self.log is not None:
             sources.append(access_log.from_file(self.log))
         return sources
+
+    def with_paths(self, known: ServiceEvidence) -> ServiceEvidence:
+        """With `paths` as examples of what is known."""
+        traffic = Traffic()
+        for path in self.paths:
+            traffic.add("GET", path)
+        return with_paths(known, traffic.routes("--path")[0])
 
     @property
     def place(self) -> str:
@@ -82,7 +92,7 @@ def discover(
                     hint="Check that the service runs, and that the URL is right as seen from this machine.",
                 )
             document = openapi.from_service(client, files.place)
-            known = merged([*sources, *([document] if document is not None else [])])
+            known = files.with_paths(merged([*sources, *([document] if document is not None else [])]))
             explored = explore(known, asker, cache=None, fields={}, may_write=False, progress=progress)
         return replace(explored.discovery(known), url=url, headers_env=dict(headers_env))
     return _from_files(merged(sources))
@@ -125,6 +135,7 @@ def _started(
                 ServiceEvidence(settings=tuple(launched.settings)),
             ]
         )
+        known = files.with_paths(known)
         explored = explore(
             known,
             Asker(client, may_write=True),

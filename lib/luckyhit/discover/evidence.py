@@ -189,6 +189,11 @@ class Discovery:
     """Whether it was interrupted."""
 
     @property
+    def usual_path(self) -> str:
+        """What is asked for where no read is known."""
+        return self.launch.ready if self.launch is not None else "/"
+
+    @property
     def started(self) -> bool:
         """Whether the service was started here, and may be written to."""
         return self.launch is not None

@@ -40,6 +40,7 @@ class Sources:
     python: str = ""
     env: Sequence[str] = field(default_factory=tuple)
     header_env: Sequence[str] = field(default_factory=tuple)
+    paths: Sequence[str] = field(default_factory=tuple)
 
     @property
     def named(self) -> bool:
@@ -56,7 +57,12 @@ class Sources:
         if not self.named:
             options = [
                 name
-                for name, value in (("--env", self.env), ("--host", self.host), ("--header-env", self.header_env))
+                for name, value in (
+                    ("--env", self.env),
+                    ("--host", self.host),
+                    ("--header-env", self.header_env),
+                    ("--path", self.paths),
+                )
                 if value
             ]
             raise ArgumentError(
@@ -72,6 +78,13 @@ class Sources:
         option = next((name for name, given in of_start.items() if given), "")
         if option and not self.start:
             raise ArgumentError(f"{option} needs --start", hint="It says how the service is started.")
+        if self.paths and not (self.start or self.url):
+            raise ArgumentError("--path needs --start or --url", hint="It says what the service answers.")
+        if wrong := next((path for path in self.paths if not re.fullmatch(r"/[!-~]*", path)), None):
+            raise ArgumentError(
+                f"--path {wrong!r} is no path",
+                hint="Begin with a slash, and quote what is not ASCII: /zones/DE4/price?kg=3",
+            )
         if self.host and not self.har:
             raise ArgumentError("--host needs --har", hint="It says which host's requests count.")
 
@@ -83,7 +96,11 @@ def new_from(name: str, sources: Sources, *, dry_run: bool) -> int:
     sources.refuse_wrong()
     start = _start_request(sources)
     files = SourceFiles(
-        openapi=sources.openapi, har=_file(sources.har, "--har"), log=_file(sources.log, "--log"), host=sources.host
+        openapi=sources.openapi,
+        har=_file(sources.har, "--har"),
+        log=_file(sources.log, "--log"),
+        host=sources.host,
+        paths=sources.paths,
     )
     headers_env = dict(_pairs(sources.header_env, "--header-env", _HEADER, "X-Api-Key=API_KEY"))
     unset = sorted({variable for variable in headers_env.values() if variable not in os.environ})
@@ -110,7 +127,7 @@ def new_from(name: str, sources: Sources, *, dry_run: bool) -> int:
         print(f"interrupted: {path.name} is partial", file=sys.stderr)
         print(path)
         return INTERRUPTED
-    _check(project, path)
+    _check(project, path, draft)
     print(path)
     return 0
 
@@ -185,14 +202,19 @@ def _summarise(discovery: Discovery, draft: CaseDraft) -> None:
         print(line, file=sys.stderr)
 
 
-def _check(project: Project, path: Path) -> None:
-    """Prints what `luckyhit check` finds. A problem there is told, and the file is kept."""
+def _check(project: Project, path: Path, draft: CaseDraft) -> None:
+    """Prints what `luckyhit check` finds, and what comes next. A problem is told, and the file is kept."""
     try:
         guards: list[Guard] = check_case(project, path)
     except LuckyHitError as error:
         print(f"check: {error}", file=sys.stderr)
         return
     print(as_text(guards), file=sys.stderr)
-    failed = [guard for guard in guards if not guard.ok]
-    if not failed:
+    if not draft.measures:
+        print(
+            "This case measures nothing about a cache yet: no read was found but for health and settings. Next: name "
+            f"one with --path (and remove {path.name} first), or write route and workload by hand.",
+            file=sys.stderr,
+        )
+    elif all(guard.ok for guard in guards):
         print(f"check is green; next: fill in the TODO lines, then `luckyhit run {path.stem}`", file=sys.stderr)

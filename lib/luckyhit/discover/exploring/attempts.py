@@ -179,10 +179,14 @@ class Attempts:
         return self._state.asker.send(attempt.route.method, url, plain, attempt.media_type)
 
     def _resource(self, attempt: Attempt) -> Any:
-        """What the GET route of the same path shows, or of the longest path that it continues."""
+        """What the GET route of the same path shows, of the longest path that it continues, or of one that continues
+        it."""
         url, documents = attempt.url(), self._state.documents
-        for read in sorted(self.related(attempt.route.path), key=lambda read: -len(read.path)):
-            if shape_of(attempt.route.path).startswith(shape_of(read.path)) and attempt.key in read.ids:
+        own = shape_of(attempt.route.path)
+        longest = sorted(self.related(attempt.route.path), key=lambda read: -len(read.path))
+        for read in sorted(longest, key=lambda read: not own.startswith(shape_of(read.path))):
+            near = own.startswith(shape_of(read.path)) or shape_of(read.path).startswith(f"{own}/")
+            if near and attempt.key in read.ids:
                 path = path_for(read, attempt.key)
                 if path not in documents:
                     documents[path] = self._state.asker.get(path).document
