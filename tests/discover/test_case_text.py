@@ -92,6 +92,8 @@ def test_what_was_found_out_is_in_the_case(tmp_path: Path) -> None:
         ((Setting("CACHE_NAME", "shop", "text", about_cache=True),), ("none",)),
         ((Setting("CACHE_TTL", None, "text", about_cache=True),), ("none",)),
         ((Setting("DB_POOL", "5", "number"),), ("none",)),
+        ((Setting("KEEP", "1500ms", "duration"),), ("env", "KEEP", "1500ms", "3000ms")),
+        ((Setting("WAIT", "0.5h", "duration"), TTL), ("env", "CACHE_TTL_S", "60", "120")),
         ((), ("none",)),
     ],
 )
@@ -102,6 +104,45 @@ def test_the_change_is_a_setting_with_another_value(
     shown = [getattr(case.change, name, None) for name in ("kind", "name", "before", "after")]
     assert tuple(value for value in shown if value is not None) == change
     assert "change" in draft.guesses
+
+
+@pytest.mark.parametrize(
+    ("known", "env", "before"),
+    [
+        ((Setting("KEEP", "1500ms", "duration"), TTL), {}, "1500ms"),
+        ((Setting("KEEP", "1500ms", "duration"),), {"KEEP": "1s"}, "1s"),
+        ((TTL,), {}, None),
+        ((), {"KEEP": "1s"}, "1s"),
+    ],
+)
+def test_the_change_can_be_named(
+    known: tuple[Setting, ...], env: dict[str, str], before: str | None, tmp_path: Path
+) -> None:
+    launch = replace(LAUNCH, env={**LAUNCH.env, **env}, pass_env=("KEEP", "LANG"))
+    evidence = ServiceEvidence((GET, PUT), known)
+    case, draft = loaded(replace(FOUND, evidence=evidence, launch=launch, change=("KEEP", "60s")), tmp_path)
+    shown = [getattr(case.change, name, None) for name in ("kind", "name", "before", "after")]
+    assert shown == ["env", "KEEP", before, "60s"] and "change" not in draft.guesses
+    assert case.target.start is not None and case.target.start.env.get("KEEP") == before
+    assert case.target.start.pass_env == ["LANG"] and "CACHE_TTL_S" not in case.target.start.env
+
+
+@pytest.mark.parametrize(
+    ("change", "wanted"),
+    [
+        (("CACHE_TTL_S", "120"), {"hit_ratio"}),
+        (("CACHE_TTL_S", "30"), {"stale_reads"}),
+        (("CACHE_TTL_S", "2m"), {"hit_ratio"}),
+        (("CACHE_TTL_S", "never"), set()),
+        (("CACHE_SCOPE", "user"), set()),
+        (("POOL_SIZE", "60"), set()),
+    ],
+)
+def test_only_a_lifetime_has_goals_of_one(change: tuple[str, str], wanted: set[str], tmp_path: Path) -> None:
+    evidence = ServiceEvidence((GET, PUT), (TTL, SCOPE, Setting("POOL_SIZE", "20", "number", about_cache=True)))
+    case, draft = loaded(replace(FOUND, evidence=evidence, change=change), tmp_path)
+    assert {"stale_reads", "hit_ratio"} <= set(case.goals) and "goals" in draft.guesses
+    assert {name for name, goal in case.goals.items() if goal.want == "better"} == wanted
 
 
 def test_a_service_that_is_only_read_gets_no_write(tmp_path: Path) -> None:

@@ -77,6 +77,10 @@ def case_file(folder: Path) -> Path:
         (["--start", "sh -c 'unclosed"], "--start"),
         (["--openapi", "missing.json", "--path", "/zones/DE4"], "missing.json"),
         (["--path", "/zones/DE4"], "--path"),
+        (["--url", "http://127.0.0.1:1", "--change", "KEEP=60s"], "--change"),
+        (["--start", "true", "--change", "KEEP"], "--change"),
+        (["--start", "true", "--change", "KEEP=60s", "--env", "KEEP=60s"], "--change"),
+        (["--start", "true", "--change", "API_TOKEN=a8Fk20dkQz71LmPw"], "API_TOKEN"),
         (["--url", "http://127.0.0.1:1", "--path", "zones/DE4"], "--path"),
     ],
 )

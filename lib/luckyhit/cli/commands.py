@@ -193,6 +193,14 @@ def new(
     env: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="A variable for --start; may be repeated.")
     ] = None,
+    change: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME=AFTER",
+            help="The change: a variable of --start, and its value after it. Before it has that of --env, else the "
+            "default in the service's code. Default: a setting that may be about the cache, as a guess.",
+        ),
+    ] = "",
     header_env: Annotated[
         list[str] | None,
         typer.Option(
@@ -206,14 +214,25 @@ def new(
     one: it gets the notebooks and data/cases. The last line is the case's path."""
     from luckyhit.cli.tasks import discover_tasks, new_tasks
 
-    named = (start, url, openapi, har, log, path, host, python, env, header_env, dry_run, cwd != ".")
+    named = (start, url, openapi, har, log, path, host, python, env, change, header_env, dry_run, cwd != ".")
     if not any(named):
         new_tasks.new(name, example)
         return
     if example:
         raise ArgumentError("--example can't be combined with evidence", hint="Leave out one of them.")
     sources = discover_tasks.Sources(
-        start, url, openapi, har, log, host, cwd, python, tuple(env or ()), tuple(header_env or ()), tuple(path or ())
+        start,
+        url,
+        openapi,
+        har,
+        log,
+        host,
+        cwd,
+        python,
+        tuple(env or ()),
+        tuple(header_env or ()),
+        tuple(path or ()),
+        change,
     )
     code = discover_tasks.new_from(name, sources, dry_run=dry_run)
     if code:

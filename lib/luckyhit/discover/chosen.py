@@ -7,7 +7,7 @@ import string
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
-from luckyhit.discover.evidence import Discovery, KeyUse, ReadRoute, Setting, Shows, WriteRoute
+from luckyhit.discover.evidence import Discovery, KeyUse, ReadRoute, Shows, WriteRoute
 
 MOST_READS = 5
 MOST_WORKLOAD_KEYS = 500
@@ -133,21 +133,3 @@ def _text_keys(ids: tuple[str, ...]) -> CaseKeys:
     if len(ids) < 2 * FEWEST_APART:
         return CaseKeys(texts=ids, probe_names=ids, shared=True)
     return CaseKeys(texts=ids[::2], probe_names=ids[1::2][:MOST_NAMES])
-
-
-def other_value(setting: Setting) -> str | None:
-    """What it may be changed to; None where nothing tells."""
-    if setting.default is None:
-        return None
-    others = [choice for choice in setting.choices if choice != setting.default]
-    if setting.choices:
-        return others[0] if others else None
-    if setting.kind == "number":
-        number = float(setting.default)
-        doubled = number * 2 if number else 1.0
-        return str(int(doubled)) if doubled == int(doubled) else f"{doubled:g}"
-    if setting.kind == "boolean":
-        pairs = {"true": "false", "yes": "no", "on": "off"}
-        pairs |= {off: on for on, off in pairs.items()}
-        return pairs.get(setting.default.lower())
-    return None

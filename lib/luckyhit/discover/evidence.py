@@ -59,7 +59,7 @@ class Setting:
 
     name: str
     default: str | None = None
-    kind: Literal["text", "number", "boolean", "url"] = "text"
+    kind: Literal["text", "number", "duration", "boolean", "url"] = "text"
     where: str = ""
     choices: tuple[str, ...] = ()
     """Texts that the code compares it with."""
@@ -184,6 +184,8 @@ class Discovery:
     """Request headers that were sent, each with the name of the environment variable that holds its value."""
     headers: dict[str, str] = field(default_factory=dict)
     """Request headers that its routes need, as they were sent."""
+    change: tuple[str, str] | None = None
+    """The environment variable to be changed and its value after that, where they were named."""
     requests_sent: int = 0
     partial: bool = False
     """Whether it was interrupted."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from luckyhit.case.docs.template import check_name
@@ -41,6 +41,7 @@ class Sources:
     env: Sequence[str] = field(default_factory=tuple)
     header_env: Sequence[str] = field(default_factory=tuple)
     paths: Sequence[str] = field(default_factory=tuple)
+    change: str = ""
 
     @property
     def named(self) -> bool:
@@ -74,7 +75,7 @@ class Sources:
                 f"no such file: {self.openapi} (--openapi)",
                 hint="A path at the service needs --start or --url beside it.",
             )
-        of_start = {"--env": self.env, "--python": self.python, "--cwd": self.cwd != "."}
+        of_start = {"--change": self.change, "--env": self.env, "--python": self.python, "--cwd": self.cwd != "."}
         option = next((name for name, given in of_start.items() if given), "")
         if option and not self.start:
             raise ArgumentError(f"{option} needs --start", hint="It says how the service is started.")
@@ -95,6 +96,7 @@ def new_from(name: str, sources: Sources, *, dry_run: bool) -> int:
     check_name(name)
     sources.refuse_wrong()
     start = _start_request(sources)
+    change = _change(sources, start)
     files = SourceFiles(
         openapi=sources.openapi,
         har=_file(sources.har, "--har"),
@@ -120,7 +122,7 @@ def new_from(name: str, sources: Sources, *, dry_run: bool) -> int:
     discovery = discover(
         files, start, sources.url, project=project.root, headers_env=headers_env, environ=os.environ, progress=_progress
     )
-    draft = case_draft(name, discovery)
+    draft = case_draft(name, replace(discovery, change=change))
     _write(project, path, draft)
     _summarise(discovery, draft)
     if discovery.partial:
@@ -139,18 +141,35 @@ def _start_request(sources: Sources) -> StartRequest | None:
     if not cwd.is_dir() and "{workdir}" not in sources.cwd:
         raise ArgumentError(f"no such directory: {sources.cwd} (--cwd)", hint="Name the service's working directory.")
     env = dict(_pairs(sources.env, "--env", _VARIABLE, "CACHE_TTL=60"))
-    for variable, value in env.items():
-        if (is_secret_name(variable) and is_literal(value)) or find_secret(value):
-            raise ArgumentError(
-                f"--env {variable} has a secret in clear, which a case may not contain",
-                hint=f"export {variable}=..., and give --env '{variable}=${{{variable}}}'",
-            )
+    _refuse_secrets(env, "--env")
     return StartRequest(
         command=sources.start,
         env=env,
         cwd=sources.cwd,
         python=sources.python or None,
     )
+
+
+def _change(sources: Sources, start: StartRequest | None) -> tuple[str, str] | None:
+    """The variable that changes, and its value after that."""
+    if not sources.change or start is None:
+        return None
+    ((name, after),) = _pairs([sources.change], "--change", _VARIABLE, "CACHE_TTL=60")
+    _refuse_secrets({name: after}, "--change")
+    if start.env.get(name) == after:
+        raise ArgumentError(
+            f"--change {name}: it is {after!r} before, too (--env)", hint="Give --env the value before."
+        )
+    return name, after
+
+
+def _refuse_secrets(values: Mapping[str, str], option: str) -> None:
+    for variable, value in values.items():
+        if (is_secret_name(variable) and is_literal(value)) or find_secret(value):
+            raise ArgumentError(
+                f"{option} {variable} has a secret in clear, which a case may not contain",
+                hint=f"export {variable}=..., and give {option} '{variable}=${{{variable}}}'",
+            )
 
 
 def _pairs(texts: Sequence[str], option: str, name: str, example: str) -> Iterator[tuple[str, str]]:
@@ -217,4 +236,7 @@ def _check(project: Project, path: Path, draft: CaseDraft) -> None:
             file=sys.stderr,
         )
     elif all(guard.ok for guard in guards):
-        print(f"check is green; next: fill in the TODO lines, then `luckyhit run {path.stem}`", file=sys.stderr)
+        print(
+            f"check is green; next: look at the guesses, fill in the TODO lines, then `luckyhit run {path.stem}`",
+            file=sys.stderr,
+        )
