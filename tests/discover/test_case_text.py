@@ -106,6 +106,12 @@ def test_the_change_is_a_setting_with_another_value(
     assert "change" in draft.guesses
 
 
+def test_what_differs_between_processes_is_left_out(tmp_path: Path) -> None:
+    found = replace(FOUND, config_path="/health", config_ignore=("by.member", "a b", ""))
+    case, _ = loaded(found, tmp_path)
+    assert (case.target.config, case.target.config_ignore) == ("/health", ["by.member"])
+
+
 @pytest.mark.parametrize(
     ("known", "env", "before"),
     [

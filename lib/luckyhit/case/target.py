@@ -155,6 +155,12 @@ class Target(Part):
     config: PlainPath | None = Field(
         default=None, description="A path that returns the effective configuration as JSON; part of the fingerprint."
     )
+    config_ignore: list[LogField] = Field(
+        default=[],
+        description="Entries of `config` that are left out, since they differ from process to process: by their path "
+        "in the answer, such as `worker` or `pool.id`, with all below. What is usual (pids, times of start, uptime, "
+        "hostname, open connections) is left out anyway, and named by the check.",
+    )
     facts: dict[Name, list[StartText]] = Field(
         default_factory=dict,
         description="Commands that print something both arms must share, such as the version of the database schema; "

@@ -15,6 +15,8 @@ from luckyhit.discover.exploring.key_templates import without_covered
 from luckyhit.discover.yaml_text import comment, flow, in_quotes, listed_comment, quoted
 from luckyhit.load.signals.signal_table import CACHE_SOURCES
 
+_CONFIG_NAME = r"[^\s.]+(?:\.[^\s.]+)*"
+
 
 @dataclass(frozen=True)
 class CaseDraft:
@@ -234,6 +236,10 @@ class _Writer:
         if discovery.config_path is not None:
             yield f"  # seen: GET {discovery.config_path} answers with settings in effect"
             yield f"  config: {quoted(discovery.config_path)}"
+            ignored = [name for name in discovery.config_ignore if re.fullmatch(_CONFIG_NAME, name)]
+            if ignored:
+                yield "  # seen: they differ between two processes of the service"
+                yield f"  config_ignore: {flow(ignored)}"
         yield from self._cache_header()
         if self.chosen.read is not None and self.chosen.read.db_header:
             yield from comment(f"database calls of a request: seen in {self.chosen.read.db_header}", "  ")

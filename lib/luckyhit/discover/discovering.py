@@ -22,9 +22,11 @@ from luckyhit.discover.merge import merged, with_paths
 from luckyhit.discover.sources import access_log, framework_routes, har, openapi, path_texts
 from luckyhit.discover.sources.framework_routes import FrameworkRoutes
 from luckyhit.discover.sources.traffic import Traffic
-from luckyhit.errors import ServiceNotReady
+from luckyhit.errors import ServiceNotReady, TargetError
+from luckyhit.text.json_values import leaves
 
 _WITHIN_S = 10.0
+_PROCESSES = 2
 
 
 @dataclass(frozen=True)
@@ -150,13 +152,30 @@ def _started(
         unknown += _ended(launched)
         discovery = explored.discovery(known)
         kind = discovery.cache_kind if launched.cache_in_use() else "none"
+        ignore = _of_a_process(launched, discovery.config_path, headers) if not discovery.partial else ()
     return replace(
         discovery,
         launch=launch,
         cache_kind=kind,
+        config_ignore=ignore,
         headers_env=dict(headers_env),
         unknown=(*discovery.unknown, *unknown),
     )
+
+
+def _of_a_process(launched: Launched, path: str | None, headers: Mapping[str, str]) -> tuple[str, ...]:
+    """The entries of the configuration that another process of the service shows with another value."""
+    answers: list[dict[str, object]] = []
+    with suppress(TargetError):
+        while path is not None and launched.alive:
+            with _client(launched.base_url, headers) as client:
+                document = Asker(client, may_write=False).get(path).document
+            answers.append({".".join(map(str, steps)): value for steps, value in leaves(document)})
+            if len(answers) == _PROCESSES:
+                one, other = answers
+                return tuple(name for name, value in one.items() if name in other and other[name] != value)
+            launched.restart()
+    return ()
 
 
 def _answering_path(reads: Sequence[ReadRoute]) -> str:

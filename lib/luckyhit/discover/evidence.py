@@ -175,6 +175,8 @@ class Discovery:
     writes: tuple[WriteRoute, ...] = ()
     config_path: str | None = None
     """A route that answers with settings in effect."""
+    config_ignore: tuple[str, ...] = ()
+    """Entries of that answer which two processes of the service show with different values."""
     cache_kind: Literal["redis", "none", "unknown"] = "unknown"
     skipped: tuple[tuple[str, str], ...] = ()
     """Routes that were not tried, each with the reason."""

@@ -145,6 +145,10 @@ class Launched:
         self._run()
         return True
 
+    def restart(self) -> None:
+        """Another process of the same service, on another port. Raises TargetError."""
+        self._run()
+
     def _run(self) -> None:
         """Start the process, in place of the one before."""
         arguments = self.request.arguments
