@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 from probed import freshness, measure
 from versioned_service import VersionedService
 
-from luckyhit.case.freshness import VersionWrite
+from luckyhit.case.freshness import VersionRead, VersionWrite
 from luckyhit.errors import ArgumentError
-from luckyhit.probe.probe_reads import RequestVariant, not_varied, variants_of, vary_names
+from luckyhit.probe.probe_reads import ProbeReader, RequestVariant, not_varied, variants_of, vary_names
 from luckyhit.probe.probe_writes import CommandWriter, SqlWriter, WriteResult, writer_for
 from waiting import eventually
+from world import Reply, Request, Service
 
 STATEMENT = "UPDATE items SET price = :version WHERE id = :key"
 
@@ -147,6 +148,27 @@ def test_variants_are_declared_or_those_of_the_workload() -> None:
     assert variants_of(spec, []) == (RequestVariant(),)
     declared = variants_of(freshness(variants=VARIANTS), ROUTES)
     assert [variant.name for variant in declared] == ["german", "french"]
+
+
+def test_a_variant_reads_each_key_as_its_own_user() -> None:
+    cookies: list[str] = []
+
+    def answer(request: Request) -> Reply:
+        cookies.append(request.headers.get("cookie", ""))
+        return Reply({"v": 1})
+
+    async def read_all(url: str) -> list[int | None]:
+        spec = freshness(variants=[{"name": "member", "headers": {"Cookie": "uid=m{key}"}}, {"name": "new"}])
+        reads = [VersionRead(path="/things/{key}", version="$.v")]
+        reader = ProbeReader(url, reads, {}, variants=variants_of(spec, []))
+        asks = [(key, variant) for key in ("7", "8") for variant in (0, 1)] + [("a b", 0)]
+        versions = [(await reader.read(0, key, 5.0, variant=variant)).version for key, variant in asks]
+        await reader.close()
+        return versions
+
+    with Service(answer) as service:
+        assert asyncio.run(read_all(service.url)) == [1] * 5
+    assert cookies == ["uid=m7", "", "uid=m8", "", "uid=ma%20b"]
 
 
 def test_headers_that_all_variants_send_alike_are_not_varied() -> None:

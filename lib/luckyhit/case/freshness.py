@@ -12,12 +12,12 @@ from luckyhit.case.values.texts import (
     CommandText,
     EnvName,
     HeaderName,
-    HeaderValue,
     KeyedTemplate,
     KeyName,
     Name,
     ReadPath,
     Statement,
+    VariantHeader,
     VersionPath,
     VersionPattern,
     WriteHeader,
@@ -114,9 +114,10 @@ class Variant(Part):
     """One variant of a request: a cache may store a response for each, by the request headers in `Vary`."""
 
     name: Name = Field(description="A short name for tables: `plain`, `german`.")
-    headers: dict[HeaderName, HeaderValue] = Field(
+    headers: dict[HeaderName, VariantHeader] = Field(
         default_factory=dict,
-        description="Request headers; they replace the common ones (no secrets: see `target.headers_env`).",
+        description="Request headers; they replace the common ones (no secrets: see `target.headers_env`). `{key}` is "
+        "filled in: with `Cookie: uid=m{key}` each key is read by a user of its own, before its write and after it.",
     )
 
 
