@@ -28,6 +28,7 @@ from luckyhit.discover.evidence import (
     Shows,
     WriteRoute,
 )
+from luckyhit.text.json_values import leaves
 from tier import examples
 
 ITEM = "/items/{item_id}"
@@ -204,6 +205,19 @@ def test_a_path_beyond_ascii_is_quoted(tmp_path: Path) -> None:
     case, _ = loaded(replace(FOUND, reads=(read,), writes=(write,)), tmp_path)
     assert case.freshness is not None and case.freshness.write.path == "/gr%C3%B6%C3%9Fen/{key}"
     assert len(case.cache.clear) == 1
+
+
+def test_texts_to_be_written_are_counted_as_the_check_does(tmp_path: Path) -> None:
+    for found in (FOUND, replace(FOUND, reads=(), writes=()), replace(FOUND, launch=None, url="http://127.0.0.1:1")):
+        case, draft = loaded(found, tmp_path)
+        texts = [text for _, text in leaves(case.model_dump()) if isinstance(text, str) and text.startswith("TODO")]
+        assert draft.todo == len(texts)
+
+
+def test_a_number_of_database_calls_is_a_guess(tmp_path: Path) -> None:
+    read = replace(READ, db_offer=("db_metric", "sql"))
+    case, draft = loaded(replace(FOUND, reads=(read,)), tmp_path)
+    assert case.target.db_metric == "sql" and "target.db_metric" in draft.guesses
 
 
 HEALTH = ReadRoute(ServiceRoute("GET", "/health"), "/health", fields=("$.status",))

@@ -39,7 +39,9 @@ class Start(Part):
     )
     env: dict[EnvName, StartText] = Field(
         default_factory=dict,
-        description="Environment variables, filled in the same way. Values are texts: quote numbers.",
+        description="Environment variables, filled in the same way. Values are texts: quote numbers. `PATH`, `HOME`, "
+        "`LANG` and the like come from the shell: a virtual environment that is first on `PATH` there is the "
+        "service's; for another one, write `PATH` in here.",
     )
     pass_env: list[EnvName] = Field(
         default_factory=list,

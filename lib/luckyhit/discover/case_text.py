@@ -21,7 +21,7 @@ _CONFIG_NAME = r"[^\s.]+(?:\.[^\s.]+)*"
 @dataclass(frozen=True)
 class CaseDraft:
     """The text of a case, and files that belong beside it: name → text. `guesses`: fields that nothing shows for
-    certain. `todo`: lines that a person has to write. `measures`: whether any read of it may meet a cache."""
+    certain. `todo`: texts that a person has to write. `measures`: whether any read of it may meet a cache."""
 
     text: str
     files: dict[str, str] = field(default_factory=dict)
@@ -30,7 +30,7 @@ class CaseDraft:
 
     @property
     def todo(self) -> int:
-        return sum("TODO" in line.partition(": ")[2] for line in self.text.splitlines() if not line.startswith("#"))
+        return self.text.count('"TODO')
 
 
 def case_draft(name: str, discovery: Discovery, key_folder: str = "data/cases") -> CaseDraft:
@@ -217,6 +217,7 @@ class _Writer:
             for topic in ("port", "cache", "ready"):
                 if topic in launch.where:
                     yield from comment(f"{topic}: {launch.where[topic]}", "    ")
+            yield "    # PATH is the shell's: activate the service's virtual environment there, or write PATH into env."
             yield f"    command: {flow(launch.command)}"
             env = dict(launch.env)
             if self._changed is not None and self._changed.before is not None:
@@ -243,6 +244,10 @@ class _Writer:
         yield from self._cache_header()
         if self.chosen.read is not None and self.chosen.read.db_header:
             yield from comment(f"database calls of a request: seen in {self.chosen.read.db_header}", "  ")
+        elif self.chosen.read is not None and self.chosen.read.db_offer is not None:
+            place, name = self.chosen.read.db_offer
+            yield from self.guesses.comment(f"target.{place}", "the number of database calls, by its name.", "  ")
+            yield f"  {place}: {quoted(name)}"
         if discovery.headers_env:
             yield f"  headers_env: {{{', '.join(f'{in_quotes(k)}: {v}' for k, v in discovery.headers_env.items())}}}"
 

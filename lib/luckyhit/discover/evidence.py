@@ -106,6 +106,8 @@ class ReadRoute:
     cache_header: str = ""
     """The header that shows the cache status, as `name: value` seen; empty where none does."""
     db_header: str = ""
+    db_offer: tuple[str, str] | None = None
+    """Where no usual header shows the number of database calls: the field of `target` and the name of what may."""
     hits: bool | None = None
     """Whether the second request for the same id was a hit; None where no status shows it."""
     keys: tuple[KeyUse, ...] = ()

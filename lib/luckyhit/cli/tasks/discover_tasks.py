@@ -209,7 +209,7 @@ def _summarise(discovery: Discovery, draft: CaseDraft) -> None:
     lines = [
         f"{len(discovery.evidence.routes)} routes known, {len(discovery.reads)} reads and {len(discovery.writes)} "
         f"writes answered; {discovery.requests_sent} requests sent",
-        f"to write by hand: {draft.todo} lines that say TODO",
+        f"to write by hand: {draft.todo} texts that say TODO",
     ]
     if draft.guesses:
         lines.append(f"guesses, marked in the file: {', '.join(dict.fromkeys(draft.guesses))}")
@@ -237,6 +237,6 @@ def _check(project: Project, path: Path, draft: CaseDraft) -> None:
         )
     elif all(guard.ok for guard in guards):
         print(
-            f"check is green; next: look at the guesses, fill in the TODO lines, then `luckyhit run {path.stem}`",
+            f"check is green; next: look at the guesses, write what says TODO, then `luckyhit run {path.stem}`",
             file=sys.stderr,
         )

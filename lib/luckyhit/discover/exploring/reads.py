@@ -23,7 +23,7 @@ from luckyhit.discover.exploring.ids import (
 )  # fmt: skip
 from luckyhit.discover.exploring.json_places import bounded_leaves, fields_of
 from luckyhit.discover.exploring.key_templates import Touched, Verb, key_templates
-from luckyhit.load.signals import SignalReader, offered
+from luckyhit.load.signals import SignalReader, offered, offered_calls
 from luckyhit.load.signals.signal_table import CALL_HEADERS
 
 MOST_ATTEMPTS = 10
@@ -311,6 +311,7 @@ def _described(read: ReadRoute, sample: Sequence[tuple[str, Mapping[str, str]]],
         fields=fields_of(first.document) if first.document is not NotJson else (),
         cache_header=_cache_header(signals, first, second),
         db_header=_db_header(signals, first),
+        db_offer=next(iter(offered_calls(first.headers)), None) if not _db_header(signals, first) else None,
         hits=None if status == "unknown" else status in ("hit", "stale"),
         keys=key_templates(touched) if touched else (),
     )
