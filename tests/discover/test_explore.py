@@ -191,7 +191,7 @@ def test_a_path_that_is_named_gives_ids_and_the_query() -> None:
     with Zones() as zones:
         explored = asked(zones, known)
     (read,), (write,) = explored.reads, explored.writes
-    assert (read.path, set(read.ids)) == ("/zones/{zone}/price?kg=3", {f"DE{number}" for number in range(1, 11)})
+    assert (read.path, set(read.ids)) == (f"{PRICE.path}?kg=3", {f"DE{number}" for number in range(1, 11)})
     assert write.body == {"zone": "{key}", "edition": "{version}"}
     assert [(shows.read, shows.json_path) for shows in write.shows] == [(read.path, "$.edition")]
     assert {route.weight for route in known.routes} == {None}

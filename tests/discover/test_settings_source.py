@@ -60,7 +60,8 @@ def test_helpers_that_read_the_environment_are_followed(
      ("5mm", "text"), ("s", "text"), ("-1s", "text")],
 )  # fmt: skip
 def test_a_time_with_its_unit_is_a_kind_of_its_own(default: str, kind: str, tmp_path: Path) -> None:
-    assert read(tmp_path, f"import os\nx = os.environ.get('KEEP', '{default}')")["KEEP"].kind == kind
+    settings = read(tmp_path, f"import os\nx = os.environ.get('KEEP', '{default}')")
+    assert settings["KEEP"].kind == kind
 
 
 def test_a_prefix_in_a_mapping_is_read(tmp_path: Path) -> None:

@@ -130,8 +130,8 @@ class _Writer:
                 yield from comment("as named by --change; the value before is that of --env, else the code's default")
             elif changed.setting is not None:
                 about = "may be about the cache, by its name" if changed.setting.about_cache else "could be changed"
-                seen = f"seen: {changed.setting.where}, default {changed.setting.default}"
-                yield from self.guesses.comment("change", f"{changed.name} {about} ({seen}); --change names another.")
+                where = f"seen: {changed.setting.where}, default {changed.setting.default}"
+                yield from self.guesses.comment("change", f"{changed.name} {about} ({where}); --change names another.")
             yield "change:"
             yield "  kind: env"
             yield f'  what: "TODO: what {changed.name} changes"'

@@ -20,7 +20,7 @@ _OPPOSITES = {"true": "false", "yes": "no", "on": "off", "false": "true", "no": 
 
 
 @dataclass(frozen=True)
-class Changed:
+class ChangedVariable:
     """An environment variable with its values; None: it is not set. `named`: by the user; `setting`: as the service's
     code reads it."""
 
@@ -58,21 +58,22 @@ def candidates(discovery: Discovery) -> list[Setting]:
     )
 
 
-def changed_in(discovery: Discovery, settings: Sequence[Setting]) -> Changed | None:
+def changed_in(discovery: Discovery, settings: Sequence[Setting]) -> ChangedVariable | None:
     """`settings`: the candidates. None where nothing says what could be changed."""
     if discovery.launch is None:
         return None
     given = discovery.launch.env
     if discovery.change is not None:
-        name, after = discovery.change
-        setting = next((each for each in discovery.evidence.settings if each.name == name), None)
+        name, named = discovery.change
+        by_name = {setting.name: setting for setting in discovery.evidence.settings}
+        setting = by_name.get(name)
         default = setting.default if setting is not None else None
-        return Changed(name, given.get(name, default), after, named=True, setting=setting)
+        return ChangedVariable(name, given.get(name, default), named, named=True, setting=setting)
     setting = settings[0] if settings else None
     after = other_value(setting) if setting is not None else None
     if setting is None or after is None:
         return None
-    return Changed(setting.name, given.get(setting.name, setting.default), after, setting=setting)
+    return ChangedVariable(setting.name, given.get(setting.name, setting.default), after, setting=setting)
 
 
 def other_value(setting: Setting) -> str | None:

@@ -121,7 +121,7 @@ class Launched:
         first: ServiceStopped | None = None
         while True:
             try:
-                self._run()
+                self.restart()
                 return
             except ServiceStopped as error:
                 first = first or error
@@ -142,15 +142,11 @@ class Launched:
         self.settings += more
         if self.cache_in_use() or not new:
             return False
-        self._run()
+        self.restart()
         return True
 
     def restart(self) -> None:
-        """Another process of the same service, on another port. Raises TargetError."""
-        self._run()
-
-    def _run(self) -> None:
-        """Start the process, in place of the one before."""
+        """Start the process, in place of the one before. Raises TargetError."""
         arguments = self.request.arguments
         self._running.close()
         for file in self.routes_folder.iterdir():

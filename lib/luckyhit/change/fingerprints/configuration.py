@@ -71,9 +71,9 @@ class Configuration:
         names = sorted(name.removeprefix(_PREFIX) for name in self.left_out | changing)
         return {LEFT_OUT: ", ".join(names)} if names else {}
 
-    def _by_process(self, steps: list[str], name: str, value: Any) -> bool:
-        below = name.removeprefix(_PREFIX)
-        if any(below == each or below.startswith(f"{each}.") for each in self._ignored):
+    def _by_process(self, steps: list[str], entry: str, value: Any) -> bool:
+        below = entry.removeprefix(_PREFIX)
+        if any(below == name or below.startswith(f"{name}.") for name in self._ignored):
             return True
         names = [step.rsplit(".", 1)[-1] for step in steps]
         if any(map(_VOLATILE_NAME.fullmatch, names)):

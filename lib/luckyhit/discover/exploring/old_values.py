@@ -37,7 +37,7 @@ _SPECIAL = re.compile(r"[\\.^$*+?{}\[\]|()]")
 
 
 @dataclass(frozen=True)
-class Form:
+class VersionText:
     """What a written text has around its version."""
 
     before: str = ""
@@ -51,7 +51,7 @@ class Form:
         core = f"{_literal(self.before)}{'' if self.before else '0?'}(\\d+){_literal(self.after)}"
         others = {text for text in old if not re.fullmatch(core, text)}
         if not others:
-            return "" if self == Form() else f"^{core}$"
+            return "" if self == VersionText() else f"^{core}$"
         (other, *more) = others
         named = not more and len(old) >= _FEWEST_SAME and len(other) <= _LONGEST_NAMED and other.isprintable()
         return f"^(?:{core}|{_literal(other) if named else '(?s:.*)'})$"
@@ -61,16 +61,16 @@ def rank_of(old: Sequence[str]) -> int:
     """How well a place that held these values is read by a probe; one of which nothing is known is taken as it is."""
     if all(_DIGITS.fullmatch(text) for text in old):
         return WHOLE
-    if form_of(old) != Form():
+    if form_of(old) != VersionText():
         return ALIKE
     return OTHER if any(old) else EMPTY
 
 
-def form_of(old: Sequence[str]) -> Form:
+def form_of(old: Sequence[str]) -> VersionText:
     """That of texts which differ in one number alone; else an empty one."""
     matches = [_WITH_NUMBER.fullmatch(text) for text in old]
-    forms = {Form(match[1], match[3]) for match in matches if match is not None}
-    return forms.pop() if len(forms) == 1 and None not in matches else Form()
+    forms = {VersionText(match[1], match[3]) for match in matches if match is not None}
+    return forms.pop() if len(forms) == 1 and None not in matches else VersionText()
 
 
 class OldValues:
@@ -89,18 +89,18 @@ class OldValues:
         old = [self._texts(attempt, shows) for shows in write.shows]
         form = form_of(old[0])
         in_body = accepted.place[0] != QUERY and attempt.media_type != FORM
-        if form != Form() and in_body and self._takes(attempt, accepted, write.shows[0], form):
+        if form != VersionText() and in_body and self._takes(attempt, accepted, write.shows[0], form):
             text = f"{escape(form.before)}{{version}}{escape(form.after)}"
             write = replace(write, body=placed(write.body, accepted.place, text))
         else:
-            form = Form()
+            form = VersionText()
         shown = [
             replace(shows, regex=form.regex(own) if shows.json_path else self._page_regex(attempt, shows))
             for shows, own in zip(write.shows, old, strict=True)
         ]
         return replace(write, shows=tuple(shown))
 
-    def _takes(self, attempt: Attempt, accepted: Accepted, shows: Shows, form: Form) -> bool:
+    def _takes(self, attempt: Attempt, accepted: Accepted, shows: Shows, form: VersionText) -> bool:
         """Whether a text of this form is accepted, and shown as it is."""
         if not attempt.name and not has_key(accepted.body, attempt.key):
             return False

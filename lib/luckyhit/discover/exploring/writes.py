@@ -82,7 +82,7 @@ class WriteFinder:
             best = best or (write if accepted.answer.ok else None)
             attempt.rejected += [] if accepted.answer.ok else [accepted.answer.status]
         if shown:
-            _, accepted, write = min(shown, key=lambda each: each[0])
+            _, accepted, write = min(shown, key=lambda candidate: candidate[0])
             return self._described(attempt, accepted, write)
         if first is not None and (late := self._shown_late(attempt, first)) is not None:
             return late

@@ -15,7 +15,7 @@ from luckyhit.case.freshness import VersionRead
 from luckyhit.case.values.keys import in_path
 from luckyhit.case.values.placeholders import fill_text
 from luckyhit.case.values.texts import SIMPLE_PATH
-from luckyhit.text.json_values import member
+from luckyhit.text.json_values import is_list, is_object, member
 
 if TYPE_CHECKING:
     from luckyhit.load.http1.response import HttpResponse
@@ -52,9 +52,9 @@ def text_in(path: str, value: Any) -> str:
     name of a simple path. Raises VersionMissing."""
     steps = path_steps(path) if _SIMPLE.fullmatch(path) else []
     holder = value_at(value, steps[:-1])
-    lacking = bool(steps) and isinstance(holder, dict) and isinstance(steps[-1], str) and steps[-1] not in holder
+    lacking = bool(steps) and is_object(holder) and value_at(value, steps) is MISSING
     part = None if lacking else _found(path, value)
-    if isinstance(part, bool | dict | list):
+    if isinstance(part, bool) or is_object(part) or is_list(part):
         raise VersionMissing(f"{_KINDS[type(part)]} at {path}, not a text")
     return "" if part is None else part if isinstance(part, str) else json.dumps(part)
 
