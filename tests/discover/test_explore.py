@@ -197,6 +197,36 @@ def test_a_path_that_is_named_gives_ids_and_the_query() -> None:
     assert {route.weight for route in known.routes} == {None}
 
 
+class Boards(Service):
+    """GET /boards/{board}/cards: three texts; POST /boards/{board}/cards/{n} changes one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cards = {(board, n): f"card {board}.{n}" for board in range(1, 31) for n in (1, 2, 3)}
+
+    def answer(self, request: Request) -> Any:
+        match = re.fullmatch(r"/boards/(\d+)/cards(?:/(\d+))?", request.path)
+        board, n = (int(match[1]), int(match[2] or 1)) if match is not None else (0, 0)
+        if (board, n) not in self.cards:
+            return Reply({"error": "no such board"}, 404)
+        if request.method == "POST":
+            self.cards[board, n] = str(request.json()["text"])
+        return {"board": board, "cards": [{"text": self.cards[board, each]} for each in (1, 2, 3)]}
+
+
+def test_the_parameter_of_the_read_varies_in_the_write() -> None:
+    body = Body(schema={"type": "object", "properties": {"text": {"type": "string"}}})
+    board, n = Parameter("board", kind="integer"), Parameter("n", kind="integer")
+    cards = ServiceRoute("GET", "/boards/{board}/cards", (board,))
+    with Boards() as boards:
+        explored = asked(
+            boards, ServiceEvidence(routes=(cards, ServiceRoute("POST", "/boards/{board}/cards/{n}", (board, n), body)))
+        )
+    (write,) = explored.writes
+    assert write.path == "/boards/{board}/cards/1" and write.body == {"text": "card {version}.1"}
+    assert [(shows.read, shows.json_path) for shows in write.shows] == [(cards.path, "$.cards[0].text")]
+
+
 @pytest.mark.parametrize(
     ("first", "text"),
     [

@@ -224,6 +224,16 @@ def test_another_interpreter_can_be_named(tmp_path: Path) -> None:
     assert [note for note in found.unknown if f"{tmp_path}/other" in note and "--python" in note]
 
 
+def test_a_script_that_hides_its_application_is_read_as_text(tmp_path: Path) -> None:
+    (tmp_path / "app").mkdir()
+    served = 'make_server("127.0.0.1", int(os.environ["PORT"]), create_app()).serve_forever()\n'
+    (tmp_path / "app" / "shop.py").write_text(SERVED + FLASK + served)
+    (tmp_path / "app" / "run.sh").write_text(f'PYTHONPATH="$PWD" exec "$PYTHON" {tmp_path}/app/shop.py\n')
+    start = StartRequest(f"bash {tmp_path}/app/run.sh", env={"PYTHON": sys.executable}, cwd="{workdir}")
+    found = discover(SourceFiles(), start, "", project=tmp_path, headers_env={}, environ=os.environ)
+    assert ("GET", "/items/{item_id}") in {(route.method, route.path) for route in found.evidence.routes}
+
+
 @pytest.mark.parametrize(
     ("source", "routes"),
     [

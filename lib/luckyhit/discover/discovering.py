@@ -199,6 +199,8 @@ def _route_table(launched: Launched) -> FrameworkRoutes:
     asked = _asked(launched)
     if asked.evidence.routes:
         return asked
+    # A script that sets PYTHONPATH anew keeps its processes from writing: what its command names is left.
+    written = written if written.files else replace(written, files=tuple(launched.files))
     guessed = path_texts.from_files(written.files)
     notes = (*asked.evidence.notes, "Routes are guessed from texts in the source code that look like paths.")
     notes = notes if guessed.evidence.routes else asked.evidence.notes

@@ -107,7 +107,8 @@ class Launched:
         in_workdir = "{workdir}" in self.request.cwd
         self.cwd = Path(self.request.cwd.replace("{workdir}", folder)).expanduser().absolute()
         self.cwd.mkdir(parents=True, exist_ok=True)
-        self.settings = settings_of(self._sources(arguments))
+        self.files = self._sources(arguments)
+        self.settings = settings_of(self.files)
         self._progress("starting a cache of its own")
         self.cache: AnyCache = start_embedded(self.workdir, self._environ, with_password=False)
         self._open.callback(self.cache.stop)

@@ -97,10 +97,14 @@ class Attempts:
         if not all(values):
             self._state.skip(route, "no value for its parameters is known")
             return None
-        fixed = {name: own[0] for name, own in zip(names[:-1], values, strict=False)}
-        ids = values[-1]
+        # That of a read varies: `/boards/{board}/cards/1`, where a read has `/boards/{board}/cards`.
+        varying = max((place for place, own in enumerate(known) if own), default=len(names) - 1)
+        fixed = {name: own[0] for place, (name, own) in enumerate(zip(names, values, strict=True)) if place != varying}
+        ids = values[varying]
         key = ids[min(_SEVENTH, len(ids) - 1)]
-        return Attempt(route, filled_path(route.path, fixed), names[-1], key, ids, media_type, self._numbers)
+        return Attempt(
+            route, filled_path(route.path, fixed), names[varying], key, tuple(ids), media_type, self._numbers
+        )
 
     def accepted(self, attempt: Attempt) -> Iterator[Accepted]:
         """Accepted bodies, each with another place for the number; every one has been sent."""

@@ -34,6 +34,7 @@ _MOST_QUERY_KEYS = 3
 _NO_SUCH_ID = "987654321"
 ENOUGH, MOST_TEXTS = 3, 60
 _MOST_SHOWN = 12
+_NOT_OF_THESE_IDS = (400, 404, 410, 422)
 
 
 @dataclass
@@ -266,7 +267,7 @@ def _accepted(route: ServiceRoute, answer: Answer, state: Exploring, asked: Sequ
             f"What GET {route.path} answers: it wants credentials ({answer.status}). Put them into an environment "
             "variable and name it: --header-env Authorization=VARIABLE."
         )
-    elif parameter_names(route.path):
+    elif parameter_names(route.path) and answer.status in _NOT_OF_THESE_IDS:
         shown = ", ".join(asked[:_MOST_SHOWN]) + (", ..." if len(asked) > _MOST_SHOWN else "")
         known = f"{len(asked)} were asked for ({shown})" if asked else "none is known"
         state.unknown.append(
