@@ -81,7 +81,7 @@ def test_what_was_found_out_is_in_the_case(tmp_path: Path) -> None:
     assert keys is not None and keys.last is not None and keys.last < case.freshness.keys.first
     assert case.freshness.keys.last == 500
     assert {"stale_reads", "hit_ratio"} <= set(case.goals)
-    assert draft.todo <= 12
+    assert draft.todo <= 12 and draft.probed and draft.measures
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ HEALTH = ReadRoute(ServiceRoute("GET", "/health"), "/health", fields=("$.status"
 )
 def test_health_alone_measures_no_cache(reads: tuple[ReadRoute, ...], measures: bool, tmp_path: Path) -> None:
     case, draft = loaded(replace(FOUND, reads=reads, writes=(), config_path="/health"), tmp_path)
-    assert draft.measures == measures
+    assert (draft.measures, draft.probed) == (measures, False)
     assert reads or {case.route, f"GET {case.workload.routes[0].path}"} == {"GET /health"}
 
 

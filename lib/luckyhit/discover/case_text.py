@@ -21,12 +21,14 @@ _CONFIG_NAME = r"[^\s.]+(?:\.[^\s.]+)*"
 @dataclass(frozen=True)
 class CaseDraft:
     """The text of a case, and files that belong beside it: name → text. `guesses`: fields that nothing shows for
-    certain. `todo`: texts that a person has to write. `measures`: whether any read of it may meet a cache."""
+    certain. `todo`: texts that a person has to write. `measures`: whether any read of it may meet a cache; `probed`:
+    whether it looks for old data."""
 
     text: str
     files: dict[str, str] = field(default_factory=dict)
     guesses: tuple[str, ...] = ()
     measures: bool = True
+    probed: bool = True
 
     @property
     def todo(self) -> int:
@@ -44,7 +46,7 @@ def case_draft(name: str, discovery: Discovery, key_folder: str = "data/cases") 
         writer.rollback, writer.target, requests.workload, requests.freshness, writer.goals, writer.end,
     )  # fmt: skip
     text = "\n".join("\n".join(lines) + "\n" for section in sections if (lines := list(section())))
-    return CaseDraft(text, requests.files, tuple(guesses), chosen.about_cache(discovery))
+    return CaseDraft(text, requests.files, tuple(guesses), chosen.about_cache(discovery), chosen.probed)
 
 
 class _Writer:

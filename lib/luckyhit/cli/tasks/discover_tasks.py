@@ -236,7 +236,8 @@ def _check(project: Project, path: Path, draft: CaseDraft) -> None:
             file=sys.stderr,
         )
     elif all(guard.ok for guard in guards):
+        green = "check is green" if draft.probed else "check is green, of a case that does not look for old data"
         print(
-            f"check is green; next: look at the guesses, write what says TODO, then `luckyhit run {path.stem}`",
+            f"{green}; next: look at the guesses, write what says TODO, then `luckyhit run {path.stem}`",
             file=sys.stderr,
         )
