@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 import sys
 from contextlib import closing
@@ -14,7 +15,7 @@ import pytest
 from blocks import ROUTES, VARIANTS
 from hypothesis import given
 from hypothesis import strategies as st
-from probed import freshness, measure
+from probed import cold_values, freshness, measure
 from versioned_service import VersionedService
 
 from luckyhit.case.freshness import VersionRead, VersionWrite
@@ -139,6 +140,33 @@ def test_a_write_past_a_service_that_never_clears_is_stale(tmp_path: Path) -> No
     assert measured.outcomes_by("prestate") == {"warm": {"stale"}, "cold": {"fresh"}}
     assert measured.writes["status"].isna().all() and measured.writes["acked_ns"].notna().all()
     assert {int(path.read_text()) for path in store.iterdir()} == {500}, "put back by the same command"
+
+
+class Holders(VersionedService):
+    """GET shows a text with the version, null before the first write."""
+
+    async def response(self, method: str, path: str, body: bytes, worker: int) -> tuple[int, Any]:
+        if method == "PUT":
+            body = json.dumps({"price": int(json.loads(body)["holder"].removeprefix("v"))}).encode()
+        status, document = await super().response(method, path, body, worker)
+        if method == "GET":
+            value = document["data"][0]["price"]
+            document = {"holder": None if value == self.original else f"v{value}"}
+        return status, document
+
+
+def test_a_text_that_is_null_at_first_is_read_and_written() -> None:
+    spec = {
+        "write": {"path": "/things/{key}", "body": {"holder": "v{version}"}},
+        "reads": [{"path": "/things/{key}", "version": "$.holder", "regex": r"^(?:v(\d+)|)$"}],
+        "prestates": ["warm", "cold"],
+        "rate": "15/s",
+        "modes": ["once"],
+    }
+    arm = {"originals": cold_values(freshness(**spec), 0)}
+    measured = measure(Holders(cached=True), spec=spec, arm=arm, seconds=1.0, preflight=True, restore=True)
+    assert measured.outcomes_by("prestate") == {"warm": {"stale"}, "cold": {"fresh"}}
+    assert {rows[-1][1] for rows in measured.service.history.values()} == {0}, "put back as what counts as none"
 
 
 def test_variants_are_declared_or_those_of_the_workload() -> None:
