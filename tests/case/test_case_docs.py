@@ -17,7 +17,6 @@ from luckyhit.case.load import parse_case
 from luckyhit.case.model import Case
 from luckyhit.case.part import Part, parts_in
 from luckyhit.errors import ArgumentError
-from luckyhit.load.schedule import LARGEST_NUMBER
 
 PARTS = parts_in(Case)
 CASES = sorted((Path(__file__).parents[2] / "data" / "cases").glob("*.yml"))
@@ -110,7 +109,3 @@ def test_a_new_case_comments_on_each_section() -> None:
 def test_an_invalid_case_name_is_refused(name: str) -> None:
     with pytest.raises(ArgumentError):
         new_case(name)
-
-
-def test_the_range_of_generated_numbers_is_stated() -> None:
-    assert f"{LARGEST_NUMBER:,}" in REFERENCE_FILE.read_text(encoding="utf-8")

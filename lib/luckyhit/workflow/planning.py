@@ -135,8 +135,8 @@ def planning_of(
     *,
     listed: Mapping[str, Sequence[str]] = {},
 ) -> Planning:
-    """Before measuring. `hidden`: metrics that no response shows; `shown_by`: edits by which one would be. `listed`: the
-    keys in the workload's files. Raises ArgumentError for a time limit that is too short for any plan."""
+    """Before measuring. `hidden`: metrics that no response shows; `shown_by`: edits by which one would be. `listed`:
+    the keys in the workload's files. Raises ArgumentError for a time limit that is too short for any plan."""
     return plan_for(case, ProbePlanner(listed=listed), hidden=hidden, shown_by=shown_by)
 
 

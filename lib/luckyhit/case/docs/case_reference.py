@@ -160,8 +160,7 @@ file by its first line, `# yaml-language-server: $schema=case.schema.json`.
 ## What is filled in
 
 `{{name}}` is filled in; `{{{{` and `}}}}` stand for one brace each; any other brace is refused. In a JSON body, a
-text that is nothing but one placeholder becomes the value itself: `"{{version}}"` becomes the number. `{{number}}` is
-drawn for each request, by the seed, from 1 to 20,000; `{{version}}` counts up.
+text that is nothing but one placeholder becomes the value itself: `"{{version}}"` becomes the number.
 
 | where | what |
 | --- | --- |
