@@ -20,6 +20,7 @@ from versioned_service import VersionedService
 
 from luckyhit.case.freshness import VersionRead, VersionWrite
 from luckyhit.errors import ArgumentError
+from luckyhit.probe.probe_preflight import survey
 from luckyhit.probe.probe_reads import ProbeReader, RequestVariant, not_varied, variants_of, vary_names
 from luckyhit.probe.probe_writes import CommandWriter, SqlWriter, WriteResult, writer_for
 from waiting import eventually
@@ -196,7 +197,12 @@ def test_a_variant_reads_each_key_as_its_own_user() -> None:
 
     with Service(answer) as service:
         assert asyncio.run(read_all(service.url)) == [1] * 5
-    assert cookies == ["uid=m7", "", "uid=m8", "", "uid=ma%20b"]
+        assert cookies == ["uid=m7", "", "uid=m8", "", "uid=ma%20b"]
+        cookies.clear()
+        spec = freshness(reads=[{"path": "/things/{key}", "version": "$.v"}], prestates=["warm"])
+        member = RequestVariant("member", {"Cookie": "uid=m{key}"})
+        values = survey(spec, service.url, {}, seconds=1, timeout_s=5, variant=member)
+    assert cookies == [f"uid=m{key}" for key in values]
 
 
 def test_headers_that_all_variants_send_alike_are_not_varied() -> None:

@@ -47,6 +47,9 @@ class RequestVariant:
         return {**usual, **{name.lower(): value for name, value in self.headers.items()}}
 
 
+PLAIN = RequestVariant()
+
+
 @dataclass(frozen=True, slots=True)
 class Validator:
     """What a later conditional read sends, and the version of the answer that it came with."""
