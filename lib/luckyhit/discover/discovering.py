@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from luckyhit.discover.sources import access_log, framework_routes, har, openapi
 from luckyhit.discover.sources.framework_routes import FrameworkRoutes
 from luckyhit.discover.sources.traffic import Traffic
 from luckyhit.errors import ServiceNotReady, TargetError
+from luckyhit.system.running_command import program_of
 from luckyhit.text.json_values import leaves
 
 _WITHIN_S = 10.0
@@ -216,23 +216,9 @@ def _asked(launched: Launched) -> FrameworkRoutes:
             folder, env = Path(process.cwd()), process.environ()
             named = framework_routes.application_of(command) or framework_routes.usual_application(command, folder)
             if named or {"DJANGO_SETTINGS_MODULE", "FLASK_APP"} & env.keys():
-                python = launched.request.python or _interpreter(process)
+                python = launched.request.python or program_of(process)
                 return framework_routes.ask(python, command, folder, env)
     return FrameworkRoutes(ServiceEvidence(notes=("The route table was not read: the command names no application.",)))
-
-
-def _interpreter(process: psutil.Process) -> str:
-    """The path that it was started by, links kept: a virtual environment's python links to the interpreter that it was
-    made from, which has none of its packages."""
-    env, own = process.environ(), Path(process.exe())
-    first = process.cmdline()[0]
-    named = Path(process.cwd(), first) if os.sep in first else Path(shutil.which(first, path=env.get("PATH")) or own)
-    active = Path(env.get("VIRTUAL_ENV", ""), "bin", own.name)
-    for path in (named, active):
-        with suppress(OSError):
-            if path.samefile(own):
-                return str(path)
-    return str(own)
 
 
 def _client(base_url: str, headers: Mapping[str, str]) -> httpx.Client:
