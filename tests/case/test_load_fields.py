@@ -177,6 +177,7 @@ WRONG: list[tuple[str, *tuple[tuple[str, str], ...]]] = [
     ("expected.response.sha256", ("status: 200", 'status: 200\n    sha256: "12"')),
     ("expected.response.values.price", ("status: 200", "status: 200\n    values: {price: 1}")),
     ("target.db_metric", ("target:\n", "target:\n  db_header: X-N\n  db_metric: sql\n")),
+    ("target.config_ignore", ("target:\n", "target:\n  config_ignore: [worker]\n")),
     ("target.http", ("target:\n", "target:\n  http: 3\n")),
 ]  # fmt: skip
 

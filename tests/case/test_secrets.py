@@ -48,6 +48,8 @@ COMMAND = '--port, "{port}"]'
         (COMMAND, f'--port, "{{port}}", "REDIS_PASSWORD={PASSWORD}"]', "target.start.command[6]", PASSWORD, "pass_env"),
         ("weight: 9", f"headers: {{Authorization: Bearer {PASSWORD}}}", "workload.routes[0].headers.Authorization", PASSWORD, "headers_env"),
         ("weight: 9", f"headers: {{cookie: 'session={HEX}'}}", "workload.routes[0].headers.cookie", HEX, "headers_env"),
+        ("weight: 9", f"headers: {{cookie: 'uid=m{{number}}; session={HEX}'}}", "workload.routes[0].headers.cookie", HEX, "headers_env"),
+        ("weight: 9", f"headers: {{cookie: 'session={HEX}{{number}}'}}", "workload.routes[0].headers.cookie", HEX, "headers_env"),
         ("weight: 9", f"headers: {{X-Api-Key: {HEX}}}", "workload.routes[0].headers.X-Api-Key", HEX, "headers_env"),
         ("path: /items/{key}", f"path: /items/{{key}}?api_key={HEX}", "workload.routes[0].path", HEX, "headers_env"),
         ('{price: "{number}"}', f"{{login: {{password: {PASSWORD}}}}}", "workload.routes[1].body.login.password", PASSWORD, "headers_env"),
@@ -126,6 +128,9 @@ def test_a_secret_in_another_problem_is_not_repeated(text: str) -> None:
         ('{price: "{number}"}', '{price: "{number}", tokens: 5, password_reset: true, cache_key: "{key}"}'),
         ("  start:", "  headers_env: {Authorization: SHOP_AUTHORIZATION, Cookie: SHOP_COOKIE}\n  start:"),
         ("pass_env: []", "pass_env: [DB_PASSWORD, API_TOKEN]"),
+        ("weight: 9", "headers: {Cookie: 'uid=m{number}', X-Api-Key: 'user-{key}'}"),
+        ("weight: 9", "headers: {Cookie: 'session_token=t{number}; lang={key}'}"),
+        ("  within: 100ms", "  variants: [{name: member, headers: {Cookie: 'uid=m{key}'}}, {name: new}]\n  within: 100ms"),
     ],
 )  # fmt: skip
 def test_lookalikes_of_secrets_are_accepted(old: str, new: str) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
@@ -70,6 +71,35 @@ def test_only_lasting_facts_of_the_configuration_are_shown(
 ) -> None:
     values = fingerprint(make_stack(case, serve(config)), case)
     assert {name: value for name, value in values.items() if name.startswith("config.")} == shown
+
+
+OF_A_PROCESS = {"started_at": 1764530000.5, "boot_time": 3, "open_connections": 20, "host_name": "a", "parent_pid": 4}
+
+
+def test_what_differs_by_process_is_left_out_and_named(make_stack: Any, serve: Any, make_case: Any) -> None:
+    case = make_case(target={"start": START, "config": "/config", "config_ignore": ["ids", "cache.fill"]})
+    config = {
+        **CONFIG,
+        **OF_A_PROCESS,
+        "ids": [1, 2],
+        "worker": os.getpid(),
+        "server": f"web-{os.getpid()}",
+        "size": os.getpid(),
+    }
+    stack = make_stack(case, serve(config), command=[sys.executable], pid=os.getpid())
+    values = fingerprint(stack, case)
+    shown = {name for name in values if name.startswith("config.")}
+    assert shown == {"config.ttl", "config.workers", "config.cache.prefix", "config.size"}
+    left_out = set(values["observed.config_left_out"].split(", "))
+    assert left_out == {*OF_A_PROCESS, "uptime_s", "pid", "ids.0", "ids.1", "cache.fill", "worker", "server"}
+    guard = same_guard(values, values)
+    assert guard.ok and all(name in guard.detail for name in left_out)
+
+
+def test_an_entry_that_could_be_ignored_is_named(make_stack: Any, serve: Any, case: Case) -> None:
+    one, other = (fingerprint(make_stack(case, serve({"ttl": 30, "token_of": n})), case) for n in (1, 2))
+    guard = same_guard(one, other)
+    assert not guard.ok and all(name in guard.remedy for name in ("config_ignore", "token_of"))
 
 
 def test_taking_it_changes_nothing_and_counts_no_hit(stack: Any, case: Case, client: redis.Redis) -> None:

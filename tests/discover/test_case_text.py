@@ -28,6 +28,7 @@ from luckyhit.discover.evidence import (
     Shows,
     WriteRoute,
 )
+from luckyhit.text.json_values import leaves
 from tier import examples
 
 ITEM = "/items/{item_id}"
@@ -80,7 +81,7 @@ def test_what_was_found_out_is_in_the_case(tmp_path: Path) -> None:
     assert keys is not None and keys.last is not None and keys.last < case.freshness.keys.first
     assert case.freshness.keys.last == 500
     assert {"stale_reads", "hit_ratio"} <= set(case.goals)
-    assert draft.todo <= 12
+    assert draft.todo <= 12 and draft.probed and draft.measures
 
 
 @pytest.mark.parametrize(
@@ -92,6 +93,8 @@ def test_what_was_found_out_is_in_the_case(tmp_path: Path) -> None:
         ((Setting("CACHE_NAME", "shop", "text", about_cache=True),), ("none",)),
         ((Setting("CACHE_TTL", None, "text", about_cache=True),), ("none",)),
         ((Setting("DB_POOL", "5", "number"),), ("none",)),
+        ((Setting("KEEP", "1500ms", "duration"),), ("env", "KEEP", "1500ms", "3000ms")),
+        ((Setting("WAIT", "0.5h", "duration"), TTL), ("env", "CACHE_TTL_S", "60", "120")),
         ((), ("none",)),
     ],
 )
@@ -102,6 +105,51 @@ def test_the_change_is_a_setting_with_another_value(
     shown = [getattr(case.change, name, None) for name in ("kind", "name", "before", "after")]
     assert tuple(value for value in shown if value is not None) == change
     assert "change" in draft.guesses
+
+
+def test_what_differs_between_processes_is_left_out(tmp_path: Path) -> None:
+    found = replace(FOUND, config_path="/health", config_ignore=("by.member", "a b", ""))
+    case, _ = loaded(found, tmp_path)
+    assert (case.target.config, case.target.config_ignore) == ("/health", ["by.member"])
+
+
+@pytest.mark.parametrize(
+    ("known", "env", "before"),
+    [
+        ((Setting("KEEP", "1500ms", "duration"), TTL), {}, "1500ms"),
+        ((Setting("KEEP", "1500ms", "duration"),), {"KEEP": "1s"}, "1s"),
+        ((TTL,), {}, None),
+        ((), {"KEEP": "1s"}, "1s"),
+    ],
+)
+def test_the_change_can_be_named(
+    known: tuple[Setting, ...], env: dict[str, str], before: str | None, tmp_path: Path
+) -> None:
+    launch = replace(LAUNCH, env={**LAUNCH.env, **env}, pass_env=("KEEP", "LANG"))
+    evidence = ServiceEvidence((GET, PUT), known)
+    case, draft = loaded(replace(FOUND, evidence=evidence, launch=launch, change=("KEEP", "60s")), tmp_path)
+    shown = [getattr(case.change, name, None) for name in ("kind", "name", "before", "after")]
+    assert shown == ["env", "KEEP", before, "60s"] and "change" not in draft.guesses
+    assert case.target.start is not None and case.target.start.env.get("KEEP") == before
+    assert case.target.start.pass_env == ["LANG"] and "CACHE_TTL_S" not in case.target.start.env
+
+
+@pytest.mark.parametrize(
+    ("change", "wanted"),
+    [
+        (("CACHE_TTL_S", "120"), {"hit_ratio"}),
+        (("CACHE_TTL_S", "30"), {"stale_reads"}),
+        (("CACHE_TTL_S", "2m"), {"hit_ratio"}),
+        (("CACHE_TTL_S", "never"), set()),
+        (("CACHE_SCOPE", "user"), set()),
+        (("POOL_SIZE", "60"), set()),
+    ],
+)
+def test_only_a_lifetime_has_goals_of_one(change: tuple[str, str], wanted: set[str], tmp_path: Path) -> None:
+    evidence = ServiceEvidence((GET, PUT), (TTL, SCOPE, Setting("POOL_SIZE", "20", "number", about_cache=True)))
+    case, draft = loaded(replace(FOUND, evidence=evidence, change=change), tmp_path)
+    assert {"stale_reads", "hit_ratio"} <= set(case.goals) and "goals" in draft.guesses
+    assert {name for name, goal in case.goals.items() if goal.want == "better"} == wanted
 
 
 def test_a_service_that_is_only_read_gets_no_write(tmp_path: Path) -> None:
@@ -157,6 +205,38 @@ def test_a_path_beyond_ascii_is_quoted(tmp_path: Path) -> None:
     case, _ = loaded(replace(FOUND, reads=(read,), writes=(write,)), tmp_path)
     assert case.freshness is not None and case.freshness.write.path == "/gr%C3%B6%C3%9Fen/{key}"
     assert len(case.cache.clear) == 1
+
+
+def test_texts_to_be_written_are_counted_as_the_check_does(tmp_path: Path) -> None:
+    for found in (FOUND, replace(FOUND, reads=(), writes=()), replace(FOUND, launch=None, url="http://127.0.0.1:1")):
+        case, draft = loaded(found, tmp_path)
+        texts = [text for _, text in leaves(case.model_dump()) if isinstance(text, str) and text.startswith("TODO")]
+        assert draft.todo == len(texts)
+
+
+def test_a_number_of_database_calls_is_a_guess(tmp_path: Path) -> None:
+    read = replace(READ, db_offer=("db_metric", "sql"))
+    case, draft = loaded(replace(FOUND, reads=(read,)), tmp_path)
+    assert case.target.db_metric == "sql" and "target.db_metric" in draft.guesses
+
+
+HEALTH = ReadRoute(ServiceRoute("GET", "/health"), "/health", fields=("$.status",))
+
+
+@pytest.mark.parametrize(
+    ("reads", "measures"),
+    [
+        ((READ,), True),
+        ((READ, HEALTH), True),
+        ((HEALTH,), False),
+        ((), False),
+        ((replace(HEALTH, keys=(KeyUse("health", "read"),)),), True),
+    ],
+)
+def test_health_alone_measures_no_cache(reads: tuple[ReadRoute, ...], measures: bool, tmp_path: Path) -> None:
+    case, draft = loaded(replace(FOUND, reads=reads, writes=(), config_path="/health"), tmp_path)
+    assert (draft.measures, draft.probed) == (measures, False)
+    assert reads or {case.route, f"GET {case.workload.routes[0].path}"} == {"GET /health"}
 
 
 def test_a_thing_without_a_key_gets_no_probe(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +13,17 @@ import httpx
 import pytest
 
 from luckyhit.caches import AnyCache
+from luckyhit.case.freshness import VersionRead
+from luckyhit.case.values.placeholders import fill_text
 from luckyhit.discover.asking import Asker
+from luckyhit.discover.discovering import SourceFiles
 from luckyhit.discover.evidence import FORM, Body, Parameter, ServiceEvidence, ServiceRoute, Setting, WriteRoute
 from luckyhit.discover.explore import Explored, explore
 from luckyhit.errors import GuardError
+from luckyhit.load.bodies.versions import VersionReader
+from luckyhit.load.http1.response import HttpResponse
 from luckyhit.system.embedded import start_embedded
-from world import Service
+from world import Reply, Request, Service
 from world.shop import Shop
 
 ID = Parameter("id", kind="integer")
@@ -112,6 +119,148 @@ def test_a_text_field_takes_a_number(own: AnyCache) -> None:
     (write,) = explored.writes
     assert write.body == {"note": "0{version}"}
     assert ("/items/{id}", "$.note") in {(shows.read, shows.json_path) for shows in write.shows}
+
+
+class Notes(Service):
+    """GET and PUT /notes/{id}: a text each, `first(id)` before it is written; beside it a number that is written too if
+    `numbered`. `takes`: what a text has to be like."""
+
+    def __init__(self, first: Callable[[int], Any], *, takes: str = "(?s:.*)", numbered: bool = False) -> None:
+        super().__init__()
+        self.takes, self.numbered = takes, numbered
+        self.rows = {number: {"id": number, "text": first(number), "seq": 0} for number in range(1, 31)}
+
+    def answer(self, request: Request) -> Any:
+        number = int(request.path.rpartition("/")[2])
+        if number not in self.rows:
+            return Reply({"error": "no such note"}, 404)
+        row = self.rows[number]
+        if request.method == "PUT":
+            body = request.json()
+            if not re.fullmatch(self.takes, str(body.get("text"))) or (self.numbered and "seq" not in body):
+                return Reply({"error": "a text is wanted"}, 422)
+            row |= {"text": str(body["text"]), "seq": body["seq"] if self.numbered else 0}
+        return {"data": {name: value for name, value in row.items() if value != "absent"}}
+
+
+def found_in_notes(notes: Notes) -> WriteRoute:
+    schema = {"type": "object", "properties": {"text": {"type": "string"}, "seq": {"type": "integer"}}}
+    if not notes.numbered:
+        del schema["properties"]["seq"]  # type: ignore[attr-defined]
+    get = ServiceRoute("GET", "/notes/{id}", (ID,))
+    with notes:
+        (write,) = asked(
+            notes, ServiceEvidence(routes=(get, replace(get, method="PUT", body=Body(schema=schema))))
+        ).writes
+    return write
+
+
+class Zones(Service):
+    """GET /zones/{zone}/price?kg=: needs its query; PATCH /zones/{zone} changes its edition."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.editions = {f"{country}{number}": 1 for country in ("DE", "AT") for number in range(1, 11)}
+
+    def answer(self, request: Request) -> Any:
+        match = re.fullmatch(r"/zones/(\w+)(?:(/price)\?kg=(\d+))?", request.path)
+        if match is None or match[1] not in self.editions:
+            return Reply({"error": "no such zone"}, 404)
+        if request.method == "PATCH":
+            body = request.json()
+            if "edition" not in body or body.get("zone", match[1]) != match[1]:
+                return Reply({"error": "nothing to change"}, 400)
+            self.editions[match[1]] = body["edition"]
+        return {"zone": match[1], "edition": self.editions[match[1]]}
+
+
+PRICE = ServiceRoute("GET", "/zones/{zone}/price", (Parameter("zone"),))
+ZONES = ServiceEvidence(routes=(PRICE, ServiceRoute("PATCH", "/zones/{zone}", (Parameter("zone"),))))
+
+
+def test_ids_that_were_asked_in_vain_are_named() -> None:
+    with Zones() as zones:
+        explored = asked(zones, ZONES, id_texts=[("DE", "AT")])
+    assert explored.reads == ()
+    (unknown,) = (each for each in explored.unknown if PRICE.path in each)
+    assert {"1", "DE"} <= set(re.findall(r"\w+", unknown)) and "--path" in unknown
+
+
+def test_a_path_that_is_named_gives_ids_and_the_query() -> None:
+    known = SourceFiles(paths=("/zones/DE4/price?kg=3",)).with_paths(ZONES)
+    with Zones() as zones:
+        explored = asked(zones, known)
+    (read,), (write,) = explored.reads, explored.writes
+    assert (read.path, set(read.ids)) == (f"{PRICE.path}?kg=3", {f"DE{number}" for number in range(1, 11)})
+    assert write.body == {"zone": "{key}", "edition": "{version}"}
+    assert [(shows.read, shows.json_path) for shows in write.shows] == [(read.path, "$.edition")]
+    assert {route.weight for route in known.routes} == {None}
+
+
+class Boards(Service):
+    """GET /boards/{board}/cards: three texts; POST /boards/{board}/cards/{n} changes one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cards = {(board, n): f"card {board}.{n}" for board in range(1, 31) for n in (1, 2, 3)}
+
+    def answer(self, request: Request) -> Any:
+        match = re.fullmatch(r"/boards/(\d+)/cards(?:/(\d+))?", request.path)
+        board, n = (int(match[1]), int(match[2] or 1)) if match is not None else (0, 0)
+        if (board, n) not in self.cards:
+            return Reply({"error": "no such board"}, 404)
+        if request.method == "POST":
+            self.cards[board, n] = str(request.json()["text"])
+        return {"board": board, "cards": [{"text": self.cards[board, each]} for each in (1, 2, 3)]}
+
+
+def test_the_parameter_of_the_read_varies_in_the_write() -> None:
+    body = Body(schema={"type": "object", "properties": {"text": {"type": "string"}}})
+    board, n = Parameter("board", kind="integer"), Parameter("n", kind="integer")
+    cards = ServiceRoute("GET", "/boards/{board}/cards", (board,))
+    with Boards() as boards:
+        explored = asked(
+            boards, ServiceEvidence(routes=(cards, ServiceRoute("POST", "/boards/{board}/cards/{n}", (board, n), body)))
+        )
+    (write,) = explored.writes
+    assert write.path == "/boards/{board}/cards/1" and write.body == {"text": "card {version}.1"}
+    assert [(shows.read, shows.json_path) for shows in write.shows] == [(cards.path, "$.cards[0].text")]
+
+
+@pytest.mark.parametrize(
+    ("first", "text"),
+    [
+        (lambda number: f"Town {number}", "Town {version}"),
+        (lambda number: f"card {number}.2 {{b}}", "card {version}.2 {{b}}"),
+        (lambda number: "free", "0{version}"),
+        (lambda number: None, "0{version}"),
+        (lambda number: "absent", "0{version}"),
+        (lambda number: "09:00-17:00", "0{version}"),
+        (lambda number: f"{number} of\nthem" if number % 2 else "none", "0{version}"),
+        (str, "0{version}"),
+    ],
+)
+def test_the_text_before_the_first_write_is_a_version(first: Callable[[int], Any], text: str) -> None:
+    notes = Notes(first)
+    write = found_in_notes(notes)
+    (shows,) = write.shows
+    assert write.body["text"] == text
+    read = VersionRead(path="/notes/{key}", version=shows.json_path, regex=shows.regex or None)
+    for number, value in ((1, first(1)), (2, first(2)), (3, fill_text(text, {"version": 1_000_001}))):
+        body = json.dumps({"data": {"text": value} if value != "absent" else {}}).encode()
+        version = VersionReader(read).version(str(number), HttpResponse(body=body))
+        assert version == 1_000_001 if number == 3 else 0 <= version < 1_000_000
+
+
+def test_a_text_of_the_old_form_that_is_refused_is_not_written() -> None:
+    write = found_in_notes(Notes(lambda number: f"Town {number}", takes=r"\d+|text"))
+    assert write.body["text"] == "0{version}" and write.shows[0].regex
+
+
+def test_a_number_beside_a_text_is_the_version() -> None:
+    write = found_in_notes(Notes(lambda number: f"Town {number}", numbered=True))
+    assert write.body["seq"] == "{version}" and "{" not in str(write.body["text"])
+    assert [(shows.json_path, shows.regex) for shows in write.shows] == [("$.data.seq", "")]
 
 
 def test_a_form_is_tried_where_json_is_refused(own: AnyCache) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from luckyhit.discover.discovering import SourceFiles, discover
 from luckyhit.discover.evidence import Setting
 from luckyhit.discover.launch import Launched, StartRequest
 from luckyhit.errors import ArgumentError, ServiceStopped
@@ -164,3 +165,20 @@ def test_nothing_is_left_running(tmp_path: Path) -> None:
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{url}/health")
     assert not launched.alive and not cache._server.alive  # type: ignore[attr-defined]
+
+
+CONFIGURED = """
+import os
+from fastapi import FastAPI
+app = FastAPI()
+@app.get("/health")
+def health():
+    return {"CACHE_TTL": int(os.environ.get("CACHE_TTL", "60")), "by": {"member": os.getpid()}, "names": ["a"]}
+"""
+
+
+def test_what_differs_between_two_processes_is_found(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(CONFIGURED)
+    start = StartRequest("{python} -m uvicorn shop:app --port {port}", cwd=str(tmp_path), python=sys.executable)
+    found = discover(SourceFiles(), start, "", project=tmp_path, headers_env={}, environ=os.environ)
+    assert (found.config_path, found.config_ignore) == ("/health", ("by.member",))

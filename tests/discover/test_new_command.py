@@ -75,6 +75,13 @@ def case_file(folder: Path) -> Path:
         (["--url", "http://127.0.0.1:1", "--header-env", "X-Key=LUCKYHIT_TEST_UNSET"], "LUCKYHIT_TEST_UNSET"),
         (["--url", "http://127.0.0.1:1", "--host", "shop"], "--har"),
         (["--start", "sh -c 'unclosed"], "--start"),
+        (["--openapi", "missing.json", "--path", "/zones/DE4"], "missing.json"),
+        (["--path", "/zones/DE4"], "--path"),
+        (["--url", "http://127.0.0.1:1", "--change", "KEEP=60s"], "--change"),
+        (["--start", "true", "--change", "KEEP"], "--change"),
+        (["--start", "true", "--change", "KEEP=60s", "--env", "KEEP=60s"], "--change"),
+        (["--start", "true", "--change", "API_TOKEN=a8Fk20dkQz71LmPw"], "API_TOKEN"),
+        (["--url", "http://127.0.0.1:1", "--path", "zones/DE4"], "--path"),
     ],
 )
 def test_wrong_arguments_write_no_case(arguments: list[str], named: str, tmp_path: Path) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+import sysconfig
+import venv
 from pathlib import Path
 
 import pytest
 
+from luckyhit.discover.discovering import SourceFiles, discover
 from luckyhit.discover.launch import Launched, StartRequest
 from luckyhit.discover.risk import risk_of
 from luckyhit.discover.sources import framework_routes, path_texts
@@ -187,6 +190,48 @@ def test_a_customisation_of_the_environment_still_runs(tmp_path: Path) -> None:
         assert framework_routes.from_processes(launched.routes_folder).evidence.routes
         launch, _ = launched.found(tmp_path)
     assert launch.env["PYTHONPATH"] == env["PYTHONPATH"] and "LUCKYHIT_ROUTES" not in launch.env
+
+
+def with_environment(folder: Path) -> dict[str, str]:
+    """The environment of a shell with a virtual environment first on its PATH, which has a package of its own."""
+    own = folder / "env"
+    venv.create(own, symlinks=True)
+    (site,) = own.glob("lib/python*/site-packages")
+    (site / "others.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    (site / "only_there.py").touch()
+    return {**os.environ, "PATH": os.pathsep.join((str(own / "bin"), os.environ["PATH"]))}
+
+
+@pytest.mark.parametrize("program", ["python", "env/bin/python"])
+def test_a_shell_script_starts_its_own_interpreter(program: str, tmp_path: Path) -> None:
+    environ = with_environment(tmp_path)
+    (tmp_path / "shop.py").write_text("import only_there\n" + FASTAPI)
+    script = f'export PYTHONPATH="$PWD"\nexec {program} -m uvicorn shop:app --port "$PORT"\n'
+    (tmp_path / "run.sh").write_text(script)
+    start = StartRequest("bash run.sh", cwd=str(tmp_path))
+    found = discover(SourceFiles(), start, "", project=tmp_path, headers_env={}, environ=environ)
+    assert ("GET", "/items/{item_id}") in {(route.method, route.path) for route in found.evidence.routes}
+
+
+def test_another_interpreter_can_be_named(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text("import sys\nif 'uvicorn' not in sys.argv[0]: import missing_here\n" + FASTAPI)
+    (tmp_path / "other").write_text("#!/bin/sh\ntouch asked\n")
+    (tmp_path / "other").chmod(0o755)
+    (tmp_path / "run.sh").write_text('PYTHONPATH="$PWD" exec "$PYTHON" -m uvicorn shop:app --port "$PORT"\n')
+    start = StartRequest("bash run.sh", env={"PYTHON": sys.executable}, cwd=str(tmp_path), python=f"{tmp_path}/other")
+    found = discover(SourceFiles(), start, "", project=tmp_path, headers_env={}, environ=os.environ)
+    assert (tmp_path / "asked").exists()
+    assert [note for note in found.unknown if f"{tmp_path}/other" in note and "--python" in note]
+
+
+def test_a_script_that_hides_its_application_is_read_as_text(tmp_path: Path) -> None:
+    (tmp_path / "app").mkdir()
+    served = 'make_server("127.0.0.1", int(os.environ["PORT"]), create_app()).serve_forever()\n'
+    (tmp_path / "app" / "shop.py").write_text(SERVED + FLASK + served)
+    (tmp_path / "app" / "run.sh").write_text(f'PYTHONPATH="$PWD" exec "$PYTHON" {tmp_path}/app/shop.py\n')
+    start = StartRequest(f"bash {tmp_path}/app/run.sh", env={"PYTHON": sys.executable}, cwd="{workdir}")
+    found = discover(SourceFiles(), start, "", project=tmp_path, headers_env={}, environ=os.environ)
+    assert ("GET", "/items/{item_id}") in {(route.method, route.path) for route in found.evidence.routes}
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,16 @@ def test_helpers_that_read_the_environment_are_followed(
     assert (setting.default, setting.choices) == (default, choices)
 
 
+@pytest.mark.parametrize(
+    ("default", "kind"),
+    [("1500ms", "duration"), ("30s", "duration"), ("5m", "duration"), ("1.5 h", "duration"), ("60", "number"),
+     ("5mm", "text"), ("s", "text"), ("-1s", "text")],
+)  # fmt: skip
+def test_a_time_with_its_unit_is_a_kind_of_its_own(default: str, kind: str, tmp_path: Path) -> None:
+    settings = read(tmp_path, f"import os\nx = os.environ.get('KEEP', '{default}')")
+    assert settings["KEEP"].kind == kind
+
+
 def test_a_prefix_in_a_mapping_is_read(tmp_path: Path) -> None:
     source = 'class S(BaseSettings):\n  model_config = {"env_prefix": "cache_"}\n  ttl: int = 60'
     assert read(tmp_path, source)["CACHE_TTL"].default == "60"

@@ -236,6 +236,8 @@ def test_a_metric_that_is_not_visible_is_never_decided(metric: str, field: str) 
     goal = goal_of(case, metric, hidden=[metric])
     assert (goal.state, goal.reason) == ("never", "not-visible")
     assert [set(change) for change in goal.changes] == [{field}]
+    shown_by = {metric: {"target.db_metric": "sql"}}
+    assert goal_of(case, metric, hidden=[metric], shown_by=shown_by).changes == (shown_by[metric],)
     assert goal_of(case, "error_rate", hidden=[metric]).state == "enough"
     assert goal_of(case, metric).state == "open"
 

@@ -14,7 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from luckyhit.case.target import Target
-from luckyhit.load.signals import ResponseSignals, SignalReader, headers_source, offered, service_ms, signals_of
+from luckyhit.load.signals import (
+    ResponseSignals,
+    SignalReader,
+    headers_source,
+    offered,
+    offered_calls,
+    service_ms,
+    signals_of,
+)
 from luckyhit.load.signals.signal_table import CACHE_SOURCES
 
 Headers = list[tuple[bytes, bytes]]
@@ -428,7 +436,7 @@ def test_no_bytes_of_a_service_are_an_error(lines: Headers) -> None:
         assert signals.db_calls is None or 0 <= signals.db_calls < 2**31
         assert signals.age_s is None or signals.age_s >= 0
     assert (service_ms(lines) or 0) >= 0
-    assert all(isinstance(name, str) for name, _ in offered(lines))
+    assert all(isinstance(name, str) for name, _ in (*offered(lines), *offered_calls(lines)))
 
 
 @pytest.mark.parametrize(
@@ -448,3 +456,24 @@ def test_no_bytes_of_a_service_are_an_error(lines: Headers) -> None:
 )
 def test_headers_with_such_words_are_offered(line: str, offered_names: list[str]) -> None:
     assert [name for name, _ in offered(headers(line))] == offered_names
+
+
+@pytest.mark.parametrize(
+    ("line", "offers"),
+    [
+        ('Server-Timing: app;dur=1.2, sql;desc="2";dur=3', [("db_metric", "sql")]),
+        ("Server-Timing: sql;dur=2", []),
+        ('Server-Timing: db;desc="2"', []),
+        ("X-Sql: 2", [("db_header", "x-sql")]),
+        ("X-Statements: 12", [("db_header", "x-statements")]),
+        ("X-Sql-Time: 2", []),
+        ("X-Query-Id: 17", []),
+        ("X-Sql: 1.5", []),
+        ("X-DB-Calls: 2", []),
+        ("Content-Length: 2", []),
+    ],
+)
+def test_what_may_count_database_calls_is_offered(line: str, offers: list[tuple[str, str]]) -> None:
+    assert offered_calls(headers(line)) == offers
+    for field, name in offers:
+        assert SignalReader(**{field: name}).read(headers(line)).db_calls is not None

@@ -217,6 +217,12 @@ READS: list[tuple[dict[str, str], bytes, int]] = [
     ({"regex": r"thing {key}: (\d+)"}, b"thing 17: 1\nthing 7: 14", 14),
     ({"header": "X-Version"}, b"", 15),
     ({"header": "etag", "regex": r"v(\d+)"}, b"", 16),
+    *[
+        ({"version": "$.a", "regex": r"^(?:v(\d+)|free|)$"}, body, version)
+        for body, version in ((b'{"a": "v17"}', 17), (b'{"a": "free"}', 0), (b'{"a": null}', 0), (b"{}", 0))
+    ],
+    ({"version": "$.a[?@.id == {key}].n", "regex": r"^Town (\d+)$"}, b'{"a": [{"id": 7, "n": "Town 18"}]}', 18),
+    ({"version": "$.a", "regex": r"^(\d+)$"}, b'{"a": 19}', 19),
 ]
 
 
@@ -234,6 +240,10 @@ NOT_VERSIONS: list[tuple[dict[str, str], bytes, str]] = [
     ({"regex": "v(\\d+)"}, b"nothing", "regex"),
     ({"regex": "v(.+)"}, b"very new", "a text in the answer"),
     ({"header": "x-version"}, b"", "header x-version"),
+    ({"version": "$.a", "regex": r"^(?:v(\d+)|free)$"}, b'{"a": "secret words"}', "regex"),
+    ({"version": "$.a", "regex": r"^v(\d+)$"}, b'{"b": "v1"}', "regex"),
+    ({"version": "$.a.b", "regex": r"v(\d+)|"}, b"{}", "no $.a"),
+    ({"version": "$.a", "regex": r"v(\d+)"}, b'{"a": ["v1"]}', "a list at $.a"),
     ({"version": "$.a"}, b"<html>", "not JSON"),
     ({"version": "$.a"}, b"", "not JSON"),
     ({"version": "$.a.b"}, b'{"a": {}}', "no $.a.b"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 import sys
 from contextlib import closing
@@ -14,14 +15,16 @@ import pytest
 from blocks import ROUTES, VARIANTS
 from hypothesis import given
 from hypothesis import strategies as st
-from probed import freshness, measure
+from probed import cold_values, freshness, measure
 from versioned_service import VersionedService
 
-from luckyhit.case.freshness import VersionWrite
+from luckyhit.case.freshness import VersionRead, VersionWrite
 from luckyhit.errors import ArgumentError
-from luckyhit.probe.probe_reads import RequestVariant, not_varied, variants_of, vary_names
+from luckyhit.probe.probe_preflight import survey
+from luckyhit.probe.probe_reads import ProbeReader, RequestVariant, not_varied, variants_of, vary_names
 from luckyhit.probe.probe_writes import CommandWriter, SqlWriter, WriteResult, writer_for
 from waiting import eventually
+from world import Reply, Request, Service
 
 STATEMENT = "UPDATE items SET price = :version WHERE id = :key"
 
@@ -140,6 +143,33 @@ def test_a_write_past_a_service_that_never_clears_is_stale(tmp_path: Path) -> No
     assert {int(path.read_text()) for path in store.iterdir()} == {500}, "put back by the same command"
 
 
+class Holders(VersionedService):
+    """GET shows a text with the version, null before the first write."""
+
+    async def response(self, method: str, path: str, body: bytes, worker: int) -> tuple[int, Any]:
+        if method == "PUT":
+            body = json.dumps({"price": int(json.loads(body)["holder"].removeprefix("v"))}).encode()
+        status, document = await super().response(method, path, body, worker)
+        if method == "GET":
+            value = document["data"][0]["price"]
+            document = {"holder": None if value == self.original else f"v{value}"}
+        return status, document
+
+
+def test_a_text_that_is_null_at_first_is_read_and_written() -> None:
+    spec = {
+        "write": {"path": "/things/{key}", "body": {"holder": "v{version}"}},
+        "reads": [{"path": "/things/{key}", "version": "$.holder", "regex": r"^(?:v(\d+)|)$"}],
+        "prestates": ["warm", "cold"],
+        "rate": "15/s",
+        "modes": ["once"],
+    }
+    arm = {"originals": cold_values(freshness(**spec), 0)}
+    measured = measure(Holders(cached=True), spec=spec, arm=arm, seconds=1.0, preflight=True, restore=True)
+    assert measured.outcomes_by("prestate") == {"warm": {"stale"}, "cold": {"fresh"}}
+    assert {rows[-1][1] for rows in measured.service.history.values()} == {0}, "put back as what counts as none"
+
+
 def test_variants_are_declared_or_those_of_the_workload() -> None:
     spec = freshness(prestates=["warm"])
     german = RequestVariant("german", {"Accept-Language": "de"})
@@ -147,6 +177,32 @@ def test_variants_are_declared_or_those_of_the_workload() -> None:
     assert variants_of(spec, []) == (RequestVariant(),)
     declared = variants_of(freshness(variants=VARIANTS), ROUTES)
     assert [variant.name for variant in declared] == ["german", "french"]
+
+
+def test_a_variant_reads_each_key_as_its_own_user() -> None:
+    cookies: list[str] = []
+
+    def answer(request: Request) -> Reply:
+        cookies.append(request.headers.get("cookie", ""))
+        return Reply({"v": 1})
+
+    async def read_all(url: str) -> list[int | None]:
+        spec = freshness(variants=[{"name": "member", "headers": {"Cookie": "uid=m{key}"}}, {"name": "new"}])
+        reads = [VersionRead(path="/things/{key}", version="$.v")]
+        reader = ProbeReader(url, reads, {}, variants=variants_of(spec, []))
+        asks = [(key, variant) for key in ("7", "8") for variant in (0, 1)] + [("a b", 0)]
+        versions = [(await reader.read(0, key, 5.0, variant=variant)).version for key, variant in asks]
+        await reader.close()
+        return versions
+
+    with Service(answer) as service:
+        assert asyncio.run(read_all(service.url)) == [1] * 5
+        assert cookies == ["uid=m7", "", "uid=m8", "", "uid=ma%20b"]
+        cookies.clear()
+        spec = freshness(reads=[{"path": "/things/{key}", "version": "$.v"}], prestates=["warm"])
+        member = RequestVariant("member", {"Cookie": "uid=m{key}"})
+        values = survey(spec, service.url, {}, seconds=1, timeout_s=5, variant=member)
+    assert cookies == [f"uid=m{key}" for key in values]
 
 
 def test_headers_that_all_variants_send_alike_are_not_varied() -> None:

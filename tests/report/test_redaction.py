@@ -71,7 +71,7 @@ def test_credentials_go_without_being_known(text: str, gone: str) -> None:
         "GET /home/feed/items answered 200", "page=2&size=10", "cache-status: catalogue; hit", "http://127.0.0.1:8000/x",
         "user@example.com", "the cookie banner", "CATALOGUE_TTL=300", "max_tokens=100", "x-cache: HIT", "a/b/c",
         "PUT /products/{id}/price with {\"price_cents\": 1999}", "sha256 aabbccddeeff00112233445566778899",
-        "hit ratio 0.97 on 1 of 8000 requests; true",
+        "hit ratio 0.97 on 1 of 8000 requests; true", "Cookie: uid=m{number}", '{"cookie": "uid=m{key}"}',
     ],
 )  # fmt: skip
 def test_ordinary_texts_stay_as_they_are(text: str) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import venv
 from pathlib import Path
 
+import psutil
 import pytest
 from process_watch import HERE
 from test_stack import shop
@@ -14,6 +16,7 @@ from luckyhit.case.values.placeholders import escape
 from luckyhit.change.fingerprints.collect import fingerprint
 from luckyhit.errors import TargetError
 from luckyhit.system import Stack
+from luckyhit.system.running_command import program_of
 
 
 @pytest.fixture
@@ -41,6 +44,15 @@ def test_python_is_the_interpreter_of_the_service(make_stack, python: Path, name
     assert facts["command"].startswith("'{python}' -S ")
     assert named == "ours" or facts["package.shop-engine"] == "7.1"
     assert "package.luckyhit" not in facts and facts["python"].startswith(f"{sys.version_info[0]}.")
+
+
+@pytest.mark.parametrize("named", ["python", "venv/bin/python"])
+def test_a_running_python_keeps_the_link_of_its_environment(named: str, python: Path, tmp_path: Path) -> None:
+    env = {"PATH": f"{python.parent}:/usr/bin:/bin"}
+    with subprocess.Popen([named, "-c", "input()"], env=env, cwd=tmp_path, stdin=subprocess.PIPE) as process:
+        program = program_of(psutil.Process(process.pid))
+        process.communicate(b"\n")
+    assert program == str(python)
 
 
 def test_without_one_python_stands_for_ours(make_stack) -> None:

@@ -35,6 +35,7 @@ class Shop(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         if sys.argv[2:] == ["tells"]:
             self.send_header("X-Shop-Store", "hit")
+            self.send_header("Server-Timing", 'sql;desc="2"')
         self.end_headers()
         self.wfile.write(body)
     def log_message(self, *_):
@@ -82,6 +83,15 @@ def test_a_header_that_looks_like_a_cache_status_is_offered(check: Callable[...,
     assert offer.ok and "`x-shop-store: hit`" in offer.detail
     named = check(target={"start": start, "cache_header": "X-Shop-Store"})
     assert "cache-header" not in [guard.id for guard in named]
+
+
+def test_a_metric_that_looks_like_database_calls_is_advised(check: Callable[..., list[Guard]]) -> None:
+    start = {"command": ["{python}", "service.py", "{port}", "tells"], "env": {"CACHE": "{cache_url}"}}
+    goals = {"db_calls": {"want": "no-worse", "margin": 1}}
+    (power,) = [guard for guard in check(target={"start": start}, goals=goals) if guard.id == "goals-undecidable"]
+    assert "db_metric" in power.detail and "db_header" not in power.detail
+    named = check(target={"start": start, "db_metric": "sql"}, goals=goals)
+    assert "goals-undecidable" not in [guard.id for guard in named]
 
 
 class Flagged(world.Service):

@@ -12,12 +12,12 @@ from luckyhit.case.values.texts import (
     CommandText,
     EnvName,
     HeaderName,
-    HeaderValue,
     KeyedTemplate,
     KeyName,
     Name,
     ReadPath,
     Statement,
+    VariantHeader,
     VersionPath,
     VersionPattern,
     WriteHeader,
@@ -90,7 +90,8 @@ class VersionWrite(Part):
 
 
 class VersionRead(Part):
-    """Where the probe reads the version back: by `version`, `header` or `regex`, or by a regex for the header."""
+    """Where the probe reads the version back: by `version`, `header` or `regex`, or by a regex for the text of one of
+    the others."""
 
     name: Name = Field(default="read", description="A short name for tables: `detail`, `list`, `search`.")
     path: ReadPath = Field(description="The path; `{key}` is filled in (here, or in `version` or `regex`).")
@@ -98,13 +99,14 @@ class VersionRead(Part):
         default=None,
         description="The version in the JSON response: a JSONPath (RFC 9535) such as `$.price_cents` or "
         "`$.items[?@.id == {key}].price_cents`. It has to give one whole number: 104, 104.0 or "
-        '`"104"`, but not 104.5.',
+        '`"104"`, but not 104.5. With `regex`, it has to give one text.',
     )
     header: HeaderName | None = Field(default=None, description="The response header with the version.")
     regex: VersionPattern | None = Field(
         default=None,
-        description="A regular expression for the response's text (or for the header's value) with one group, the "
-        "version. `{key}` stands for the key.",
+        description="A regular expression with one group, the version: for the response's text, for the text at "
+        "`version` (null and a missing member are an empty one), or for the header's value. A group that takes no part "
+        r"is version 0: `^(?:v(\d+))?` where another text stands before the first write. `{key}` stands for the key.",
     )
 
 
@@ -112,9 +114,10 @@ class Variant(Part):
     """One variant of a request: a cache may store a response for each, by the request headers in `Vary`."""
 
     name: Name = Field(description="A short name for tables: `plain`, `german`.")
-    headers: dict[HeaderName, HeaderValue] = Field(
+    headers: dict[HeaderName, VariantHeader] = Field(
         default_factory=dict,
-        description="Request headers; they replace the common ones (no secrets: see `target.headers_env`).",
+        description="Request headers; they replace the common ones (no secrets: see `target.headers_env`). `{key}` is "
+        "filled in: with `Cookie: uid=m{key}` each key is read by a user of its own, before its write and after it.",
     )
 
 

@@ -39,7 +39,9 @@ class Start(Part):
     )
     env: dict[EnvName, StartText] = Field(
         default_factory=dict,
-        description="Environment variables, filled in the same way. Values are texts: quote numbers.",
+        description="Environment variables, filled in the same way. Values are texts: quote numbers. `PATH`, `HOME`, "
+        "`LANG` and the like come from the shell: a virtual environment that is first on `PATH` there is the "
+        "service's; for another one, write `PATH` in here.",
     )
     pass_env: list[EnvName] = Field(
         default_factory=list,
@@ -154,6 +156,12 @@ class Target(Part):
     limits: Limits = Field(default_factory=Limits, description="What a run may do to its target.")
     config: PlainPath | None = Field(
         default=None, description="A path that returns the effective configuration as JSON; part of the fingerprint."
+    )
+    config_ignore: list[LogField] = Field(
+        default=[],
+        description="Entries of `config` that are left out, since they differ from process to process: by their path "
+        "in the answer, such as `worker` or `pool.id`, with all below. What is usual (pids, times of start, uptime, "
+        "hostname, open connections) is left out anyway, and named by the check.",
     )
     facts: dict[Name, list[StartText]] = Field(
         default_factory=dict,

@@ -102,7 +102,8 @@ class Route(Part):
     )
     headers: dict[HeaderName, WorkloadHeader] = Field(
         default_factory=dict,
-        description="Request headers, filled in like the path (no secrets: see `target.headers_env`).",
+        description="Request headers, filled in like the path (no secrets: see `target.headers_env`). A template with "
+        "a generated number is none: with `Cookie: uid=m{number}` each request is one of many users.",
     )
     response: Response | None = Field(
         default=None,

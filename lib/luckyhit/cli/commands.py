@@ -170,14 +170,37 @@ def new(
     ] = "",
     har: Annotated[str, typer.Option(metavar="FILE", help="Requests recorded by a browser (HAR).")] = "",
     log: Annotated[str, typer.Option(metavar="FILE", help="An access log: weights, keys and rate.")] = "",
+    path: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATH",
+            help="A path that the service answers, such as `/zones/DE4/price?kg=3`, where its ids are not found out; "
+            "may be repeated.",
+        ),
+    ] = None,
     host: Annotated[str, typer.Option(help="With --har: only requests to this host. Default: the most frequent.")] = "",
     cwd: Annotated[
         str, typer.Option(metavar="FOLDER", help="Working directory of --start; `{workdir}`: an empty one.")
     ] = ".",
-    python: Annotated[str, typer.Option(metavar="PATH", help="The interpreter for `{python}` in --start.")] = "",
+    python: Annotated[
+        str,
+        typer.Option(
+            metavar="PATH",
+            help="The interpreter for `{python}` in --start, and the one that is asked for the route table where the "
+            "service's processes don't tell it. Default: the one that the service was started with.",
+        ),
+    ] = "",
     env: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="A variable for --start; may be repeated.")
     ] = None,
+    change: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME=AFTER",
+            help="The change: a variable of --start, and its value after it. Before it has that of --env, else the "
+            "default in the service's code. Default: a setting that may be about the cache, as a guess.",
+        ),
+    ] = "",
     header_env: Annotated[
         list[str] | None,
         typer.Option(
@@ -191,14 +214,25 @@ def new(
     one: it gets the notebooks and data/cases. The last line is the case's path."""
     from luckyhit.cli.tasks import discover_tasks, new_tasks
 
-    named = (start, url, openapi, har, log, host, python, env, header_env, dry_run, cwd != ".")
+    named = (start, url, openapi, har, log, path, host, python, env, change, header_env, dry_run, cwd != ".")
     if not any(named):
         new_tasks.new(name, example)
         return
     if example:
         raise ArgumentError("--example can't be combined with evidence", hint="Leave out one of them.")
     sources = discover_tasks.Sources(
-        start, url, openapi, har, log, host, cwd, python, tuple(env or ()), tuple(header_env or ())
+        start,
+        url,
+        openapi,
+        har,
+        log,
+        host,
+        cwd,
+        python,
+        tuple(env or ()),
+        tuple(header_env or ()),
+        tuple(path or ()),
+        change,
     )
     code = discover_tasks.new_from(name, sources, dry_run=dry_run)
     if code:

@@ -56,7 +56,7 @@ class RequestSections:
             if read in versioned:
                 yield f"      version: {quoted(chosen.version_of(read))}"
         if not self._workload_reads:
-            yield "    - {name: home, path: /}"
+            yield f"    - {{name: home, path: {quoted(self.discovery.usual_path)}}}"
         write = chosen.write
         if write is not None and self.discovery.started and not self._written:
             yield f"    # No write here: {self._why_unwritten}."
@@ -156,11 +156,14 @@ class RequestSections:
                 yield from self.guesses.comment("freshness.reads", "seen once only.", "    ")
             yield f"    - name: {route_name(read.route.name or read.path, names)}"
             yield f"      path: {quoted(chosen.keyed(read.path))}"
-            yield (
-                f"      regex: {in_quotes(shows.regex)}"
-                if shows.regex
-                else f"      version: {in_quotes(shows.json_path)}"
-            )
+            if shows.json_path:
+                yield f"      version: {in_quotes(shows.json_path)}"
+            if shows.json_path and shows.regex:
+                other = "another text before the first write, which counts as version 0"
+                form = "texts of this form before the first write"
+                yield from comment(f"seen: {other if shows.regex.startswith('^(?:') else form}", "      ")
+            if shows.regex:
+                yield f"      regex: {in_quotes(shows.regex)}"
         for read, shows in chosen.shown:
             if (read, shows) not in shown:
                 place = f"{chosen.keyed(read.path)} shows it too, at {shows.json_path or shows.regex}"

@@ -8,25 +8,31 @@ from dataclasses import dataclass, field
 
 from luckyhit.case.values.texts import SIMPLE_PATH
 from luckyhit.discover.case_requests import Guesses, RequestSections
-from luckyhit.discover.chosen import CaseParts, chosen_from, other_value
-from luckyhit.discover.evidence import Discovery, KeyUse, ReadRoute, Setting
+from luckyhit.discover.changed import candidates, changed_in
+from luckyhit.discover.chosen import CaseParts, chosen_from
+from luckyhit.discover.evidence import Discovery, KeyUse, ReadRoute
 from luckyhit.discover.exploring.key_templates import without_covered
 from luckyhit.discover.yaml_text import comment, flow, in_quotes, listed_comment, quoted
 from luckyhit.load.signals.signal_table import CACHE_SOURCES
+
+_CONFIG_NAME = r"[^\s.]+(?:\.[^\s.]+)*"
 
 
 @dataclass(frozen=True)
 class CaseDraft:
     """The text of a case, and files that belong beside it: name → text. `guesses`: fields that nothing shows for
-    certain. `todo`: lines that a person has to write."""
+    certain. `todo`: texts that a person has to write. `measures`: whether any read of it may meet a cache; `probed`:
+    whether it looks for old data."""
 
     text: str
     files: dict[str, str] = field(default_factory=dict)
     guesses: tuple[str, ...] = ()
+    measures: bool = True
+    probed: bool = True
 
     @property
     def todo(self) -> int:
-        return sum("TODO" in line.partition(": ")[2] for line in self.text.splitlines() if not line.startswith("#"))
+        return self.text.count('"TODO')
 
 
 def case_draft(name: str, discovery: Discovery, key_folder: str = "data/cases") -> CaseDraft:
@@ -40,35 +46,14 @@ def case_draft(name: str, discovery: Discovery, key_folder: str = "data/cases") 
         writer.rollback, writer.target, requests.workload, requests.freshness, writer.goals, writer.end,
     )  # fmt: skip
     text = "\n".join("\n".join(lines) + "\n" for section in sections if (lines := list(section())))
-    return CaseDraft(text, requests.files, tuple(guesses))
+    return CaseDraft(text, requests.files, tuple(guesses), chosen.about_cache(discovery), chosen.probed)
 
 
 class _Writer:
     def __init__(self, name: str, discovery: Discovery, chosen: CaseParts, guesses: Guesses) -> None:
         self.name, self.discovery, self.chosen, self.guesses = name, discovery, chosen, guesses
-        self._settings = [
-            setting
-            for setting in discovery.evidence.settings
-            if (setting.about_cache or len(setting.choices) > 1)
-            and setting.kind != "url"
-            and setting.name not in self._cache_names
-        ]
-        # A text that the code compares with another one switches something; a number can be changed as well.
-        self._settings.sort(
-            key=lambda candidate: (other_value(candidate) is None, not candidate.about_cache, not candidate.choices)
-        )
-
-    @property
-    def _cache_names(self) -> tuple[str, ...]:
-        return self.discovery.launch.cache_env if self.discovery.launch is not None else ()
-
-    @property
-    def _changed(self) -> Setting | None:
-        """The setting that the case changes. Nothing says what a text may be changed to."""
-        if self.discovery.launch is None or not self._settings:
-            return None
-        first = self._settings[0]
-        return first if other_value(first) is not None else None
+        self._settings = candidates(discovery)
+        self._changed = changed_in(discovery, self._settings)
 
     def head(self) -> Iterator[str]:
         yield "# yaml-language-server: $schema=case.schema.json"
@@ -92,7 +77,7 @@ class _Writer:
         yield "# The route in question, its usual input, and the slow query or failing command as one would run it."
         if read is None:
             yield from self.guesses.comment("route", "no read route was seen to answer.")
-            yield "route: GET /"
+            yield f"route: {quoted(f'GET {self.discovery.usual_path}')}"
             yield 'input: "TODO: path, query and body, with usual values"'
         else:
             yield from comment(f"seen: {read.where or ', '.join(read.route.where)}")
@@ -136,25 +121,30 @@ class _Writer:
         yield "# The one change."
         if changed is None:
             yield from self.guesses.comment(
-                "change", "no setting was found that could be changed; this compares the service with itself."
+                "change",
+                "no setting was found that could be changed (--change names one): the service is compared with itself.",
             )
             yield "change:"
             yield "  kind: none"
             yield "  what: The service is compared with itself"
         else:
-            before = changed.default or ""
-            why = f"{changed.name} is a setting about the cache (seen: {changed.where}), default {before}."
-            yield from self.guesses.comment("change", why)
+            if changed.named:
+                yield from comment("as named by --change; the value before is that of --env, else the code's default")
+            elif changed.setting is not None:
+                about = "may be about the cache, by its name" if changed.setting.about_cache else "could be changed"
+                where = f"seen: {changed.setting.where}, default {changed.setting.default}"
+                yield from self.guesses.comment("change", f"{changed.name} {about} ({where}); --change names another.")
             yield "change:"
             yield "  kind: env"
             yield f'  what: "TODO: what {changed.name} changes"'
             yield f"  name: {changed.name}"
-            yield f"  before: {in_quotes(before)}"
-            yield f"  after: {in_quotes(other_value(changed))}"
+            yield f"  before: {in_quotes(changed.before)}"
+            yield f"  after: {in_quotes(changed.after)}"
             yield "  smallest: One variable, no code."
-        if changed is not None and len(changed.choices) > 2:
-            yield from comment(f"it is compared with: {', '.join(changed.choices[:8])}")
-        others = [setting for setting in self._settings if setting is not changed]
+        choices = changed.setting.choices if changed is not None and changed.setting is not None else ()
+        if len(choices) > 2:
+            yield from comment(f"it is compared with: {', '.join(choices[:8])}")
+        others = [setting for setting in self._settings if changed is None or setting.name != changed.name]
         if others:
             yield "# Other settings that could be changed instead:"
             for setting in others[:12]:
@@ -206,7 +196,12 @@ class _Writer:
         yield "# How to roll back, in words that another engineer can follow, and how to notice that it is necessary."
         yield "rollback:"
         if changed is not None:
-            yield f"  note: {quoted(f'Set {changed.name} back to {changed.default} and restart the service.')}"
+            back = (
+                f"Set {changed.name} back to {changed.before}"
+                if changed.before is not None
+                else f"Unset {changed.name}"
+            )
+            yield f"  note: {quoted(f'{back} and restart the service.')}"
         else:
             yield '  note: "Nothing is changed."'
         yield '  notice: "TODO: which number, on which dashboard, above which value, for how long"'
@@ -224,15 +219,18 @@ class _Writer:
             for topic in ("port", "cache", "ready"):
                 if topic in launch.where:
                     yield from comment(f"{topic}: {launch.where[topic]}", "    ")
+            yield "    # PATH is the shell's: activate the service's virtual environment there, or write PATH into env."
             yield f"    command: {flow(launch.command)}"
             env = dict(launch.env)
-            if self._changed is not None and self._changed.name not in env:
-                env[self._changed.name] = self._changed.default or ""
+            if self._changed is not None and self._changed.before is not None:
+                env[self._changed.name] = self._changed.before
             if env:
                 yield "    env:"
                 yield from (f"      {name}: {in_quotes(value)}" for name, value in env.items())
-            if launch.pass_env:
-                yield f"    pass_env: {flow(launch.pass_env)}"
+            # What the change sets is no variable that both arms share.
+            passed = [name for name in launch.pass_env if self._changed is None or name != self._changed.name]
+            if passed:
+                yield f"    pass_env: {flow(passed)}"
             yield f"    cwd: {quoted(launch.cwd)}"
             yield f"    ready: {quoted(launch.ready)}"
             if launch.port is not None:
@@ -241,9 +239,17 @@ class _Writer:
         if discovery.config_path is not None:
             yield f"  # seen: GET {discovery.config_path} answers with settings in effect"
             yield f"  config: {quoted(discovery.config_path)}"
+            ignored = [name for name in discovery.config_ignore if re.fullmatch(_CONFIG_NAME, name)]
+            if ignored:
+                yield "  # seen: they differ between two processes of the service"
+                yield f"  config_ignore: {flow(ignored)}"
         yield from self._cache_header()
         if self.chosen.read is not None and self.chosen.read.db_header:
             yield from comment(f"database calls of a request: seen in {self.chosen.read.db_header}", "  ")
+        elif self.chosen.read is not None and self.chosen.read.db_offer is not None:
+            place, name = self.chosen.read.db_offer
+            yield from self.guesses.comment(f"target.{place}", "the number of database calls, by its name.", "  ")
+            yield f"  {place}: {quoted(name)}"
         if discovery.headers_env:
             yield f"  headers_env: {{{', '.join(f'{in_quotes(k)}: {v}' for k, v in discovery.headers_env.items())}}}"
 
@@ -264,11 +270,19 @@ class _Writer:
     def goals(self) -> Iterator[str]:
         read, probed = self.chosen.read, self.chosen.probed
         yield "# What has to improve (better), and what must not get worse by more than the margin (no-worse)."
+        lifetime = self._changed.lifetime if self._changed is not None else ""
+        if self._changed is not None:
+            aim = (
+                f"those of a {lifetime} time to live."
+                if lifetime in ("longer", "shorter")
+                else (f"nothing says what {self._changed.name} should improve: put `want: better` there.")
+            )
+            yield from self.guesses.comment("goals", aim)
         yield "goals:"
         if probed:
-            yield "  stale_reads: {want: no-worse, margin: 5 %}"
+            yield f"  stale_reads: {{want: {'better' if lifetime == 'shorter' else 'no-worse'}, margin: 5 %}}"
         if read is not None and read.cache_header:
-            yield "  hit_ratio: {want: better, margin: 5 %}"
+            yield f"  hit_ratio: {{want: {'better' if lifetime == 'longer' else 'no-worse'}, margin: 5 %}}"
         yield "  latency_p50_ms: {want: no-worse, margin: 3ms}"
         yield "  error_rate: {want: no-worse, margin: 1 %}"
         yield ""

@@ -7,7 +7,7 @@ import string
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
-from luckyhit.discover.evidence import Discovery, KeyUse, ReadRoute, Setting, Shows, WriteRoute
+from luckyhit.discover.evidence import Discovery, KeyUse, ReadRoute, Shows, WriteRoute
 
 MOST_READS = 5
 MOST_WORKLOAD_KEYS = 500
@@ -43,6 +43,12 @@ class CaseParts:
     keys: CaseKeys = field(default_factory=CaseKeys)
     keys_in_use: tuple[KeyUse, ...] = ()
 
+    def about_cache(self, discovery: Discovery) -> bool:
+        """Whether any read may tell something about a cache: one that is no health check, or touches keys."""
+        launch = discovery.launch
+        health = {discovery.config_path, launch.ready if launch is not None else None}
+        return any(read.path not in health or read.keys or read.cache_header for read in self.reads)
+
     def keyed(self, path: str) -> str:
         """A path with `{key}` for its one parameter, as a case has it: in ASCII; `{version}` stays."""
         return quote(re.sub(r"\{(?!version\})[^}]*\}", "{key}", path), safe=_KEPT)
@@ -59,7 +65,9 @@ class CaseParts:
         return self.write is not None and "{key}" in self.keyed(self.write.path) + str(self.write.body)
 
     def version_of(self, read: ReadRoute) -> str:
-        return next((shows.json_path for shown, shows in self.shown if shown.path == read.path), "")
+        """Where a read has a whole number that is written; empty where it has none, or in a text."""
+        places = (shows.json_path for shown, shows in self.shown if shown.path == read.path and not shows.regex)
+        return next(places, "")
 
 
 def chosen_from(discovery: Discovery) -> CaseParts:
@@ -125,21 +133,3 @@ def _text_keys(ids: tuple[str, ...]) -> CaseKeys:
     if len(ids) < 2 * FEWEST_APART:
         return CaseKeys(texts=ids, probe_names=ids, shared=True)
     return CaseKeys(texts=ids[::2], probe_names=ids[1::2][:MOST_NAMES])
-
-
-def other_value(setting: Setting) -> str | None:
-    """What it may be changed to; None where nothing tells."""
-    if setting.default is None:
-        return None
-    others = [choice for choice in setting.choices if choice != setting.default]
-    if setting.choices:
-        return others[0] if others else None
-    if setting.kind == "number":
-        number = float(setting.default)
-        doubled = number * 2 if number else 1.0
-        return str(int(doubled)) if doubled == int(doubled) else f"{doubled:g}"
-    if setting.kind == "boolean":
-        pairs = {"true": "false", "yes": "no", "on": "off"}
-        pairs |= {off: on for on, off in pairs.items()}
-        return pairs.get(setting.default.lower())
-    return None

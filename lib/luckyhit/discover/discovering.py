@@ -17,22 +17,28 @@ from luckyhit.discover.evidence import Discovery, ReadRoute, ServiceEvidence
 from luckyhit.discover.explore import explore
 from luckyhit.discover.exploring.attempts import path_for
 from luckyhit.discover.launch import Launched, StartRequest
-from luckyhit.discover.merge import merged
+from luckyhit.discover.merge import merged, with_paths
 from luckyhit.discover.sources import access_log, framework_routes, har, openapi, path_texts
 from luckyhit.discover.sources.framework_routes import FrameworkRoutes
-from luckyhit.errors import ServiceNotReady
+from luckyhit.discover.sources.traffic import Traffic
+from luckyhit.errors import ServiceNotReady, TargetError
+from luckyhit.system.running_command import program_of
+from luckyhit.text.json_values import leaves
 
 _WITHIN_S = 10.0
+_PROCESSES = 2
 
 
 @dataclass(frozen=True)
 class SourceFiles:
-    """Files with evidence. `openapi`: a file, or a path that the service answers; `host`: whose requests count."""
+    """Files with evidence. `openapi`: a file, or a path that the service answers; `host`: whose requests count;
+    `paths`: some that a GET of the service answers, with their queries."""
 
     openapi: str = ""
     har: Path | None = None
     log: Path | None = None
     host: str = ""
+    paths: Sequence[str] = ()
 
     @property
     def document(self) -> Path | None:
@@ -48,6 +54,13 @@ class SourceFiles:
         if self.log is not None:
             sources.append(access_log.from_file(self.log))
         return sources
+
+    def with_paths(self, known: ServiceEvidence) -> ServiceEvidence:
+        """With `paths` as examples of what is known."""
+        traffic = Traffic()
+        for path in self.paths:
+            traffic.add("GET", path)
+        return with_paths(known, traffic.routes("--path")[0])
 
     @property
     def place(self) -> str:
@@ -81,7 +94,7 @@ def discover(
                     hint="Check that the service runs, and that the URL is right as seen from this machine.",
                 )
             document = openapi.from_service(client, files.place)
-            known = merged([*sources, *([document] if document is not None else [])])
+            known = files.with_paths(merged([*sources, *([document] if document is not None else [])]))
             explored = explore(known, asker, cache=None, fields={}, may_write=False, progress=progress)
         return replace(explored.discovery(known), url=url, headers_env=dict(headers_env))
     return _from_files(merged(sources))
@@ -124,6 +137,7 @@ def _started(
                 ServiceEvidence(settings=tuple(launched.settings)),
             ]
         )
+        known = files.with_paths(known)
         explored = explore(
             known,
             Asker(client, may_write=True),
@@ -138,13 +152,30 @@ def _started(
         unknown += _ended(launched)
         discovery = explored.discovery(known)
         kind = discovery.cache_kind if launched.cache_in_use() else "none"
+        ignore = _of_a_process(launched, discovery.config_path, headers) if not discovery.partial else ()
     return replace(
         discovery,
         launch=launch,
         cache_kind=kind,
+        config_ignore=ignore,
         headers_env=dict(headers_env),
         unknown=(*discovery.unknown, *unknown),
     )
+
+
+def _of_a_process(launched: Launched, path: str | None, headers: Mapping[str, str]) -> tuple[str, ...]:
+    """The entries of the configuration that another process of the service shows with another value."""
+    answers: list[dict[str, object]] = []
+    with suppress(TargetError):
+        while path is not None and launched.alive:
+            with _client(launched.base_url, headers) as client:
+                document = Asker(client, may_write=False).get(path).document
+            answers.append({".".join(map(str, steps)): value for steps, value in leaves(document)})
+            if len(answers) == _PROCESSES:
+                one, other = answers
+                return tuple(name for name, value in one.items() if name in other and other[name] != value)
+            launched.restart()
+    return ()
 
 
 def _answering_path(reads: Sequence[ReadRoute]) -> str:
@@ -168,6 +199,8 @@ def _route_table(launched: Launched) -> FrameworkRoutes:
     asked = _asked(launched)
     if asked.evidence.routes:
         return asked
+    # A script that sets PYTHONPATH anew keeps its processes from writing: what its command names is left.
+    written = written if written.files else replace(written, files=tuple(launched.files))
     guessed = path_texts.from_files(written.files)
     notes = (*asked.evidence.notes, "Routes are guessed from texts in the source code that look like paths.")
     notes = notes if guessed.evidence.routes else asked.evidence.notes
@@ -183,14 +216,9 @@ def _asked(launched: Launched) -> FrameworkRoutes:
             folder, env = Path(process.cwd()), process.environ()
             named = framework_routes.application_of(command) or framework_routes.usual_application(command, folder)
             if named or {"DJANGO_SETTINGS_MODULE", "FLASK_APP"} & env.keys():
-                return framework_routes.ask(_interpreter(process), command, folder, env)
+                python = launched.request.python or program_of(process)
+                return framework_routes.ask(python, command, folder, env)
     return FrameworkRoutes(ServiceEvidence(notes=("The route table was not read: the command names no application.",)))
-
-
-def _interpreter(process: psutil.Process) -> str:
-    """The path that it was started by, since a link's path names its environment."""
-    first = process.cmdline()[0]
-    return first if os.sep in first and Path(first).is_file() else process.exe()
 
 
 def _client(base_url: str, headers: Mapping[str, str]) -> httpx.Client:

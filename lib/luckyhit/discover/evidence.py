@@ -59,7 +59,7 @@ class Setting:
 
     name: str
     default: str | None = None
-    kind: Literal["text", "number", "boolean", "url"] = "text"
+    kind: Literal["text", "number", "duration", "boolean", "url"] = "text"
     where: str = ""
     choices: tuple[str, ...] = ()
     """Texts that the code compares it with."""
@@ -106,6 +106,8 @@ class ReadRoute:
     cache_header: str = ""
     """The header that shows the cache status, as `name: value` seen; empty where none does."""
     db_header: str = ""
+    db_offer: tuple[str, str] | None = None
+    """Where no usual header shows the number of database calls: the field of `target` and the name of what may."""
     hits: bool | None = None
     """Whether the second request for the same id was a hit; None where no status shows it."""
     keys: tuple[KeyUse, ...] = ()
@@ -124,7 +126,7 @@ class Shows:
     stale_s: float | None = None
     guess: bool = False
     regex: str = ""
-    """Matches the number in an answer that is no JSON."""
+    """Matches the number in an answer that is no JSON, or in the text at `json_path`."""
 
 
 @dataclass(frozen=True)
@@ -175,6 +177,8 @@ class Discovery:
     writes: tuple[WriteRoute, ...] = ()
     config_path: str | None = None
     """A route that answers with settings in effect."""
+    config_ignore: tuple[str, ...] = ()
+    """Entries of that answer which two processes of the service show with different values."""
     cache_kind: Literal["redis", "none", "unknown"] = "unknown"
     skipped: tuple[tuple[str, str], ...] = ()
     """Routes that were not tried, each with the reason."""
@@ -184,9 +188,16 @@ class Discovery:
     """Request headers that were sent, each with the name of the environment variable that holds its value."""
     headers: dict[str, str] = field(default_factory=dict)
     """Request headers that its routes need, as they were sent."""
+    change: tuple[str, str] | None = None
+    """The environment variable to be changed and its value after that, where they were named."""
     requests_sent: int = 0
     partial: bool = False
     """Whether it was interrupted."""
+
+    @property
+    def usual_path(self) -> str:
+        """What is asked for where no read is known."""
+        return self.launch.ready if self.launch is not None else "/"
 
     @property
     def started(self) -> bool:

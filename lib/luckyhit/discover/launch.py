@@ -107,7 +107,8 @@ class Launched:
         in_workdir = "{workdir}" in self.request.cwd
         self.cwd = Path(self.request.cwd.replace("{workdir}", folder)).expanduser().absolute()
         self.cwd.mkdir(parents=True, exist_ok=True)
-        self.settings = settings_of(self._sources(arguments))
+        self.files = self._sources(arguments)
+        self.settings = settings_of(self.files)
         self._progress("starting a cache of its own")
         self.cache: AnyCache = start_embedded(self.workdir, self._environ, with_password=False)
         self._open.callback(self.cache.stop)
@@ -121,7 +122,7 @@ class Launched:
         first: ServiceStopped | None = None
         while True:
             try:
-                self._run()
+                self.restart()
                 return
             except ServiceStopped as error:
                 first = first or error
@@ -142,11 +143,11 @@ class Launched:
         self.settings += more
         if self.cache_in_use() or not new:
             return False
-        self._run()
+        self.restart()
         return True
 
-    def _run(self) -> None:
-        """Start the process, in place of the one before."""
+    def restart(self) -> None:
+        """Start the process, in place of the one before. Raises TargetError."""
         arguments = self.request.arguments
         self._running.close()
         for file in self.routes_folder.iterdir():

@@ -31,6 +31,15 @@ def merged(sources: Sequence[ServiceEvidence]) -> ServiceEvidence:
     )
 
 
+def with_paths(known: ServiceEvidence, routes: Sequence[ServiceRoute]) -> ServiceEvidence:
+    """With the routes of paths that were named one by one: examples for the routes that they fit, without a weight."""
+    if not routes:
+        return known
+    weights = {shape_of(route): route.weight for route in known.routes}
+    both = merged([known, ServiceEvidence(routes=tuple(routes))])
+    return replace(both, routes=tuple(replace(route, weight=weights.get(shape_of(route))) for route in both.routes))
+
+
 def shape_of(route: ServiceRoute) -> tuple[str, str]:
     """Method and path, whatever its parameters are called."""
     return route.method, re.sub(r"\{[^}]*\}", "{}", route.path)

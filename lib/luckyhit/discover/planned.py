@@ -20,7 +20,7 @@ from luckyhit.discover.sources import openapi
 
 def planned_requests(files: SourceFiles, start: StartRequest | None, url: str) -> list[str]:
     """One line each: a request, or one form of requests with the values that are tried."""
-    known = merged(files.evidence())
+    known = files.with_paths(merged(files.evidence()))
     if start is None and not url:
         return ["no request: only files are read"]
     lines = [f"GET {path}   (is it ready)" for path in READY_PATHS] if start is not None else []

@@ -319,7 +319,7 @@ def write_then_each_variant(bench: Bench, trials: int) -> list[Observations]:
     """Once the bound is over: does each variant show what was written?"""
     probe = bench.case.freshness
     sent = variants_of(probe, bench.case.workload.routes) if probe is not None else ()
-    variants = [dict(variant.headers) for variant in sent] if len(sent) > 1 else []
+    variants = sent if len(sent) > 1 else ()
     others = [
         route for route in bench.routes.diagnosable if route is not bench.route and _same_thing(route, bench.route)
     ]
@@ -329,7 +329,10 @@ def write_then_each_variant(bench: Bench, trials: int) -> list[Observations]:
     for _ in range(trials):
         key = bench.take()
         asks: list[Callable[[], Reading]] = [
-            *(lambda headers=headers, key=key: bench.read(key, headers=headers) for headers in variants or [{}]),
+            *(
+                lambda headers=headers, key=key: bench.read(key, headers=headers)
+                for headers in [variant.filled(str(key)) for variant in variants] or [{}]
+            ),
             *(lambda route=route, key=key: bench.read(key, route) for route in others),
         ]
         for ask in (*asks, *asks):

@@ -14,6 +14,7 @@ from luckyhit.experiments.means.calls import Reading
 from luckyhit.experiments.means.routes import DiagnosedRead
 from luckyhit.experiments.repeats import ids
 from luckyhit.judge.diagnosis.outcome import Observations
+from luckyhit.probe.probe_reads import filled_headers
 from luckyhit.text.json_values import leaves
 
 _USUAL: tuple[tuple[str, str, str], ...] = (
@@ -86,7 +87,8 @@ def _declared_pairs(bench: Bench) -> _Pairs:
             yield f"key of {route.name}", (Ask(route, route.path(key)), Ask(route, route.path(second_key)))
     probe = bench.case.freshness
     for variant, second in itertools.combinations(probe.variants if probe is not None else [], 2):
-        asks = [Ask(bench.route, bench.route.path(key), dict(chosen.headers)) for chosen in (variant, second)]
+        headers = [filled_headers(chosen.headers, str(key)) for chosen in (variant, second)]
+        asks = [Ask(bench.route, bench.route.path(key), filled) for filled in headers]
         yield f"{variant.name} or {second.name}", (asks[0], asks[1])
     for route in [bench.route, *(route for route in routes if route is not bench.route)]:
         for match in _NUMBER.finditer(route.template):

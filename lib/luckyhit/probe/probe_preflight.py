@@ -21,7 +21,7 @@ from luckyhit.load.http1.request_head import Origin
 from luckyhit.load.http1.response import HttpResponse
 from luckyhit.probe.arm import ProbeArm
 from luckyhit.probe.probe_plan import SPECIAL_EVERY, KeyRanges
-from luckyhit.probe.probe_reads import GONE, ProbeRead, RequestVariant, version_shown
+from luckyhit.probe.probe_reads import GONE, PLAIN, ProbeRead, RequestVariant, version_shown
 from luckyhit.records import Arm
 
 MOST_READS = 3
@@ -157,14 +157,15 @@ def survey(
     *,
     seconds: float,
     timeout_s: float,
+    variant: RequestVariant = PLAIN,
     options: Mapping[str, Any] | None = None,
     most_reads: int = 1,
 ) -> dict[str, int]:
     """Values by key, of the preflight's key and of those that a block of `seconds` may probe cold.
 
-    `options` go to httpx.Client. `most_reads`: attempts at a read that is answered with 5xx. Raises ResponseUnexpected
-    where a read route shows no version, a key holds a value that is not below the probe's versions, or a key of
-    `freshness.absent` exists, and so is real data.
+    `headers` override those of the `variant`. `options` go to httpx.Client. `most_reads`: attempts at a read that is
+    answered with 5xx. Raises ResponseUnexpected where a read route shows no version, a key holds a value that is not
+    below the probe's versions, or a key of `freshness.absent` exists, and so is real data.
     """
     prefix, ranges = Origin.parse(base_url).prefix, KeyRanges.of(freshness)
     routes = [VersionReader(read) for read in freshness.reads]
@@ -173,7 +174,8 @@ def survey(
 
         def read(route: VersionReader, key: int | str) -> ProbeRead:
             for _ in range(most_reads):
-                read = _survey_read(client, route, prefix + route.path(str(key)), str(key), headers)
+                sent = {**variant.filled(str(key)), **headers}
+                read = _survey_read(client, route, prefix + route.path(str(key)), str(key), sent)
                 if not read.server_error:
                     break
             return read
@@ -212,7 +214,7 @@ def unlike_variants(
             path = prefix + route.path(key)
             bodies = []
             for variant in (variants[0], *variants):
-                answer = _survey_answer(client, path, {**variant.headers, **headers})
+                answer = _survey_answer(client, path, {**variant.filled(key), **headers})
                 version, problem = version_shown(route, key, path, answer)
                 read = ProbeRead(version=version, problem=problem, status=answer.status)
                 if read.server_error:

@@ -10,9 +10,10 @@ import ssl
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 from luckyhit.case.freshness import Freshness, VersionRead
-from luckyhit.case.values.placeholders import Placeholder, parse_template
+from luckyhit.case.values.placeholders import Placeholder, fill_text, parse_template
 from luckyhit.case.workload import Route
 from luckyhit.load.bodies.versions import VersionMissing, VersionReader
 from luckyhit.load.http1.client import Client
@@ -36,10 +37,17 @@ class RequestVariant:
     name: str = DEFAULT
     headers: Mapping[str, str] = field(default_factory=dict)
 
+    def filled(self, key: str) -> dict[str, str]:
+        """The headers of a request for one key."""
+        return filled_headers(self.headers, key)
+
     def sent(self) -> dict[str, str]:
         """All headers that may tell variants apart, by lower-case name: those that every client sends as well."""
         usual = {name: value for name, value in DEFAULT_HEADERS.items() if name not in _NOT_VARIED}
         return {**usual, **{name.lower(): value for name, value in self.headers.items()}}
+
+
+PLAIN = RequestVariant()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +121,7 @@ class ProbeReader:
         )
         self.routes = [VersionReader(read) for read in reads]
         self.variants, self._signals = tuple(variants), signals
-        self._headers = [{**variant.headers, **headers} for variant in self.variants]
+        self._headers = dict(headers)
         self._worker_header = worker_header.lower().encode() if worker_header else None
 
     async def read(
@@ -127,7 +135,7 @@ class ProbeReader:
         variant: int = 0,
     ) -> ProbeRead:
         """Read `key` by one of the routes. Never raises for what the service does."""
-        reader, headers = self.routes[route], self._headers[variant]
+        reader, headers = self.routes[route], {**self.variants[variant].filled(key), **self._headers}
         path = reader.path(key)
         if validator is not None:
             headers = {**headers, validator.header: validator.value}
@@ -208,6 +216,13 @@ def variants_of(freshness: Freshness, routes: Sequence[Route]) -> tuple[RequestV
             sent = frozenset((name.lower(), text) for name, text in headers.items())
             distinct.setdefault(sent, RequestVariant(route.name if headers else DEFAULT, headers))
     return tuple(distinct.values()) or (RequestVariant(),)
+
+
+def filled_headers(headers: Mapping[str, str], key: str) -> dict[str, str]:
+    """Headers of a variant with `{key}` filled in, %-encoded."""
+    return {
+        name: fill_text(text, {"key": quote(key, safe="")}) if "{" in text else text for name, text in headers.items()
+    }
 
 
 def vary_names(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, ...]:

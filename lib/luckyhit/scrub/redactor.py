@@ -16,7 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from luckyhit.scrub.characters import ANSI
-from luckyhit.scrub.secrets import REDACTED, SecretValues, find_secret, is_literal, is_secret_header, is_secret_name
+from luckyhit.scrub.secrets import (
+    REDACTED,
+    SecretValues,
+    find_secret,
+    is_generated,
+    is_literal,
+    is_secret_header,
+    is_secret_name,
+)
 
 _URL_CREDENTIALS = re.compile(r"(?P<scheme>\b[A-Za-z][A-Za-z0-9+.-]{0,20}://)[^\s/?#'\"<>\\]{1,500}@")
 # Also inside a quoted path or query (`1%3Fapi_key%3Dabc`), and with spaces before a quoted value. The value is only
@@ -188,7 +196,8 @@ def _without_field_value(match: re.Match[str]) -> str:
 
 
 def _without_header_value(match: re.Match[str]) -> str:
-    if not is_secret_header(match["name"]) and not is_secret_name(match["name"]):
+    secret = is_secret_header(match["name"]) or is_secret_name(match["name"])
+    if not secret or is_generated(match["value"]):
         return match[0]
     return f"{match['before']}{REDACTED}"
 

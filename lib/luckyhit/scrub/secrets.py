@@ -59,6 +59,8 @@ _SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     )
 )
 
+_FILLED = r"(?:[\w.-]{1,60}=)?[A-Za-z._:-]{0,20}\{(?:number|key|version)\}[A-Za-z._:-]{0,20}"
+_GENERATED = re.compile(rf"{_FILLED}(?:;\s*{_FILLED})*")
 _ASSIGNED = re.compile(r"(?<![\w.-])-{0,2}([A-Za-z_][\w.-]*)=([^\s&'\"]+|'[^']*'|\"[^\"]*\")")
 _WORDS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 _SECRET_ENDINGS = ("password", "passwd", "passphrase", "secret", "token", "apikey", "credential", "credentials")
@@ -83,15 +85,23 @@ def find_secret(text: str) -> str | None:
 def _assigned(text: str) -> Iterator[str]:
     """`password=...` inside a text: a query string, a command line, a connection string."""
     for match in _ASSIGNED.finditer(text):
-        name, value = match[1], match[2].strip("'\"")
+        name, value = match[1], match[2].strip("'\"").removesuffix(";")
         # A comparison in SQL or code reads like an assignment: `token=?`, `token=:token`, `token=$1`.
         if is_secret_name(name) and is_literal(value) and not re.match(r"[?:%@]", value):
             yield f"a value for {name}" if len(name) <= 40 else "a value for a secret"
 
 
 def is_literal(value: str) -> bool:
-    """Whether a value is a value itself, not a placeholder for one."""
-    return value.strip().lower() not in _HARMLESS and not re.fullmatch(rf"\s*{_STAND_IN}\s*", value)
+    """Whether a value is a value itself, not a placeholder for one, nor generated."""
+    if value.strip().lower() in _HARMLESS or is_generated(value):
+        return False
+    return not re.fullmatch(rf"\s*{_STAND_IN}\s*", value)
+
+
+def is_generated(value: str) -> bool:
+    """Whether each part of a header's or a cookie's value is a number or a key of the run with a few letters around it:
+    `uid=m{number}`, `uid=m{key}; visit={number}`. Nobody's secret is in such a template."""
+    return _GENERATED.fullmatch(value.strip()) is not None
 
 
 def is_secret_name(name: str) -> bool:

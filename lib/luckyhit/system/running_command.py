@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 import psutil
 
@@ -36,7 +38,7 @@ def running_python(port: int, root: int) -> RunningCommand | None:
         if not known:
             return None
         command, env = known[-1].cmdline(), known[-1].environ()
-        return RunningCommand((_executable(known[-1], command[0]), *command[1:]), env, known[-1].cwd())
+        return RunningCommand((program_of(known[-1]), *command[1:]), env, known[-1].cwd())
     except (psutil.Error, OSError):
         return None
 
@@ -46,6 +48,15 @@ def _is_python(process: psutil.Process) -> bool:
     return bool(command) and PurePath(command[0]).name.startswith(("python", "pypy"))
 
 
-def _executable(process: psutil.Process, named: str) -> str:
-    """Its path. That of a virtual environment is a link, whose name is kept; a name alone was found on PATH."""
-    return named if os.sep in named else process.exe()
+def program_of(process: psutil.Process) -> str:
+    """The path that a process was started by, links kept: a virtual environment's python links to the interpreter that
+    it was made from, which has none of its packages. A name alone was found on its PATH. Raises psutil.Error."""
+    env, own = process.environ(), Path(process.exe())
+    first = process.cmdline()[0]
+    named = Path(process.cwd(), first) if os.sep in first else Path(shutil.which(first, path=env.get("PATH")) or own)
+    active = Path(env.get("VIRTUAL_ENV", ""), "bin", own.name)
+    for path in (named, active):
+        with suppress(OSError):
+            if path.samefile(own):
+                return str(path)
+    return str(own)

@@ -24,9 +24,9 @@ from luckyhit.change.permissions.permission_checks import check_directories, che
 from luckyhit.errors import ArgumentError, CacheUnreachable, LuckyHitError
 from luckyhit.judge.stale.old_data import looked_for
 from luckyhit.load.inputs import Inputs, gather
-from luckyhit.load.signals import headers_source, later_columns, offered, signals_of
+from luckyhit.load.signals import headers_source, later_columns, offered, offered_calls, signals_of
 from luckyhit.project import Project
-from luckyhit.records import METRICS, Guard, GuardId
+from luckyhit.records import METRICS, GoalName, Guard, GuardId
 from luckyhit.scrub.redactor import Redactor
 from luckyhit.system import Stack
 from luckyhit.system.control import authorities
@@ -231,7 +231,9 @@ def _power(case: Case, answered: Sequence[list[tuple[bytes, bytes]]], inputs: In
         and answers
         and all(getattr(answer, kind.column) in (None, "unknown") for answer in answers)
     ]
-    planning = planning_of(case, hidden, listed=inputs.listed)
+    offers = [offer for received in answered for offer in offered_calls(received)]
+    shown_by: dict[GoalName, dict[str, str]] = {"db_calls": {f"target.{field}": name for field, name in offers[:1]}}
+    planning = planning_of(case, hidden, shown_by if offers else {}, listed=inputs.listed)
     return Guard(
         id="goals-undecidable" if planning.undecidable else "goals-decidable",
         ok=True,

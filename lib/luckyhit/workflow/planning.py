@@ -129,11 +129,15 @@ def _kinds(probe: Freshness, events: Sequence[ProbeEvent]) -> dict[GoalName, int
 
 
 def planning_of(
-    case: Case, hidden: Collection[MetricName] = (), *, listed: Mapping[str, Sequence[str]] = {}
+    case: Case,
+    hidden: Collection[MetricName] = (),
+    shown_by: Mapping[GoalName, Mapping[str, str]] = {},
+    *,
+    listed: Mapping[str, Sequence[str]] = {},
 ) -> Planning:
-    """Before measuring. `hidden`: metrics that no response shows. `listed`: the keys in the workload's files. Raises
-    ArgumentError for a time limit that is too short for any plan."""
-    return plan_for(case, ProbePlanner(listed=listed), hidden=hidden)
+    """Before measuring. `hidden`: metrics that no response shows; `shown_by`: edits by which one would be. `listed`:
+    the keys in the workload's files. Raises ArgumentError for a time limit that is too short for any plan."""
+    return plan_for(case, ProbePlanner(listed=listed), hidden=hidden, shown_by=shown_by)
 
 
 def sized_text(text: str, case: Case, listed: Mapping[str, Sequence[str]] = {}) -> tuple[str, list[str]]:

@@ -230,9 +230,10 @@ def originals_of(case: Case, stack: Stack, headers: Mapping[str, str], seconds: 
     return survey(
         case.freshness,
         stack.base_url,
-        {**first.headers, **headers},
+        headers,
         seconds=seconds,
         timeout_s=case.workload.timeout,
+        variant=first,
         options=client_options(case.target, stack.base_url, stack.project),
         most_reads=MOST_READS if any(name in COVERING for name in case.goals) else 1,
     )

@@ -53,6 +53,12 @@ def _database_calls(case: Case) -> Iterator[Finding]:
         yield Finding(("target", "db_metric"), "db_header and db_metric", "one of them")
 
 
+def _ignored(case: Case) -> Iterator[Finding]:
+    """`target.config_ignore` needs `target.config`."""
+    if case.target.config_ignore and case.target.config is None:
+        yield Finding(("target", "config_ignore"), "entries without config", "config, the path that returns them")
+
+
 def _cache_values(case: Case) -> Iterator[Finding]:
     """`target.cache_values` needs `target.cache_header`."""
     if case.target.cache_values and case.target.cache_header is None:
@@ -215,6 +221,7 @@ def _blocks_hold_enough(case: Case) -> Iterator[Finding]:
 _CHECKS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     *change_checks.CHECKS,
     _one_target,
+    _ignored,
     _cache_values,
     _database_calls,
     _reachable,

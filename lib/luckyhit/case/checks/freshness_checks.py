@@ -92,9 +92,9 @@ def _reads(probe: Freshness, _: Case) -> Iterator[Finding]:
     for index, read in enumerate(probe.reads):
         at: FieldPath = ("freshness", "reads", index)
         places = [name for name in ("version", "header", "regex") if getattr(read, name) is not None]
-        if len(places) != 1 and places != ["header", "regex"]:
+        if len(places) != 1 and places not in (["header", "regex"], ["version", "regex"]):
             actual = " and ".join(places) or "neither version, header nor regex"
-            yield Finding(at, actual, "one of version, header and regex (or a regex for the header)")
+            yield Finding(at, actual, "one of version, header and regex (or a regex for one of the others)")
         if not any("{key}" in text for text in (read.path, read.version or "", read.regex or "")):
             yield Finding((*at, "path"), shown(read.path), "a path with {key} in it")
     yield from duplicates([read.name for read in probe.reads], ("freshness", "reads"))

@@ -124,6 +124,7 @@ _IN_WORDS = {
     "Sha256": "64 hexadecimal digits",
     "CookieValue": "value of a cookie",
     "WorkloadHeader": "value of a header",
+    "VariantHeader": "value of a header",
     "GoalName": "metric",
     "str": "text",
     "bool": "`true` or `false`",
@@ -153,7 +154,8 @@ file by its first line, `# yaml-language-server: $schema=case.schema.json`.
 - Files and directories are relative to the project (the folder with `notebooks/` and `data/cases/` around the working
   directory), wherever the case file is; an absolute path stays as it is.
 - No secrets. `target.start.pass_env`, `target.headers_env` and `cache.url_env` take *names* of environment variables.
-  Anything that looks like a password, token or key is refused, also in comments.
+  Anything that looks like a password, token or key is refused, also in comments. A template with a generated number is
+  no secret: `Cookie: "uid=m{{number}}"` of a route, `Cookie: "uid=m{{key}}"` of a variant.
 
 ## What is filled in
 
@@ -171,10 +173,10 @@ def reference_markdown() -> str:
     for where, names in (
         ("`target.start.command`, `target.start.env`, `change.before`, `change.after`", START_NAMES),
         ("`target.start.cwd`, at its beginning", CWD_NAMES),
-        ("`workload.routes[].path`, `workload.routes[].body`", WORKLOAD_NAMES),
+        ("`workload.routes[].path`, `workload.routes[].body`, `workload.routes[].headers`", WORKLOAD_NAMES),
         ("`path`, `body`, `headers` of `freshness.write`, `freshness.absent.create`, `freshness.refused`", WRITE_NAMES),
         ("`command`, `database` of these", COMMAND_NAMES),
-        ("`freshness.reads[].path`, `freshness.absent.remove.path`", READ_NAMES),
+        ("`freshness.reads[].path`, `freshness.absent.remove.path`, `freshness.variants[].headers`", READ_NAMES),
         ("`freshness.reads[].version`, `freshness.reads[].regex` (other braces in these stay as they are)", READ_NAMES),
     ):
         lines.append(f"| {where} | {', '.join(f'`{{{name}}}`' for name in names)} |")

@@ -109,7 +109,7 @@ rollback:
 
 # The service, started once per arm on a free port. Filled in are {port}, {cache_url} (or {cache_host}, {cache_port} and
 # {cache_password}), {workdir} (an empty directory of its own), {python}, and ${NAME}, an environment variable whose
-# value is not hidden. For secrets, name the variables in pass_env.
+# value is not hidden. For secrets, name the variables in pass_env. PATH, and so a virtual environment, is the shell's.
 target:
   start:
     # python: venv/bin/python  # the interpreter for {python}, if the service has its own environment

@@ -217,6 +217,9 @@ WorkloadHeader = Annotated[
 WriteHeader = Annotated[
     str, *_shaped(r"[\t -~]*", "a header's value: one line of ASCII"), _filled_with(*WRITE_NAMES, variables=False)
 ]
+VariantHeader = Annotated[
+    str, *_shaped(r"[\t -~]*", "a header's value: one line of ASCII"), _filled_with(*READ_NAMES, variables=False)
+]
 CookieValue = Annotated[
     str, *_shaped(r"[!#-+\--:<-\[\]-~]*", "a cookie value: ASCII without spaces, quotes, commas and semicolons")
 ]

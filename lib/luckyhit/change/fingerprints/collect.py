@@ -13,15 +13,13 @@ readings in a row) is left out. Secrets are hashed.
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import os
 import platform
-import re
 import shlex
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
 
@@ -31,6 +29,7 @@ from luckyhit.case import Case
 from luckyhit.case.values.path_variables import fill_variables
 from luckyhit.case.values.placeholders import PlaceholderError, fill_text
 from luckyhit.case.values.variables import known_secrets
+from luckyhit.change.fingerprints.configuration import Configuration
 from luckyhit.change.fingerprints.interpreter import PythonEnvironment, interpreter_of, python_environment, run_quietly
 from luckyhit.change.fingerprints.normalize import StackNormalizer, hashed, names_a_version, shown_env
 from luckyhit.change.fingerprints.origin import OWN_MODULES, source_elsewhere
@@ -39,19 +38,12 @@ from luckyhit.change.kinds import shown_state
 from luckyhit.scrub.secrets import is_secret_name
 from luckyhit.system.control import client_options
 from luckyhit.system.start_settings import INHERITED, source_directory
-from luckyhit.text.json_values import leaves
 
 if TYPE_CHECKING:
     from luckyhit.system import Stack
 
 _TIMEOUT_S = 5.0
 _LONGEST_FACT = 200
-# Whole names of values that change by themselves: `uptime_s` is one, `max_connections` is a setting.
-_VOLATILE_NAME = re.compile(
-    r"uptime\w*|started|started_at|start_time|now|date|time|timestamp|pid|hostname|request_id|trace_id|elapsed\w*"
-    r"|(cache_)?(hits|misses)|requests|connections|\w+_total",
-    re.IGNORECASE,
-)
 _NO_SOURCE = "not visible: the service runs in a directory without its source, and nothing else names one"
 RUNS = "observed.cache_runs"
 """Name of the stack, and the server processes of its cache: another process has lost its contents."""
@@ -196,6 +188,7 @@ def _service(stack: Stack, case: Case, normalizer: StackNormalizer, environ: Map
         header: environ[name] for header, name in case.target.headers_env.items() if environ.get(name) is not None
     }
     path = case.target.config or (case.target.start.ready if case.target.start else "/")
+    configuration = Configuration(stack, normalizer, case.target.config_ignore)
     readings: list[dict[str, str]] = []
     options = client_options(case.target, stack.base_url, stack.project)
     with httpx.Client(
@@ -208,9 +201,10 @@ def _service(stack: Stack, case: Case, normalizer: StackNormalizer, environ: Map
                 return {"config": f"no answer ({type(error).__name__})"}
             reading = _versions(response, normalizer)
             if case.target.config is not None:
-                reading |= _configuration(response, normalizer)
+                reading |= configuration.entries(response)
             readings.append(reading)
-    return _constant(*readings)
+    constant = _constant(*readings)
+    return constant | configuration.observed(readings[0], constant)
 
 
 def _constant(first: dict[str, str], second: dict[str, str]) -> dict[str, str]:
@@ -232,30 +226,6 @@ def _versions(response: httpx.Response, normalizer: StackNormalizer) -> dict[str
         for name, value in response.headers.items()
         if name in wanted or "version" in name or "revision" in name
     }
-
-
-def _configuration(response: httpx.Response, normalizer: StackNormalizer) -> dict[str, str]:
-    if response.status_code != 200:
-        return {"config": f"status {response.status_code}"}
-    try:
-        document = response.json()
-    except ValueError:
-        return {"config": hashed(normalizer.normalize(response.text))}
-    return _flattened(document, normalizer)
-
-
-def _flattened(document: Any, normalizer: StackNormalizer) -> dict[str, str]:
-    """`{"a": {"b": [1]}}` as `config.a.b.0 = 1`; what changes by itself is left out."""
-    values = {}
-    for path, value in leaves(document, ("config",)):
-        names = [str(step).rsplit(".", 1)[-1] for step in path]
-        if any(map(_VOLATILE_NAME.fullmatch, names)):
-            continue
-        text = value if isinstance(value, str) else json.dumps(value)
-        if "port" in names[-1].lower() or isinstance(value, str):
-            text = normalizer.normalize(text, times=not names_a_version(names[-1]))
-        values[".".join(map(str, path))] = shown_env(names[-1], text)
-    return values
 
 
 def _cache(cache: AnyCache, case: Case, *, stack: str, keyspace: bool) -> dict[str, str]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from luckyhit.case import Case
+from luckyhit.change.fingerprints.configuration import LEFT_OUT
 from luckyhit.change.fingerprints.effective import not_shown, remedy, visibility_note
 from luckyhit.change.fingerprints.sources import LISTS, only_differing
 from luckyhit.change.kinds import CHANGE_KINDS
 from luckyhit.records import Arm, Guard
+from luckyhit.text.numbers import listed
 
 _UNSET = "not set"
 OBSERVED = "observed."
@@ -38,7 +40,7 @@ def difference_guard(
         if changed:
             return _fails(
                 f"No change is declared, but something differs: {named(changed)}.",
-                "Find out who changed it, then run again.",
+                f"Find out who changed it, then run again.{_ignorable(changed)}",
             )
         return Guard(
             id="declared-difference-only",
@@ -70,7 +72,7 @@ def difference_guard(
     if others:
         return _fails(
             f"More than the declared change differs: {named(others)}.",
-            "Change one thing at a time: make these equal in both arms, then run again.",
+            "Change one thing at a time: make these equal in both arms, then run again." + _ignorable(others),
         )
     detail = f"Only the declared change differs: {named({name: changed[name] for name in declared})}"
     if echoes:
@@ -89,7 +91,8 @@ def same_guard(before: Fingerprint, after: Fingerprint) -> Guard:
             id="same-as-before",
             ok=False,
             detail=f"Not as before: {named(changed)}.",
-            remedy="Find out who changed it. The journal has what the run itself changed, with the inverse.",
+            remedy="Find out who changed it. The journal has what the run itself changed, with the inverse."
+            + _ignorable(changed),
         )
     compared = sum(not name.startswith(OBSERVED) for name in before)
     if not compared:
@@ -115,13 +118,25 @@ def _short(value: str) -> str:
     return value if len(value) <= 160 else f"{value[:150]}… ({len(value)} characters)"
 
 
+def _ignorable(changed: Iterable[str]) -> str:
+    """What to do about entries of the service's configuration that are no settings, as one more sentence."""
+    names = [name.removeprefix("config.") for name in changed if name.startswith("config.")][:_MOST_NAMED]
+    if not names:
+        return ""
+    entry = f"target.config_ignore: [{', '.join(names)}]"
+    return f" If that differs from process to process, as a pid does, leave it out with {entry}."
+
+
 def _observed(before: Fingerprint, after: Fingerprint) -> str:
-    """What differs by itself, as one more sentence."""
+    """What differs by itself, as more sentences."""
     name = f"{OBSERVED}keys_outside_scope"
     counts = before.get(name), after.get(name)
-    if None in counts or counts[0] == counts[1]:
-        return ""  # not counted both times
-    return f" Keys outside the declared scope: {counts[0]} before, {counts[1]} after."
+    sentence = ""
+    if None not in counts and counts[0] != counts[1]:  # counted both times
+        sentence = f" Keys outside the declared scope: {counts[0]} before, {counts[1]} after."
+    names = {name for side in (before, after) for name in side.get(LEFT_OUT, "").split(", ")} - {""}
+    left_out = listed(sorted(names))
+    return sentence + (f" Left out of the configuration, since no settings: {left_out}." if left_out else "")
 
 
 def _fails(detail: str, remedy: str) -> Guard:

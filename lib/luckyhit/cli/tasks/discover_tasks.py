@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from luckyhit.case.docs.template import check_name
@@ -40,6 +40,8 @@ class Sources:
     python: str = ""
     env: Sequence[str] = field(default_factory=tuple)
     header_env: Sequence[str] = field(default_factory=tuple)
+    paths: Sequence[str] = field(default_factory=tuple)
+    change: str = ""
 
     @property
     def named(self) -> bool:
@@ -56,7 +58,12 @@ class Sources:
         if not self.named:
             options = [
                 name
-                for name, value in (("--env", self.env), ("--host", self.host), ("--header-env", self.header_env))
+                for name, value in (
+                    ("--env", self.env),
+                    ("--host", self.host),
+                    ("--header-env", self.header_env),
+                    ("--path", self.paths),
+                )
                 if value
             ]
             raise ArgumentError(
@@ -68,10 +75,17 @@ class Sources:
                 f"no such file: {self.openapi} (--openapi)",
                 hint="A path at the service needs --start or --url beside it.",
             )
-        of_start = {"--env": self.env, "--python": self.python, "--cwd": self.cwd != "."}
+        of_start = {"--change": self.change, "--env": self.env, "--python": self.python, "--cwd": self.cwd != "."}
         option = next((name for name, given in of_start.items() if given), "")
         if option and not self.start:
             raise ArgumentError(f"{option} needs --start", hint="It says how the service is started.")
+        if self.paths and not (self.start or self.url):
+            raise ArgumentError("--path needs --start or --url", hint="It says what the service answers.")
+        if wrong := next((path for path in self.paths if not re.fullmatch(r"/[!-~]*", path)), None):
+            raise ArgumentError(
+                f"--path {wrong!r} is no path",
+                hint="Begin with a slash, and quote what is not ASCII: /zones/DE4/price?kg=3",
+            )
         if self.host and not self.har:
             raise ArgumentError("--host needs --har", hint="It says which host's requests count.")
 
@@ -82,8 +96,13 @@ def new_from(name: str, sources: Sources, *, dry_run: bool) -> int:
     check_name(name)
     sources.refuse_wrong()
     start = _start_request(sources)
+    change = _change(sources, start)
     files = SourceFiles(
-        openapi=sources.openapi, har=_file(sources.har, "--har"), log=_file(sources.log, "--log"), host=sources.host
+        openapi=sources.openapi,
+        har=_file(sources.har, "--har"),
+        log=_file(sources.log, "--log"),
+        host=sources.host,
+        paths=sources.paths,
     )
     headers_env = dict(_pairs(sources.header_env, "--header-env", _HEADER, "X-Api-Key=API_KEY"))
     unset = sorted({variable for variable in headers_env.values() if variable not in os.environ})
@@ -103,14 +122,14 @@ def new_from(name: str, sources: Sources, *, dry_run: bool) -> int:
     discovery = discover(
         files, start, sources.url, project=project.root, headers_env=headers_env, environ=os.environ, progress=_progress
     )
-    draft = case_draft(name, discovery)
+    draft = case_draft(name, replace(discovery, change=change))
     _write(project, path, draft)
     _summarise(discovery, draft)
     if discovery.partial:
         print(f"interrupted: {path.name} is partial", file=sys.stderr)
         print(path)
         return INTERRUPTED
-    _check(project, path)
+    _check(project, path, draft)
     print(path)
     return 0
 
@@ -122,18 +141,35 @@ def _start_request(sources: Sources) -> StartRequest | None:
     if not cwd.is_dir() and "{workdir}" not in sources.cwd:
         raise ArgumentError(f"no such directory: {sources.cwd} (--cwd)", hint="Name the service's working directory.")
     env = dict(_pairs(sources.env, "--env", _VARIABLE, "CACHE_TTL=60"))
-    for variable, value in env.items():
-        if (is_secret_name(variable) and is_literal(value)) or find_secret(value):
-            raise ArgumentError(
-                f"--env {variable} has a secret in clear, which a case may not contain",
-                hint=f"export {variable}=..., and give --env '{variable}=${{{variable}}}'",
-            )
+    _refuse_secrets(env, "--env")
     return StartRequest(
         command=sources.start,
         env=env,
         cwd=sources.cwd,
         python=sources.python or None,
     )
+
+
+def _change(sources: Sources, start: StartRequest | None) -> tuple[str, str] | None:
+    """The variable that changes, and its value after that."""
+    if not sources.change or start is None:
+        return None
+    ((name, after),) = _pairs([sources.change], "--change", _VARIABLE, "CACHE_TTL=60")
+    _refuse_secrets({name: after}, "--change")
+    if start.env.get(name) == after:
+        raise ArgumentError(
+            f"--change {name}: it is {after!r} before, too (--env)", hint="Give --env the value before."
+        )
+    return name, after
+
+
+def _refuse_secrets(values: Mapping[str, str], option: str) -> None:
+    for variable, value in values.items():
+        if (is_secret_name(variable) and is_literal(value)) or find_secret(value):
+            raise ArgumentError(
+                f"{option} {variable} has a secret in clear, which a case may not contain",
+                hint=f"export {variable}=..., and give {option} '{variable}=${{{variable}}}'",
+            )
 
 
 def _pairs(texts: Sequence[str], option: str, name: str, example: str) -> Iterator[tuple[str, str]]:
@@ -173,7 +209,7 @@ def _summarise(discovery: Discovery, draft: CaseDraft) -> None:
     lines = [
         f"{len(discovery.evidence.routes)} routes known, {len(discovery.reads)} reads and {len(discovery.writes)} "
         f"writes answered; {discovery.requests_sent} requests sent",
-        f"to write by hand: {draft.todo} lines that say TODO",
+        f"to write by hand: {draft.todo} texts that say TODO",
     ]
     if draft.guesses:
         lines.append(f"guesses, marked in the file: {', '.join(dict.fromkeys(draft.guesses))}")
@@ -185,14 +221,23 @@ def _summarise(discovery: Discovery, draft: CaseDraft) -> None:
         print(line, file=sys.stderr)
 
 
-def _check(project: Project, path: Path) -> None:
-    """Prints what `luckyhit check` finds. A problem there is told, and the file is kept."""
+def _check(project: Project, path: Path, draft: CaseDraft) -> None:
+    """Prints what `luckyhit check` finds, and what comes next. A problem is told, and the file is kept."""
     try:
         guards: list[Guard] = check_case(project, path)
     except LuckyHitError as error:
         print(f"check: {error}", file=sys.stderr)
         return
     print(as_text(guards), file=sys.stderr)
-    failed = [guard for guard in guards if not guard.ok]
-    if not failed:
-        print(f"check is green; next: fill in the TODO lines, then `luckyhit run {path.stem}`", file=sys.stderr)
+    if not draft.measures:
+        print(
+            "This case measures nothing about a cache yet: no read was found but for health and settings. Next: name "
+            f"one with --path (and remove {path.name} first), or write route and workload by hand.",
+            file=sys.stderr,
+        )
+    elif all(guard.ok for guard in guards):
+        green = "check is green" if draft.probed else "check is green, of a case that does not look for old data"
+        print(
+            f"{green}; next: look at the guesses, write what says TODO, then `luckyhit run {path.stem}`",
+            file=sys.stderr,
+        )

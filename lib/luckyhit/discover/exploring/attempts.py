@@ -97,16 +97,21 @@ class Attempts:
         if not all(values):
             self._state.skip(route, "no value for its parameters is known")
             return None
-        fixed = {name: own[0] for name, own in zip(names[:-1], values, strict=False)}
-        ids = values[-1]
+        # That of a read varies: `/boards/{board}/cards/1`, where a read has `/boards/{board}/cards`.
+        varying = max((place for place, own in enumerate(known) if own), default=len(names) - 1)
+        fixed = {name: own[0] for place, (name, own) in enumerate(zip(names, values, strict=True)) if place != varying}
+        ids = values[varying]
         key = ids[min(_SEVENTH, len(ids) - 1)]
-        return Attempt(route, filled_path(route.path, fixed), names[-1], key, ids, media_type, self._numbers)
+        return Attempt(
+            route, filled_path(route.path, fixed), names[varying], key, tuple(ids), media_type, self._numbers
+        )
 
     def accepted(self, attempt: Attempt) -> Iterator[Accepted]:
         """Accepted bodies, each with another place for the number; every one has been sent."""
         route = attempt.route
         body = route.body
-        names = self._fields.get((route.method, route.path), ())
+        of_path = parameter_names(route.path)
+        names = [name for name in self._fields.get((route.method, route.path), ()) if name not in of_path]
         last_word = route.path.rstrip("/").rpartition("/")[2]
         seeds = first_bodies(
             body.schema if body else None,
@@ -178,10 +183,14 @@ class Attempts:
         return self._state.asker.send(attempt.route.method, url, plain, attempt.media_type)
 
     def _resource(self, attempt: Attempt) -> Any:
-        """What the GET route of the same path shows, or of the longest path that it continues."""
+        """What the GET route of the same path shows, of the longest path that it continues, or of one that continues
+        it."""
         url, documents = attempt.url(), self._state.documents
-        for read in sorted(self.related(attempt.route.path), key=lambda read: -len(read.path)):
-            if shape_of(attempt.route.path).startswith(shape_of(read.path)) and attempt.key in read.ids:
+        own = shape_of(attempt.route.path)
+        longest = sorted(self.related(attempt.route.path), key=lambda read: -len(read.path))
+        for read in sorted(longest, key=lambda read: not own.startswith(shape_of(read.path))):
+            near = own.startswith(shape_of(read.path)) or shape_of(read.path).startswith(f"{own}/")
+            if near and attempt.key in read.ids:
                 path = path_for(read, attempt.key)
                 if path not in documents:
                     documents[path] = self._state.asker.get(path).document

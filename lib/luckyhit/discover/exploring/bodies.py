@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from luckyhit.discover.asking import NotJson
 from luckyhit.discover.exploring.json_places import ID_NAMES, Steps, bounded_leaves, value_at
 from luckyhit.text.json_values import is_object
 
@@ -16,7 +15,7 @@ QUERY = "?"
 """Name in a body under which the parameters of the query are, while both are tried together."""
 _DEEPEST = 8
 _MOST_NAMES = 5
-_VERSIONS = ("version", "revision", "rev", "generation", "sequence", "serial")
+_VERSIONS = ("version", "revision", "rev", "generation", "sequence", "seq", "serial")
 _AMOUNTS = frozenset(
     {"price", "amount", "cents", "value", "count", "quantity", "qty", "stock", "level", "score", "number", "total"}
     | {"balance", "rank", "limit", "points", "size"}
@@ -94,6 +93,8 @@ def first_bodies(schema: Any, example: Any, answer: Any, names: Sequence[str], l
     """Bodies to begin with, the most probable first. `answer`: what the resource's GET route shows; `names`: fields
     that the view is known to read; `last_word`: of the path (`/items/{id}/price`)."""
     bodies: list[dict[str, Any]] = []
+    answer = answer if is_object(answer) else {}
+    plain = {name: value for name, value in answer.items() if isinstance(value, str | int | float | bool)}
     if is_object(example):
         bodies.append(copy.deepcopy(example))
     made = sample_of(schema)
@@ -102,9 +103,8 @@ def first_bodies(schema: Any, example: Any, answer: Any, names: Sequence[str], l
     if names:  # one alone first: what else a view reads may be optional, and 1 a wrong value for it
         ranked = [steps[0] for steps in number_places(dict.fromkeys(names, 1))]
         bodies += [{name: 1} for name in ranked if isinstance(name, str)][:_MOST_NAMES]
-        bodies.append(dict.fromkeys(names, 1))
-    if is_object(answer) and answer is not NotJson:
-        plain = {name: value for name, value in answer.items() if isinstance(value, str | int | float | bool)}
+        bodies.append({name: plain.get(name, 1) for name in names})
+    if answer:
         bodies += [plain] if plain else []
         nested = {name: value for name, value in answer.items() if is_object(value)}
         bodies += [{**plain, **copy.deepcopy(nested)}] if nested else []
@@ -129,12 +129,13 @@ def number_places(body: Any) -> list[Steps]:
 
 
 def text_places(body: Any) -> list[Steps]:
-    """Places of plain texts, which may take a number's digits; not those of dates, addresses and links."""
-    return [
-        steps
+    """Places of texts, which may take a number's digits; those of dates, times, addresses and links last."""
+    places = [
+        (re.search(r"[@:/]|\d-\d", value) is not None, steps)
         for steps, value in bounded_leaves(body)
-        if steps and isinstance(value, str) and not is_id(steps) and not re.search(r"[@:/]|\d-\d", value)
+        if steps and isinstance(value, str) and not is_id(steps)
     ]
+    return [steps for _, steps in sorted(places, key=lambda place: place[0])]
 
 
 def is_id(steps: Steps) -> bool:

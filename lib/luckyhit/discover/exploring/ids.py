@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -22,6 +23,7 @@ _LISTED_NAMES = frozenset(
 _OWN = frozenset({"accept", "content-type", "content-length", "host", "user-agent"})
 _MOST_SHARDS = 17
 _MOST_VALUES = 80
+_MOST_ALIKE = 60
 
 
 def parameter_names(path: str) -> list[str]:
@@ -137,6 +139,18 @@ def numbers_answered(answers_ok: Callable[[str], bool], known: Iterable[str]) ->
     if all(answers_ok(str(spot)) for spot in spots if least <= spot <= low):
         return tuple(map(str, range(least, low + 1)))
     return tuple(known)
+
+
+def alike_answered(answers_ok: Callable[[str], bool], known: Sequence[str]) -> list[str]:
+    """The known ids, and those like them that answer: of `DE4`, a text that ends with a number, `DE1` and on."""
+    answered = dict.fromkeys(known)
+    for text in known:
+        match = re.fullmatch(r"(.*\D)(\d{1,6})", text)
+        if match is not None:
+            digits = len(match[2]) if match[2][0] == "0" else 1
+            row = [f"{match[1]}{number:0{digits}d}" for number in range(1, _MOST_ALIKE)]
+            answered |= dict.fromkeys(itertools.takewhile(answers_ok, row))
+    return list(answered)
 
 
 def spread(ids: tuple[str, ...], count: int = 3) -> list[str]:

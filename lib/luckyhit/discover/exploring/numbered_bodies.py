@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from luckyhit.discover.evidence import ServiceRoute
-from luckyhit.discover.exploring.bodies import placed
+from luckyhit.discover.exploring.bodies import QUERY, placed
 from luckyhit.discover.exploring.json_places import Steps, bounded_leaves, value_at
 
 _KEY_NAMES = ("id", "pk")
@@ -48,7 +48,8 @@ def with_key(body: dict[str, Any], key: str) -> dict[str, Any]:
 def with_placeholder(body: dict[str, Any], key: str) -> dict[str, Any]:
     """The body with `{key}` where the key is."""
     for steps, value in list(bounded_leaves(body)):
-        if steps and steps[-1] in _KEY_NAMES and str(value) == key and not isinstance(value, bool):
+        named = steps and steps[-1] in _KEY_NAMES and str(value) == key and not isinstance(value, bool)
+        if named or (value == key and not key.isdigit() and steps[:1] != (QUERY,)):
             body = placed(body, steps, "{key}")
     return body
 

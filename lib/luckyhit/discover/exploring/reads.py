@@ -12,6 +12,7 @@ from luckyhit.caches.base import AnyCache
 from luckyhit.discover.asking import NO_SUCH_PATH, Answer, Asker, NotJson
 from luckyhit.discover.evidence import ReadRoute, ServiceEvidence, ServiceRoute
 from luckyhit.discover.exploring.ids import (
+    alike_answered,
     candidates,
     filled_path,
     numbers_answered,
@@ -22,7 +23,7 @@ from luckyhit.discover.exploring.ids import (
 )  # fmt: skip
 from luckyhit.discover.exploring.json_places import bounded_leaves, fields_of
 from luckyhit.discover.exploring.key_templates import Touched, Verb, key_templates
-from luckyhit.load.signals import SignalReader, offered
+from luckyhit.load.signals import SignalReader, offered, offered_calls
 from luckyhit.load.signals.signal_table import CALL_HEADERS
 
 MOST_ATTEMPTS = 10
@@ -32,6 +33,8 @@ _ALL_ANSWERED, _UNASKED_EACH, _ENOUGH_UNASKED = 6, 3, 4
 _MOST_QUERY_KEYS = 3
 _NO_SUCH_ID = "987654321"
 ENOUGH, MOST_TEXTS = 3, 60
+_MOST_SHOWN = 12
+_NOT_OF_THESE_IDS = (400, 404, 410, 422)
 
 
 @dataclass
@@ -162,8 +165,10 @@ def _keyed_by_query(route: ServiceRoute, state: Exploring) -> ReadRoute | None:
 
 def _ids(route: ServiceRoute, path: str, name: str, state: Exploring) -> tuple[str, ...]:
     answered: list[str] = []
+    asked: list[str] = []
 
     def answers_ok(value: str) -> bool:
+        asked.append(value)
         answer = state.asker.get(filled_path(path, {name: value}))
         if answer.status != 200 or answer.body == state.answers_all:
             return False
@@ -183,6 +188,7 @@ def _ids(route: ServiceRoute, path: str, name: str, state: Exploring) -> tuple[s
         if unasked and len(answered) == attempt:
             answered.append(value)
             continue
+        asked.append(value)
         last = state.asker.get(filled_path(path, {name: value}))
         if last.status == 200 and last.body != state.answers_all:
             state.documents.setdefault(filled_path(path, {name: value}), last.document)
@@ -196,8 +202,9 @@ def _ids(route: ServiceRoute, path: str, name: str, state: Exploring) -> tuple[s
     if not answered and last.status == 404 and parameter_of(route, name).kind == "string":
         answered = _from_texts(answers_ok, state.id_texts)
     if not answered:
-        _accepted(route, last, state)
+        _accepted(route, last, state, asked)
         return ()
+    answered = alike_answered(answers_ok, answered) if len(answered) < ENOUGH else answered
     ids = numbers_answered(answers_ok, answered)
     state.ids.setdefault(before, ids)
     return ids
@@ -237,25 +244,35 @@ def _fixed(route: ServiceRoute, names: Sequence[str], last: str, query: str, sta
     )
     answered: list[dict[str, str]] = []
     last_answer = Answer(0)
+    asked: list[str] = []
     for fixed in choices:
         for value in candidates(route, last, state.documents)[:ENOUGH]:
+            asked.append("/".join((*fixed.values(), value)))
             last_answer = state.asker.get(filled_path(route.path, {**fixed, last: value}) + query)
             if last_answer.status == 200 and fixed not in answered:
                 answered.append(fixed)
                 break
     if not answered:
-        _accepted(route, last_answer, state)
+        _accepted(route, last_answer, state, asked)
     return answered
 
 
-def _accepted(route: ServiceRoute, answer: Answer, state: Exploring) -> bool:
-    """Whether the answer is one of the route's own. If not, the reason is kept."""
+def _accepted(route: ServiceRoute, answer: Answer, state: Exploring, asked: Sequence[str] = ()) -> bool:
+    """Whether the answer is one of the route's own. If not, the reason is kept. `asked`: the ids that were asked for;
+    `answer` is that of the last one."""
     if answer.status == 200 and answer.body != state.answers_all:
         return True
     if answer.status in (401, 403):
         state.unknown.append(
             f"What GET {route.path} answers: it wants credentials ({answer.status}). Put them into an environment "
             "variable and name it: --header-env Authorization=VARIABLE."
+        )
+    elif parameter_names(route.path) and answer.status in _NOT_OF_THESE_IDS:
+        shown = ", ".join(asked[:_MOST_SHOWN]) + (", ..." if len(asked) > _MOST_SHOWN else "")
+        known = f"{len(asked)} were asked for ({shown})" if asked else "none is known"
+        state.unknown.append(
+            f"Which ids GET {route.path} has: {known}. Give a path of it that answers: --path '{route.path}' with "
+            "values for its braces, and the query that it needs."
         )
     reason = "the same answer as an impossible path" if answer.status == 200 else f"it answered {answer.status}"
     state.skip(route, reason if answer.status else "no answer came")
@@ -295,6 +312,7 @@ def _described(read: ReadRoute, sample: Sequence[tuple[str, Mapping[str, str]]],
         fields=fields_of(first.document) if first.document is not NotJson else (),
         cache_header=_cache_header(signals, first, second),
         db_header=_db_header(signals, first),
+        db_offer=next(iter(offered_calls(first.headers)), None) if not _db_header(signals, first) else None,
         hits=None if status == "unknown" else status in ("hit", "stale"),
         keys=key_templates(touched) if touched else (),
     )

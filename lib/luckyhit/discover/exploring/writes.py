@@ -17,6 +17,7 @@ from luckyhit.discover.exploring.ids import shape_of, spread
 from luckyhit.discover.exploring.json_places import place_of, regex_of
 from luckyhit.discover.exploring.key_templates import Touched, key_templates
 from luckyhit.discover.exploring.numbered_bodies import has_key, numbered, with_key, with_placeholder
+from luckyhit.discover.exploring.old_values import WHOLE, OldValues
 from luckyhit.discover.exploring.reads import Exploring
 from luckyhit.text.json_values import is_object, map_texts
 
@@ -36,6 +37,7 @@ class WriteFinder:
     def __init__(self, state: Exploring, fields: Mapping[tuple[str, str], tuple[str, ...]]) -> None:
         self._state = state
         self._attempts = Attempts(state, fields)
+        self._old = OldValues(state, self._attempts)
         self._pause = threading.Event()
 
     def find(self, evidence: ServiceEvidence, writes: list[WriteRoute]) -> None:
@@ -67,14 +69,21 @@ class WriteFinder:
             return None
         best: WriteRoute | None = None
         first: Accepted | None = None
+        shown: list[tuple[int, Accepted, WriteRoute]] = []
         for accepted in self._attempts.accepted(attempt):
             first = first or accepted
             write = self._shown(attempt, accepted, attempt.key)
             if write.shows:
-                return self._with_keys(attempt, accepted, self._with_windows(attempt, accepted, write))
+                shown.append((self._old.rank(attempt, write), accepted, write))
+                if shown[-1][0] == WHOLE or self._state.over():
+                    break
+                continue
             # A page to log in at is shown by a redirection too.
             best = best or (write if accepted.answer.ok else None)
             attempt.rejected += [] if accepted.answer.ok else [accepted.answer.status]
+        if shown:
+            _, accepted, write = min(shown, key=lambda candidate: candidate[0])
+            return self._described(attempt, accepted, write)
         if first is not None and (late := self._shown_late(attempt, first)) is not None:
             return late
         if best is None:
@@ -96,7 +105,11 @@ class WriteFinder:
             return None
         attempt.key = key
         write = self._shown(attempt, accepted, key, _LATE_WITHIN_S)
-        return self._with_keys(attempt, accepted, self._with_windows(attempt, accepted, write)) if write.shows else None
+        return self._described(attempt, accepted, write) if write.shows else None
+
+    def _described(self, attempt: Attempt, accepted: Accepted, write: WriteRoute) -> WriteRoute:
+        write = self._with_windows(attempt, accepted, self._old.readable(attempt, accepted, write))
+        return self._with_keys(attempt, accepted, write)
 
     def _shown(self, attempt: Attempt, accepted: Accepted, key: str, within_s: float = _SHOWN_WITHIN_S) -> WriteRoute:
         """Write a fresh number, and look for it in all reads with the cache emptied before each look."""

@@ -106,15 +106,22 @@ def ask(python: str, command: Sequence[str], cwd: Path, env: Mapping[str, str]) 
         own = {name: value for name, value in env.items() if name != FOLDER_NAME}
         output = _output_of([python, str(_SCRIPT), named], cwd, {**own, "PYTHONDONTWRITEBYTECODE": "1"})
     except (OSError, subprocess.TimeoutExpired) as error:
-        return FrameworkRoutes(ServiceEvidence(notes=(f"The route table could not be read: {type(error).__name__}.",)))
+        return _not_read(type(error).__name__, python)
     line = next((line for line in reversed(output.splitlines()) if line.startswith(MARK)), "")
     try:
         printed = json.loads(line.removeprefix(MARK))
     except ValueError:
-        return FrameworkRoutes(
-            ServiceEvidence(notes=("The route table could not be read: the interpreter ended early.",))
-        )
-    return _table(printed)
+        return _not_read("the interpreter ended early", python)
+    return _table(printed, python)
+
+
+def _not_read(reason: str, python: str) -> FrameworkRoutes:
+    return FrameworkRoutes(ServiceEvidence(notes=(f"The route table could not be read: {reason}{_asked(python)}",)))
+
+
+def _asked(python: str) -> str:
+    """The end of a sentence about an interpreter that was asked."""
+    return f" (asked: the interpreter {python}; --python names another one)."
 
 
 def from_processes(folder: Path) -> FrameworkRoutes:
@@ -152,9 +159,11 @@ def _output_of(command: Sequence[str], cwd: Path, env: Mapping[str, str]) -> str
         return output.read().decode("utf-8", "replace")
 
 
-def _table(printed: Mapping[str, Any]) -> FrameworkRoutes:
+def _table(printed: Mapping[str, Any], python: str = "") -> FrameworkRoutes:
+    """`python`: the interpreter that was started for it."""
     files = tuple(Path(file) for file in printed["files"])
-    notes = [f"The route table is incomplete: {printed['problem']}."] if printed["problem"] else []
+    by = _asked(python) if python else "."
+    notes = [f"The route table is incomplete: {printed['problem']}{by}"] if printed["problem"] else []
     routes, fields = [], {}
     for row in printed["routes"]:
         path, parameters = path_of(row["path"], row["converters"])

@@ -67,7 +67,7 @@ _READERS = frozenset({"getenv", "get", "env", "config", "str", "int", "float", "
 _ENV_NAME = re.compile(r"[A-Z][A-Z0-9_]{1,60}")
 _SHELL = re.compile(r"\$\{([A-Z][A-Z0-9_]+)(?::?[-=?]([^}]*))?\}|\$([A-Z][A-Z0-9_]{2,})")
 _USUAL = frozenset({"PATH", "HOME", "USER", "PWD", "SHELL", "LANG", "TERM", "PORT", "HOST", "PYTHONPATH", "TMPDIR"})
-Kind = Literal["text", "number", "boolean", "url"]
+Kind = Literal["text", "number", "duration", "boolean", "url"]
 Helpers = Mapping[str, tuple[int, int | None]]
 """By function, the places of a variable's name and of its default in its arguments."""
 
@@ -292,6 +292,8 @@ def _setting(name: str, default: str | None, where: str) -> Setting:
     kind: Kind = "text"
     if default is not None and re.fullmatch(r"-?\d+(\.\d+)?", default):
         kind = "number"
+    elif default is not None and re.fullmatch(r"\d+(\.\d+)?\s*(us|ms|s|sec|m|min|h|d)", default):
+        kind = "duration"
     elif default is not None and default.lower() in ("true", "false", "yes", "no", "on", "off"):
         kind = "boolean"
     elif words[-1:] in (["url"], ["uri"]) or (default is not None and "://" in default):

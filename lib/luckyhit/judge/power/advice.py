@@ -19,7 +19,7 @@ from luckyhit.judge.power.measured_baseline import MeasuredBaseline
 from luckyhit.judge.power.sizing import sized, to_size
 from luckyhit.judge.power.supply import Probing
 from luckyhit.judge.stats.forecast import first_where
-from luckyhit.records import AMOUNTS, GoalName, kind_of
+from luckyhit.records import AMOUNTS, GoalName, kind_of, metric_of_goal
 
 LONGEST_BLOCK_S, LONGEST_S, STEP_S, MOST_TIMES_KEYS = 120, 3600, 10, 10
 Edits = Iterator[Mapping[str, str]]
@@ -40,13 +40,17 @@ class Planning:
 
 
 def plan_for(
-    case: Case, probing: Probing, baseline: MeasuredBaseline | None = None, hidden: Collection[GoalName] = ()
+    case: Case,
+    probing: Probing,
+    baseline: MeasuredBaseline | None = None,
+    hidden: Collection[GoalName] = (),
+    shown_by: Mapping[GoalName, Mapping[str, str]] = {},
 ) -> Planning:
-    """Size what is left out, and what each goal gets and needs. Raises ArgumentError where the ceiling of the plan does
-    not hold two blocks."""
+    """Size what is left out, and what each goal gets and needs. `shown_by`: the edit that makes a metric of `hidden`
+    visible, where answers tell it. Raises ArgumentError where the ceiling of the plan does not hold two blocks."""
     planned = sized(case, probing, baseline)
     goals = powers(planned, probing(planned), baseline, hidden)
-    advisor = _Advisor(case, probing, baseline)
+    advisor = _Advisor(case, probing, baseline, shown_by)
     return Planning(planned, [replace(goal, changes=tuple(advisor.changes(goal))) for goal in goals])
 
 
@@ -57,6 +61,7 @@ class _Advisor:
     case: Case
     probing: Probing
     baseline: MeasuredBaseline | None
+    shown_by: Mapping[GoalName, Mapping[str, str]]
 
     def changes(self, goal: GoalPower) -> Edits:
         if goal.state not in ("short", "never"):
@@ -64,7 +69,7 @@ class _Advisor:
         name, kind = goal.name, kind_of(goal.name)
         if goal.reason == "not-visible":
             if kind.told_by:
-                yield {kind.told_by: ""}
+                yield self.shown_by.get(metric_of_goal(name), {kind.told_by: ""})
         elif goal.reason == "limit-zero":
             limits = list(_larger(Amount(0.0, "%"), kind.unit))
             limit = _first_amount(lambda tried: self._decides(name, goal={"at_most": tried}), limits)

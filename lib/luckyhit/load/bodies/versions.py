@@ -1,4 +1,7 @@
-"""The version in a response: a whole number in its JSON, in a header, or matched by a regular expression."""
+"""The version in a response: a whole number in its JSON, in a header, or matched by a regular expression.
+
+Before the first write the place may hold a text: an expression that says so (`v(\\d+)|free`) gives 0 for it.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from luckyhit.case.freshness import VersionRead
 from luckyhit.case.values.keys import in_path
 from luckyhit.case.values.placeholders import fill_text
 from luckyhit.case.values.texts import SIMPLE_PATH
-from luckyhit.text.json_values import member
+from luckyhit.text.json_values import is_list, is_object, member
 
 if TYPE_CHECKING:
     from luckyhit.load.http1.response import HttpResponse
@@ -22,6 +25,7 @@ MISSING = object()
 _SIMPLE = re.compile(SIMPLE_PATH)
 _WHOLE = re.compile(r"[+-]?\d{1,18}")
 _LARGEST = 2**63 - 1
+_KINDS = {dict: "an object", list: "a list", str: "a text", bool: "a truth value", type(None): "null"}
 _MOST_TEXT = 1 << 20
 """Characters that a regular expression is matched against: a bad one takes long."""
 
@@ -35,22 +39,41 @@ def read_version(path: str, body: bytes) -> int:
 
     Raises VersionMissing.
     """
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
-        raise VersionMissing(f"{len(body)} bytes that are not JSON") from None
-    return version_in(path, value)
+    return version_in(path, _parsed(body))
 
 
 def version_in(path: str, value: Any) -> int:
     """The whole number at `path` in a parsed JSON value. Raises VersionMissing."""
+    return _whole(_found(path, value), path)
+
+
+def text_in(path: str, value: Any) -> str:
+    """The text at `path` in a parsed JSON value; a number's digits; empty for null, and where an object lacks the last
+    name of a simple path. Raises VersionMissing."""
+    steps = path_steps(path) if _SIMPLE.fullmatch(path) else []
+    holder = value_at(value, steps[:-1])
+    lacking = bool(steps) and is_object(holder) and value_at(value, steps) is MISSING
+    part = None if lacking else _found(path, value)
+    if isinstance(part, bool) or is_object(part) or is_list(part):
+        raise VersionMissing(f"{_KINDS[type(part)]} at {path}, not a text")
+    return "" if part is None else part if isinstance(part, str) else json.dumps(part)
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        raise VersionMissing(f"{len(body)} bytes that are not JSON") from None
+
+
+def _found(path: str, value: Any) -> Any:
     if not _SIMPLE.fullmatch(path):
-        return _whole(_queried(path, value), path)
+        return _queried(path, value)
     for step in _STEP.finditer(path):
         value = value_at(value, [_step(step)])
         if value is MISSING:
             raise VersionMissing(f"no {path[: step.end()]}")
-    return _whole(value, path)
+    return value
 
 
 def path_steps(path: str) -> list[str | int]:
@@ -82,7 +105,10 @@ class VersionReader:
     def version(self, key: str, response: HttpResponse) -> int:
         """The version that a response shows for `key`. Raises VersionMissing."""
         if self._read.version is not None:
-            return read_version(self._read.version.replace("{key}", key), response.body)
+            path = self._read.version.replace("{key}", key)
+            if self._read.regex is None:
+                return read_version(path, response.body)
+            return self._matched(key, text_in(path, _parsed(response.body))[:_MOST_TEXT], f"at {path}")
         if self._header is None:
             return self._matched(key, response.body[:_MOST_TEXT].decode("utf-8", "replace"), "in the answer")
         values = [value for name, value in response.headers if name.lower() == self._header]
@@ -95,7 +121,7 @@ class VersionReader:
         match = _pattern((self._read.regex or "").replace("{key}", re.escape(key))).search(text)
         if match is None:
             raise VersionMissing(f"nothing that freshness.reads' regex finds {where}")
-        return _whole(match[1], where)
+        return 0 if match[1] is None else _whole(match[1], where)
 
 
 def _queried(path: str, value: Any) -> Any:
@@ -129,7 +155,6 @@ def _whole(value: object, where: str) -> int:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or abs(value) > _LARGEST:
-        kind = {dict: "an object", list: "a list", str: "a text", bool: "a truth value", type(None): "null"}
         where = f"at {where}" if where.startswith("$") else where
-        raise VersionMissing(f"{kind.get(type(value), 'a number')} {where}, not a whole number of 64 bits")
+        raise VersionMissing(f"{_KINDS.get(type(value), 'a number')} {where}, not a whole number of 64 bits")
     return value
