@@ -5,13 +5,23 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import get_args
 
+import pytest
 from page_reader import Page
 
 from luckyhit.case_run import CaseRun
 from luckyhit.experiments.diagnosing import Diagnosed
 from luckyhit.records import Result
-from luckyhit.records.diagnosis import ClassStanding, Diagnosis, EvidenceRow, ExperimentRecord, Reason
+from luckyhit.records.diagnosis import (
+    ClassStanding,
+    Diagnosis,
+    DiagnosisConclusion,
+    DiagnosisEnd,
+    EvidenceRow,
+    ExperimentRecord,
+    Reason,
+)
 from luckyhit.records.experiment_requests import EXPERIMENT_TABLE
 from luckyhit.report.diagnosis_view import diagnosis_in
 from luckyhit.report.page import render, render_diagnosis
@@ -60,3 +70,14 @@ def test_a_diagnosis_alone_has_a_page_of_its_own(copied: tuple[CaseRun, Result])
     assert page.text.count("missing-invalidation") == 1 and "GET /<items>/7" in page.text
     assert run.case.owner.name in page.text and not page.all("script")
     assert {"diagnosis.json", "case.yml"} <= {link["href"] for link in page.all("a")}
+
+
+@pytest.mark.parametrize("ended", get_args(DiagnosisEnd))
+@pytest.mark.parametrize("conclusion", get_args(DiagnosisConclusion))
+def test_each_conclusion_and_each_end_has_a_page(
+    conclusion: DiagnosisConclusion, ended: DiagnosisEnd, copied: tuple[CaseRun, Result]
+) -> None:
+    run, _ = copied
+    made = Diagnosis(conclusion=conclusion, ended=ended, read="GET /items/{key}")
+    page = Page.read(render_diagnosis(run.path, made, case=run.case, name=run.name, redactor=Redactor(())))
+    assert [one["data-conclusion"] for one in page.all("div") if one.get("id") == "conclusion"] == [conclusion]
