@@ -12,7 +12,7 @@ from luckyhit.caches.watch_events import EventWatch
 from luckyhit.case_run import CaseRun
 from luckyhit.change.notify import INSIDE
 from luckyhit.probe.probe_plan import KeyRanges
-from luckyhit.probe.probe_preflight import key_reader
+from luckyhit.probe.probe_survey import key_reader
 from luckyhit.records import Arm
 from luckyhit.records.manifest import LearnedKeys
 from luckyhit.records.parquet import write_part
