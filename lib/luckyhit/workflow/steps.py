@@ -9,11 +9,7 @@ or take a core from the service and the load.
 
 from __future__ import annotations
 
-import importlib
-import sys
-import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -27,6 +23,7 @@ from luckyhit.project import Project
 from luckyhit.records import Arm, Guard, Rollback
 from luckyhit.system import Stack
 from luckyhit.text.messages import guard_title
+from luckyhit.workflow.late_imports import imported_meanwhile
 from luckyhit.workflow.measuring import Measuring, Progress, in_turn
 from luckyhit.workflow.preflight import any_hit, expected_response, originals_of
 from luckyhit.workflow.probe_controls import probe_share, with_controls
@@ -255,34 +252,3 @@ def _stop_at_failed(guards: list[Guard]) -> None:
 
 def _cache_version(stack: Stack) -> dict[str, Any]:
     return stack.cache.version() if stack.cache is not None else {}
-
-
-_NEEDED = (
-    "pandas",
-    "luckyhit.workflow.planning",
-    "luckyhit.workflow.notebook.cell_contents",
-    "jinja2",
-)
-
-
-@contextmanager
-def imported_meanwhile(names: Collection[str] = _NEEDED) -> Iterator[None]:
-    """Import what comes later (by default, what later cells need) in a thread while the block runs; both are done at
-    its end."""
-    if all(name in sys.modules for name in names):
-        yield
-        return
-    importing = threading.Thread(target=import_needed, args=[names], name="imports", daemon=True)
-    importing.start()
-    try:
-        yield
-    finally:
-        importing.join()
-
-
-def import_needed(names: Collection[str] = _NEEDED) -> None:
-    """Import what later cells need."""
-    for name in names:
-        # The cell that needs it raises the ImportError.
-        with suppress(Exception):
-            importlib.import_module(name)
