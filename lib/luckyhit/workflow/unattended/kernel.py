@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from jupyter_client.manager import AsyncKernelManager
 
 _NAME = "python3"
+_CLIENT = "luckyhit.workflow.unattended.kernel_client.PromptClient"
 _START_S = 120
 _LOOKS_EVERY_S = 0.5
 _POLL_S = 0.1
@@ -66,7 +67,7 @@ class Kernel:
     async def _launch(self) -> None:
         from jupyter_client.manager import AsyncKernelManager
 
-        manager = AsyncKernelManager(kernel_name=_NAME)
+        manager = AsyncKernelManager(kernel_name=_NAME, client_class=_CLIENT)
         if self._ahead is not None:
             hand_over(manager, self._ahead)
         await manager.start_kernel(extra_arguments=_OPTIONS)
