@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from luckyhit.case_run import CaseRun
 from luckyhit.scrub.sweep import scrub_notebook
+from luckyhit.workflow.late_imports import uncollected
 from luckyhit.workflow.step import STOP
 from luckyhit.workflow.unattended.interruptions import Interruptions
 from luckyhit.workflow.unattended.kernel_handover import hand_over
@@ -132,7 +133,8 @@ class Notebook:
 
     def _execute(self) -> None:
         try:
-            from luckyhit.workflow.unattended import papermill_engine  # takes a second, while the kernel starts
+            with uncollected():
+                from luckyhit.workflow.unattended import papermill_engine  # takes a second, while the kernel starts
 
             papermill_engine.save_whole(self.output.parent)
             papermill_engine.execute_notebook(
