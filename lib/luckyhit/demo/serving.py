@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
 import socket
 import sys
 from contextlib import suppress
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -16,6 +18,8 @@ from luckyhit.demo.database import ensure_database
 from luckyhit.demo.settings import DemoSettings, SettingError, described
 from luckyhit.demo.workers import run_workers
 
+_TICK_S = 0.1
+_NOT_STARTED = 3
 _OPTIONS: dict[str, Any] = {
     "loop": "uvloop",
     "http": "httptools",
@@ -27,6 +31,36 @@ _OPTIONS: dict[str, Any] = {
     "timeout_keep_alive": 75,
     "timeout_graceful_shutdown": 2,
 }
+
+
+class PromptServer(uvicorn.Server):
+    """Ends as soon as it is told to, if nothing is under way. uvicorn itself looks ten times a second whether it was
+    told, and then waits a tenth of a second for connections, also where there are none."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._told = asyncio.Event()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        asyncio.get_running_loop().call_soon_threadsafe(self._told.set)
+
+    async def main_loop(self) -> None:
+        tick = 0
+        while not await self.on_tick(tick):
+            tick += 1
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._told.wait(), _TICK_S)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self.server_state.connections or self.server_state.tasks or self.force_exit:
+            await super().shutdown(sockets)
+            return
+        for server in self.servers:
+            server.close()
+        for own in sockets or []:
+            own.close()
+        await self.lifespan.shutdown()
 
 
 def main() -> None:
@@ -45,13 +79,17 @@ def main() -> None:
         sys.exit(f"catalogue: {error}")
     host, port = arguments.host, arguments.port
     if settings.workers == 1:
-        uvicorn.run(create_app(settings), host=host, port=port, **_OPTIONS)
+        server = PromptServer(uvicorn.Config(create_app(settings), host=host, port=port, **_OPTIONS))
+        with suppress(KeyboardInterrupt):
+            server.run()
+        if not server.started:
+            sys.exit(_NOT_STARTED)
         return
     ensure_database(settings.database)  # once, and not by the first worker while the second one looks for it
 
     def serve(own: socket.socket) -> None:
         with suppress(KeyboardInterrupt):
-            uvicorn.Server(uvicorn.Config(create_app(settings), **_OPTIONS)).run(sockets=[own])
+            PromptServer(uvicorn.Config(create_app(settings), **_OPTIONS)).run(sockets=[own])
 
     try:
         run_workers(settings.workers, serve, host=host, port=port)
