@@ -10,7 +10,7 @@ import pytest
 LATE = {
     "luckyhit.cli": "luckyhit.case luckyhit.run pydantic numpy pandas scipy pyarrow papermill jinja2 httpx redis matplotlib",
     "luckyhit.load.engine": "luckyhit.judge luckyhit.caches luckyhit.system pandas scipy papermill jinja2 httpx redis matplotlib",
-    "luckyhit.probe.block_probe": "luckyhit.judge luckyhit.system pandas scipy papermill jinja2 redis matplotlib",
+    "luckyhit.probe.block_probe": "luckyhit.judge luckyhit.system pandas scipy papermill jinja2 httpx redis matplotlib",
     "luckyhit.workflow.workbook": "luckyhit.judge pandas scipy papermill jinja2 matplotlib.pyplot",
     "luckyhit.workflow.unattended.run_case": "luckyhit.judge pandas scipy papermill jinja2 matplotlib",
     "luckyhit.workflow.checking": "papermill jinja2 matplotlib",

@@ -16,10 +16,12 @@ from luckyhit.change import (
     apply,
     close_steps,
     difference_guard,
+    in_place,
     reset_block,
     revert_run,
     roll_back,
     same_guard,
+    set_sides,
     settings_of,
     start_stacks,
     take_fingerprints,
@@ -110,6 +112,23 @@ def test_two_stacks_are_equal_until_one_is_changed(shop: Make, journal: Journal)
         assert ask(arms[arm], "/products/7")["inside"] == {"7": 1}
 
 
+def test_both_sides_are_set_by_one_start(shop: Make, journal: Journal) -> None:
+    arms: dict[Any, Stack] = {name: shop(name, started=False, design="side-by-side") for name in ("before", "after")}
+    start_stacks(arms.values(), journal)
+    for stack in arms.values():
+        ask(stack, "/products/1")
+    started = {arm: stack.service_pid for arm, stack in arms.items()}
+    set_sides(arms, journal)
+    again = {arm: stack.service_pid for arm, stack in arms.items()}
+    assert set(started.values()).isdisjoint(again.values())
+    assert [in_place(stack, journal) for stack in arms.values()] == [False, True]
+    facts = reset_block(arms, arms["before"].case, journal, fresh=True)
+    assert facts["started"] == again and facts["clear"]["after"]["cleared"] == 1
+    shown = [ask(stack) for stack in arms.values()]
+    assert [config["ttl"] for config in shown] == [30, 60]
+    assert [ask(stack, "/products/7")["inside"] for stack in arms.values()] == [{"7": 1}, {"7": 1}]
+
+
 def test_a_rollback_leaves_a_service_that_is_fresh(shop: Make, journal: Journal) -> None:
     stack = shop(started=False)
     start_stacks([stack], journal)
@@ -175,3 +194,5 @@ def test_observed_service_is_never_touched(
     for refused in (apply, roll_back):
         with pytest.raises(GuardError):
             refused(stack, journal)
+    with pytest.raises(GuardError):
+        set_sides({"after": stack}, journal)

@@ -1,6 +1,7 @@
 """What the catalogue answers, to whom who only sees its answers and its cache."""
 
 import re
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -263,6 +264,22 @@ def test_without_its_cache_the_service_goes_on(tmp_path):
     finally:
         service.stop()
         server.stop()
+
+
+@pytest.mark.parametrize("under_way", [False, True])
+def test_it_ends_cleanly_with_a_request_or_without(start_service, cache, under_way):
+    service = start_service(CATALOGUE_LOAD_PAUSE="0.3")
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(service.http.get, "/products/17") if under_way else None
+        if under_way:
+            poll(lambda: cache.info("stats")["keyspace_misses"], condition_name="the page is being loaded")
+        else:
+            service.http.close()
+        service.process.terminate()
+        assert service.process.wait(10) == -signal.SIGTERM
+        assert answer is None or answer.result().status_code == 200
+    assert [path.name for path in service.workdir.glob("catalogue.sqlite*")] == ["catalogue.sqlite"]
+    assert not [line for line in service.log_lines() if "problem" in line]
 
 
 @pytest.mark.parametrize(

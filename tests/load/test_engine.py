@@ -19,6 +19,7 @@ from measured_block import BASIC, FRESHNESS, check, declare, engines, measure, r
 from luckyhit.case_run import CaseRun
 from luckyhit.errors import ArgumentError, NoRoom, NotEnoughData, ResponseUnexpected
 from luckyhit.load.block import BlockPlan, config_of, measure_block
+from luckyhit.load.worker_pool import WorkerPool
 from luckyhit.scrub.secrets import REDACTED
 from waiting import eventually
 
@@ -48,6 +49,24 @@ def test_both_arms_get_the_same_slots(run: CaseRun, service: HostileService) -> 
     engine = again.engine
     assert engine.added_p50_ms is not None and engine.added_p99_ms is not None
     assert 0 < engine.added_p50_ms <= engine.added_p99_ms
+
+
+def test_an_engine_imports_no_libraries_of_others(run: CaseRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a whole block: pyarrow imports pandas at its first array, if it can."""
+    declare(run, freshness=FRESHNESS)
+    monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
+    pool = WorkerPool(1, run.path)
+    with Versions().running() as versioned:
+        check(run, measure(run, versioned, pool=pool))
+    imported = {line.rpartition("|")[2].strip() for line in _errors_of(pool)}
+    assert {"pyarrow.lib", "luckyhit.probe.arm"} <= imported
+    assert imported.isdisjoint({"pandas.core", "httpx", "scipy", "redis", "luckyhit.judge"})
+
+
+def _errors_of(pool: WorkerPool) -> list[str]:
+    (worker,) = pool._workers
+    worker._stderr.seek(0)
+    return worker._stderr.read().decode().splitlines()
 
 
 def test_an_interruption_keeps_every_row(run: CaseRun, service: HostileService) -> None:

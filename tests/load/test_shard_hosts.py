@@ -68,7 +68,7 @@ def engines() -> set[int]:
     running = set()
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):  # it may end just now
-            if ENGINE in process.cmdline():
+            if ENGINE in " ".join(process.cmdline()):
                 running.add(process.pid)
     return running
 

@@ -13,7 +13,7 @@ from probed import arm_for, cold_values, freshness, measure, probe_for
 from versioned_service import FOREVER, VersionedService, in_a_thread, running
 
 from luckyhit.errors import ResponseUnexpected
-from luckyhit.probe.probe_preflight import survey
+from luckyhit.probe.probe_survey import survey
 
 REFUSALS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "write refused": ({"write_status": 403, "commits": False}, {}, "freshness.write"),

@@ -112,6 +112,19 @@ def in_place(stack: Stack, journal: Journal) -> bool:
     return _open_step(APPLY, stack, journal) is not None
 
 
+def set_sides(stacks: Mapping[Arm, Stack], journal: Journal) -> None:
+    """Set each stack's side of the change and start its service anew, all at once. Raises as `apply` does."""
+
+    def set_side(arm: Arm) -> None:
+        _refuse_observed(stacks[arm])
+        if stacks[arm].case.change.nothing:
+            _restart(stacks[arm], arm, journal)
+        else:
+            _set(stacks[arm], arm, journal)
+
+    _together(set_side, list(stacks))
+
+
 def reset_block(
     stacks: Mapping[Arm, Stack],
     case: Case,
@@ -128,15 +141,8 @@ def reset_block(
     Returns facts for the manifest: `{"clear": {arm: ...}, "purge": {arm: ...}, "started": {arm: pid}}`.
     """
     changeable = [arm for arm in stacks if stacks[arm].changeable]
-
-    def set_side(arm: Arm) -> None:
-        if case.change.nothing:
-            _restart(stacks[arm], arm, journal)
-        else:
-            _set(stacks[arm], arm, journal)
-
     if not fresh:
-        _together(set_side, changeable)
+        set_sides({arm: stacks[arm] for arm in changeable}, journal)
     started = {arm: stacks[arm].service_pid for arm in changeable if stacks[arm].owned}
     cleared = clear_declared({arm: stacks[arm] for arm in changeable}, case, journal, headers=headers)
     return {**cleared, "started": started}

@@ -8,6 +8,8 @@ stopped by `--timeout`) · 5 rollback not confirmed · 130 interrupted (Ctrl-C o
 
 from __future__ import annotations
 
+import atexit
+import gc
 import sys
 from typing import NoReturn
 
@@ -31,6 +33,9 @@ __all__ = [
 
 def main() -> NoReturn:
     """Entry point. An error of Lucky Hit's own prints its message and what to do, and sets the exit code."""
+    atexit.register(
+        gc.freeze
+    )  # the process ends: to go through all modules for garbage would take a quarter of a second
     try:
         app(standalone_mode=True)
     except CaseError as error:

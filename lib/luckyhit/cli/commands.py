@@ -22,6 +22,7 @@ from luckyhit.cli.kernel_ahead import kernel_ahead
 from luckyhit.cli.waiting import waiting
 from luckyhit.errors import ArgumentError
 from luckyhit.project import Project
+from luckyhit.workflow.late_imports import uncollected
 
 NotifyOption = Annotated[
     str,
@@ -101,7 +102,8 @@ def run(
 ) -> None:
     """Run a case: measure the baseline and the change, roll back, report. The last line is the report's path."""
     with kernel_ahead() as ahead:
-        from luckyhit.cli.tasks import case_tasks
+        with uncollected():
+            from luckyhit.cli.tasks import case_tasks
 
         case_tasks.run(
             case,

@@ -1,14 +1,15 @@
 """The load engine: a process of its own (or several: workers) that sends one block's requests and records each of them.
 
-    python -m luckyhit.load.engine      an EngineConfig (one JSON object, one line) on standard input
+    python -P -c "from luckyhit.load.engine import main; main()"
 
-It writes `{"ready": true, "digest": ..., "slots": ...}` (of its schedule) to standard output when it can begin, and
-waits for a second line, `{"start_ns": ...}`, which all workers get at once. Progress follows, one JSON object a line:
-`{"done": seconds, "answered": requests, "errors": {...}}`; the last one is `{"facts": ...}`, or `{"error": ...}` with
-an error of the tree. SIGTERM, SIGINT, the end of standard input (its owner is gone) and the owner's death stop it
-early: no more requests are sent, the rest is recorded as `dropped`, everything is written, and the facts still come.
-The same happens when a limit is exceeded; each of several workers writes `{"watched": {arm: counts}}`, and their owner
-stops them all.
+It starts before its block is known, and imports all that it needs while services are brought to their state. On
+standard input it gets an EngineConfig (one JSON object, one line). It writes `{"ready": true, "digest": ...,
+"slots": ...}` (of its schedule) to standard output when it can begin, and waits for a second line, `{"start_ns": ...}`,
+which all workers get at once. Progress follows, one JSON object a line: `{"done": seconds, "answered": requests,
+"errors": {...}}`; the last one is `{"facts": ...}`, or `{"error": ...}` with an error of the tree. SIGTERM, SIGINT, the
+end of standard input (its owner is gone) and the owner's death stop it early: no more requests are sent, the rest is
+recorded as `dropped`, everything is written, and the facts still come. The same happens when a limit is exceeded; each
+of several workers writes `{"watched": {arm: counts}}`, and their owner stops them all.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import asyncio
 import contextlib
 import ctypes
 import gc
+import importlib
 import json
 import os
 import resource
@@ -24,8 +26,10 @@ import signal
 import ssl
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from importlib.abc import MetaPathFinder
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -59,6 +63,8 @@ CLOSED_SLOTS = 200_000
 RESTORE_STOPPED_S = 3.0
 """After an early stop: how long the probe may remove what it created, and then put its keys back."""
 _PR_SET_PDEATHSIG = 1
+_NEEDED = ("luckyhit.probe.block_probe", "numpy.ma", "numpy.random")
+"""What is imported late elsewhere, and used in a block."""
 
 
 class Engine:
@@ -278,6 +284,15 @@ class Engine:
         }
 
 
+class WithoutPandas(MetaPathFinder):
+    """Lets this process have no pandas. pyarrow would import it for its first array, if it is to be had: a sixth of a
+    second, between the start of the services and the block, and 35 MB."""
+
+    def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> None:
+        if fullname == "pandas":
+            raise ModuleNotFoundError(f"no {fullname} in the load engine", name=fullname)
+
+
 def _authorities(ca_file: str | None) -> ssl.SSLContext | None:
     """TLS verified against the authorities in `ca_file` alone."""
     if ca_file is None:
@@ -355,15 +370,19 @@ def _read_stdin(loop: asyncio.AbstractEventLoop, engine: Engine) -> None:
         engine.started.set_result(json.loads(line)["start_ns"])
 
 
-def main() -> int:
+def main() -> None:
+    """Wait for the block, measure it, and end this process: at once, since taking the interpreter down takes as long as
+    a tenth of its imports, and everything is written by then."""
     sys.setswitchinterval(0.00005)  # writing rows must not hold up the sending thread
+    sys.meta_path.insert(0, WithoutPandas())
+    for name in _NEEDED:
+        importlib.import_module(name)
+    gc.freeze()  # a collection before the block need not go through all of that
     line = sys.stdin.buffer.readline()
-    if not line:  # the owner has no block for it, or is gone
-        return 0
-    config = EngineConfig.model_validate_json(line)
-    _die_with(config.owner)
-    return uvloop.run(_main(config))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    status = 0
+    if line:  # else the owner has no block for it, or is gone
+        config = EngineConfig.model_validate_json(line)
+        _die_with(config.owner)
+        status = uvloop.run(_main(config))
+    sys.stderr.flush()
+    os._exit(status)

@@ -108,8 +108,8 @@ class Measuring:
                 # The same requests as the pair before: what differs between the two is due to the probe, or chance.
                 plan = replace(plan, probed=False, seed=plan.seed - 1)
             report, unseen, stopped = self._watched(stacks, plan, doing, pool)
-        if stage == "change" and stopped is None and case.workload.hosts == 1:
-            self._ahead = pool_for(case.workload, run.path)  # another block follows, at least that after the rollback
+        if stage == "change" and stopped is None:
+            self.engine_ahead()  # another block follows, at least that after the rollback
         at_end = {} if stopped else self._look(stacks, f"at the end of block {number}", keyspace=False)
         facts = {
             "pair": pair,
@@ -127,6 +127,11 @@ class Measuring:
             raise stopped
         self.done_s += case.plan.warmup + seconds
         return None
+
+    def engine_ahead(self) -> None:
+        """Start the engine of the next block now, so that its imports are done when the services are ready."""
+        if self._ahead is None and self._case.workload.hosts == 1:
+            self._ahead = pool_for(self._case.workload, self._run.path)
 
     def _engines(self) -> EnginePool:
         """The processes that were started ahead, or new ones."""

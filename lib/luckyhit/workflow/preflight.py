@@ -20,8 +20,9 @@ from luckyhit.load.inputs import Inputs, KeyTable
 from luckyhit.load.request_templates import RouteTemplate
 from luckyhit.load.responses import EXCERPT, LONGEST_PATH
 from luckyhit.load.signals import headers_source, signals_of
-from luckyhit.probe.probe_preflight import MOST_READS, survey, unlike_variants
+from luckyhit.probe.probe_preflight import MOST_READS
 from luckyhit.probe.probe_reads import variants_of
+from luckyhit.probe.probe_survey import survey, unlike_variants
 from luckyhit.records import FAULTS, METRICS, Guard, Preflight, UnexpectedAnswer
 from luckyhit.scrub.redactor import Redactor
 from luckyhit.system import Stack

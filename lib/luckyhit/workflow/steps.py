@@ -9,11 +9,7 @@ or take a core from the service and the load.
 
 from __future__ import annotations
 
-import importlib
-import sys
-import threading
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -27,13 +23,14 @@ from luckyhit.project import Project
 from luckyhit.records import Arm, Guard, Rollback
 from luckyhit.system import Stack
 from luckyhit.text.messages import guard_title
-from luckyhit.workflow.measuring import Measuring, Progress
+from luckyhit.workflow.late_imports import imported_meanwhile
+from luckyhit.workflow.measuring import Measuring, Progress, in_turn
 from luckyhit.workflow.preflight import any_hit, expected_response, originals_of
 from luckyhit.workflow.probe_controls import probe_share, with_controls
 from luckyhit.workflow.step import RunningStep, Sources, how_to_allow, may_change, observes, start_stacks, step_of
 from luckyhit.workflow.stored_keys import Stored
 from luckyhit.workflow.tracing import trace_service
-from luckyhit.workflow.watching import learn_cache_keys
+from luckyhit.workflow.watching import learn_cache_keys, learns_cache_keys
 
 
 def planned_seconds(run: CaseRun) -> float:
@@ -137,24 +134,32 @@ def measure_change(run: CaseRun, project: Project, progress: Progress, sources: 
             names["after"] = "after"
         with imported_meanwhile():
             started = start_stacks(step, names)
+        measuring.engine_ahead()
         planning = _planning()
         changed = started.get("after", started["before"])
         for stack in started.values():
             changing.prepare(stack)
-        unchanged = measuring.look({"before": changed}, "before the change")["before"]
+        as_started = changing.take_fingerprints(started, case)
+        unchanged = as_started.get("after", as_started["before"])
+        measuring.looks.record("before", unchanged, "before the change")
         if design.isolated:
             # Before the change, the two stacks have to be equal in everything that can be seen.
-            alike = changing.same_guard(changing.take_fingerprints(started, case)["before"], unchanged)
+            alike = changing.same_guard(as_started["before"], unchanged)
             _note_guards(run, [alike.model_copy(update={"id": "stacks-alike-before-the-change"})])
             _stop_at_failed([alike])
 
         _survey(step, list(started.values()))
         run.update(changed=True)
-        changing.apply(changed, step.journal)
-        learn_cache_keys(run, changed, step.journal, step.headers)  # the change may be one of its keys
+        arms_of_blocks = design.order(pairs, case.workload.seed)
+        first = {arm: started.get(arm, started["before"]) for arm in arms_of_blocks[0]}
+        changed_by_start = starts_first_block(first, changed)
+        if changed_by_start:
+            changing.set_sides(in_turn(first, len(run.manifest.blocks)), step.journal)
+        else:
+            changing.apply(changed, step.journal)
+            learn_cache_keys(run, changed, step.journal, step.headers)  # the change may be one of its keys
         measuring.look({"after": changed}, "after the change")
         run.update(fingerprints=measuring.looks.facts())
-        arms_of_blocks = design.order(pairs, case.workload.seed)
         failed: Guard | None = None
         for number, arms in enumerate(arms_of_blocks):
             # What is measured after it failed has no known cause.
@@ -163,7 +168,8 @@ def measure_change(run: CaseRun, project: Project, progress: Progress, sources: 
                 break
             in_block = {arm: started.get(arm, started["before"]) for arm in arms}
             pair = pair_numbers(arms_of_blocks[: number + 1])[-1]
-            failed = measuring.block(in_block, "change", pair, case.plan.block, control=pair in controls)
+            fresh = changed_by_start and number == 0
+            failed = measuring.block(in_block, "change", pair, case.plan.block, control=pair in controls, fresh=fresh)
             # Not before the control, which shows whether the probe causes what it finds.
             judged = pair >= min(controls, default=0)
             if failed is not None or (judged and planning.seen_enough(run, measuring, len(arms_of_blocks))):
@@ -186,6 +192,14 @@ def measure_change(run: CaseRun, project: Project, progress: Progress, sources: 
         fresh = case.change.needs_start and not case.change.nothing
         measuring.block({"before": changed}, "after-rollback", 1, case.plan.after_rollback, fresh=fresh)
         run.update(measured_s=measuring.done_s, state="measured")
+
+
+def starts_first_block(first: Mapping[Arm, Stack], changed: Stack) -> bool:
+    """Whether the change is made by the start of the first block: then nothing is asked between the two but what the
+    arms are. `first`: the stacks of that block."""
+    if first.get("after") is not changed or learns_cache_keys(changed.case, changed):
+        return False
+    return all(stack.owned and stack.changeable for stack in first.values())
 
 
 def _confirm(run: CaseRun, rollback: Rollback, unchanged: changing.Fingerprint, now: changing.Fingerprint) -> None:
@@ -238,34 +252,3 @@ def _stop_at_failed(guards: list[Guard]) -> None:
 
 def _cache_version(stack: Stack) -> dict[str, Any]:
     return stack.cache.version() if stack.cache is not None else {}
-
-
-_NEEDED = (
-    "pandas",
-    "luckyhit.workflow.planning",
-    "luckyhit.workflow.notebook.cell_contents",
-    "jinja2",
-)
-
-
-@contextmanager
-def imported_meanwhile(names: Collection[str] = _NEEDED) -> Iterator[None]:
-    """Import what comes later (by default, what later cells need) in a thread while the block runs; both are done at
-    its end."""
-    if all(name in sys.modules for name in names):
-        yield
-        return
-    importing = threading.Thread(target=import_needed, args=[names], name="imports", daemon=True)
-    importing.start()
-    try:
-        yield
-    finally:
-        importing.join()
-
-
-def import_needed(names: Collection[str] = _NEEDED) -> None:
-    """Import what later cells need."""
-    for name in names:
-        # The cell that needs it raises the ImportError.
-        with suppress(Exception):
-            importlib.import_module(name)

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from luckyhit import change as changing
 from luckyhit.caches.key_shapes import Shape, cache_keys, reserved, shapes_of, watched_shapes
 from luckyhit.caches.watch_events import EventWatch
+from luckyhit.case import Case
 from luckyhit.case_run import CaseRun
 from luckyhit.change.notify import INSIDE
 from luckyhit.probe.probe_plan import KeyRanges
-from luckyhit.probe.probe_preflight import key_reader
+from luckyhit.probe.probe_survey import key_reader
 from luckyhit.records import Arm
 from luckyhit.records.manifest import LearnedKeys
 from luckyhit.records.parquet import write_part
@@ -37,12 +38,18 @@ LEARNED_BY = 6
 """Number of probed keys that are read alone, to learn which cache keys they touch."""
 
 
+def learns_cache_keys(case: Case, stack: Stack) -> bool:
+    """Whether the cache's keys are learnt from what the service does: the case names none."""
+    probe, cache = case.freshness, stack.cache
+    return probe is not None and probe.watch_cache and probe.cache_keys is None and cache is not None and cache.owned
+
+
 def learn_cache_keys(run: CaseRun, stack: Stack, journal: changing.Journal, headers: Mapping[str, str]) -> None:
     """Learn which keys of the run's own cache are touched by reads of some probed keys, while nothing else is sent, and
     record them in the manifest (`cache_keys`, by stack). Otherwise the case's templates are watched."""
     case, cache = run.case, stack.cache
     probe = case.freshness
-    if probe is None or not probe.watch_cache or probe.cache_keys is not None or cache is None or not cache.owned:
+    if not learns_cache_keys(case, stack) or probe is None or cache is None:
         return
     with changing.watching_events(stack, journal) as notifications:
         if not notifications.visible:

@@ -21,6 +21,7 @@ from luckyhit.errors import (
 from luckyhit.project import Project
 from luckyhit.records import Accounting, Result
 from luckyhit.workflow import steps
+from luckyhit.workflow.late_imports import uncollected
 from luckyhit.workflow.notebook.case_form import case_form
 from luckyhit.workflow.notebook.cell_output import Picture, Progress
 from luckyhit.workflow.notebook.notebook_links import in_jupyterlab, linked
@@ -131,9 +132,10 @@ class Workbook(OpenedRun):
 
     def _cells(self) -> CellContents:
         """Imported late, so that the first cell does not wait for judge and pandas."""
-        from luckyhit.workflow.notebook.cell_contents import CellContents
-
-        self._shown = self._shown or CellContents()
+        if self._shown is None:
+            with uncollected():
+                from luckyhit.workflow.notebook.cell_contents import CellContents
+            self._shown = CellContents()
         return self._shown
 
     def _has_no(self, name: str) -> bool:

@@ -11,6 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from luckyhit.change.fingerprints.interpreter import run_quietly
@@ -50,7 +51,8 @@ def source_of(cwd: Path, directories: Sequence[Path] = (), *, runs_dir: Path | N
     others = dict.fromkeys(path.resolve() for path in directories)
     loose = {f"path.{path}": path for path in others if not path.is_relative_to(cwd)}
     try:
-        root, head = (line.strip() for line in _git(cwd, "rev-parse", "--show-toplevel", "--short=12", "HEAD"))
+        words = ("--show-toplevel", "--git-path", "index", "--short=12", "HEAD")
+        root, index, head = (line.strip() for line in _git(cwd, "rev-parse", *words))
     except (OSError, subprocess.SubprocessError, ValueError):
         top, values, loose = cwd, {}, {"path..": cwd, **loose}
     else:
@@ -58,7 +60,7 @@ def source_of(cwd: Path, directories: Sequence[Path] = (), *, runs_dir: Path | N
         inside = {name: path for name, path in loose.items() if path.is_relative_to(top)}
         loose = {name: path for name, path in loose.items() if name not in inside}
         try:
-            values = {"git.revision": head, **_changes(cwd, top, list(inside.values()), runs_dir)}
+            values = {"git.revision": head, **_changes(cwd, top, cwd / index, list(inside.values()), runs_dir)}
         except (OSError, subprocess.SubprocessError) as error:
             values = {"git.revision": head, "git.changes": f"not visible: {type(error).__name__}"}
     modules = {name: _of_modules(path, runs_dir) for name, path in loose.items()}
@@ -67,7 +69,7 @@ def source_of(cwd: Path, directories: Sequence[Path] = (), *, runs_dir: Path | N
 
 class SourcesOnce:
     """Reads the files of a service once for several stacks, in several threads: most arms have the same directories,
-    and a look starts five processes of Git."""
+    and a look starts four processes of Git."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -102,13 +104,17 @@ def only_differing(before: str, after: str) -> tuple[str, str]:
     )
 
 
-def _changes(cwd: Path, top: Path, directories: Sequence[Path], runs_dir: Path | None) -> dict[str, str]:
+def _changes(cwd: Path, top: Path, index: Path, directories: Sequence[Path], runs_dir: Path | None) -> dict[str, str]:
     asked = ["--", ".", *(os.path.relpath(directory, cwd) for directory in directories)]
     asked += [f":(exclude,glob)**/*.{end}" for end in _NOT_RUN]
     others = ("ls-files", "--others", "--exclude-standard", "-z")
-    changed = _changed(cwd, asked)
-    new = _names(cwd, *others, *asked)
-    ignored = _names(cwd, *others, "--ignored", "--directory", *asked)
+    with ThreadPoolExecutor(3, thread_name_prefix="git") as pool:  # each mostly waits for a process
+        listings = [
+            pool.submit(_changed, cwd, index, asked),
+            pool.submit(_names, cwd, *others, *asked),
+            pool.submit(_names, cwd, *others, "--ignored", "--directory", *asked),
+        ]
+    changed, new, ignored = (listing.result() for listing in listings)
     return {
         "git.changes": _listed([(name, path) for name in changed if not _of_a_case(path := top / name)]),
         "git.untracked": _listed(_loaded(cwd, new, _LOADED, runs_dir)),
@@ -116,14 +122,14 @@ def _changes(cwd: Path, top: Path, directories: Sequence[Path], runs_dir: Path |
     }
 
 
-def _changed(cwd: Path, asked: Sequence[str]) -> list[str]:
+def _changed(cwd: Path, index: Path, asked: Sequence[str]) -> list[str]:
     """Tracked files that are not as committed. Git would refresh its index, so it gets a copy, of the same time: from
     that it knows which files may have been written in the second of a commit, and have to be read."""
     with tempfile.TemporaryDirectory(prefix="luckyhit-index-") as folder:
-        index = Path(folder) / "index"
-        shutil.copy2(cwd / _git(cwd, "rev-parse", "--git-path", "index")[0], index)
+        copy = Path(folder) / "index"
+        shutil.copy2(index, copy)
         words = ("diff", "HEAD", "--name-only", "--no-ext-diff", "--no-textconv", "-z", *asked)
-        return _names(cwd, *words, index=index)
+        return _names(cwd, *words, index=copy)
 
 
 def _loaded(cwd: Path, names: Iterable[str], ends: frozenset[str], runs_dir: Path | None) -> list[tuple[str, Path]]:

@@ -1,7 +1,7 @@
 """What the cells of the notebooks show: tables, figures and sentences, made from the records.
 
 Imports judge, pandas and report, which takes a second: the workbook imports this module with the first cell that shows
-something, and while the service starts (`luckyhit.workflow.steps`).
+something, and while the service starts (`luckyhit.workflow.late_imports`).
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from luckyhit.case_run import CaseRun
 from luckyhit.scrub.sweep import scrub_notebook
+from luckyhit.workflow.late_imports import uncollected
 from luckyhit.workflow.step import STOP
 from luckyhit.workflow.unattended.interruptions import Interruptions
 from luckyhit.workflow.unattended.kernel_handover import hand_over
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from jupyter_client.manager import AsyncKernelManager
 
 _NAME = "python3"
+_CLIENT = "luckyhit.workflow.unattended.kernel_client.PromptClient"
 _START_S = 120
 _LOOKS_EVERY_S = 0.5
 _POLL_S = 0.1
@@ -66,7 +68,7 @@ class Kernel:
     async def _launch(self) -> None:
         from jupyter_client.manager import AsyncKernelManager
 
-        manager = AsyncKernelManager(kernel_name=_NAME)
+        manager = AsyncKernelManager(kernel_name=_NAME, client_class=_CLIENT)
         if self._ahead is not None:
             hand_over(manager, self._ahead)
         await manager.start_kernel(extra_arguments=_OPTIONS)
@@ -131,7 +133,8 @@ class Notebook:
 
     def _execute(self) -> None:
         try:
-            from luckyhit.workflow.unattended import papermill_engine  # takes a second, while the kernel starts
+            with uncollected():
+                from luckyhit.workflow.unattended import papermill_engine  # takes a second, while the kernel starts
 
             papermill_engine.save_whole(self.output.parent)
             papermill_engine.execute_notebook(

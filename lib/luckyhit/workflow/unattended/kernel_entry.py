@@ -13,14 +13,15 @@ import sys
 
 from ipykernel.kernelapp import launch_new_instance
 
-from luckyhit.workflow.steps import import_needed
+from luckyhit.workflow.late_imports import NEEDED, import_needed
 
+_BOOKS = "luckyhit.workflow.workbook"
 _OBJECTS, _YOUNG, _OLD = 100_000, 50, 100
 
 
 def main() -> None:
     """Raises ValueError for a line that is not JSON."""
-    import_needed()
+    import_needed((_BOOKS, *NEEDED))
     # With all libraries loaded, a full collection takes a third of a second, mostly while a report is made. This
     # process makes little garbage, and ends with the run.
     gc.freeze()

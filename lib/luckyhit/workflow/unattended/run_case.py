@@ -34,6 +34,7 @@ from luckyhit.records import Repeat
 from luckyhit.run import INPUTS
 from luckyhit.system.control import authorities
 from luckyhit.workflow import steps
+from luckyhit.workflow.late_imports import imported_meanwhile
 from luckyhit.workflow.preflight import refuse_fast_log
 from luckyhit.workflow.step import how_to_allow, may_change, observes
 from luckyhit.workflow.unattended import console
@@ -188,7 +189,7 @@ def run_case(
                     break
                 worker = Notebook(project.notebook(name), run, kernel, handed, timeout_s=_timeout_s(run))
                 # Nothing is measured any more while the last one is executed, and one core has nothing to do.
-                with steps.imported_meanwhile(_AT_THE_END if name == NOTEBOOKS[-1] else ()):
+                with imported_meanwhile(_AT_THE_END if name == NOTEBOOKS[-1] else ()):
                     worker.execute(interruptions)
                 error = worker.error
                 if interruptions.count or error is not None:
