@@ -20,8 +20,8 @@ from versioned_service import VersionedService
 
 from luckyhit.case.freshness import VersionRead, VersionWrite
 from luckyhit.errors import ArgumentError
-from luckyhit.probe.probe_preflight import survey
 from luckyhit.probe.probe_reads import ProbeReader, RequestVariant, not_varied, variants_of, vary_names
+from luckyhit.probe.probe_survey import survey
 from luckyhit.probe.probe_writes import CommandWriter, SqlWriter, WriteResult, writer_for
 from waiting import eventually
 from world import Reply, Request, Service

@@ -49,7 +49,9 @@ def test_python_is_the_interpreter_of_the_service(make_stack, python: Path, name
 @pytest.mark.parametrize("named", ["python", "venv/bin/python"])
 def test_a_running_python_keeps_the_link_of_its_environment(named: str, python: Path, tmp_path: Path) -> None:
     env = {"PATH": f"{python.parent}:/usr/bin:/bin"}
-    with subprocess.Popen([named, "-c", "input()"], env=env, cwd=tmp_path, stdin=subprocess.PIPE) as process:
+    command = [named, "-c", "print(1, flush=True); input()"]
+    with subprocess.Popen(command, env=env, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stdout.readline()  # before, it may show no command line yet
         program = program_of(psutil.Process(process.pid))
         process.communicate(b"\n")
     assert program == str(python)

@@ -52,7 +52,7 @@ def program_of(process: psutil.Process) -> str:
     """The path that a process was started by, links kept: a virtual environment's python links to the interpreter that
     it was made from, which has none of its packages. A name alone was found on its PATH. Raises psutil.Error."""
     env, own = process.environ(), Path(process.exe())
-    first = process.cmdline()[0]
+    first = next(iter(process.cmdline()), str(own))  # a process that just starts another program shows none
     named = Path(process.cwd(), first) if os.sep in first else Path(shutil.which(first, path=env.get("PATH")) or own)
     active = Path(env.get("VIRTUAL_ENV", ""), "bin", own.name)
     for path in (named, active):

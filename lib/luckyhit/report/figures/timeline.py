@@ -46,7 +46,7 @@ def _numbers(course: Course, at: float) -> list[Mark]:
     spans = course.spans
     step = -(-len(spans) // MOST_NUMBERS) or 1
     return [
-        Label((span.measure_s + span.end_s) / 2 - course.origin_s, at, str(span.block), anchor="middle", size=9.5)
+        Label((span.measure_s + span.end_s) / 2 - course.origin_s, at, str(span.block), anchor="middle", size=10.5)
         for span in spans[::step]
     ]
 
