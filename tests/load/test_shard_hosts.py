@@ -68,9 +68,15 @@ def engines() -> set[int]:
     running = set()
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):  # it may end just now
-            if ENGINE in " ".join(process.cmdline()):
+            if ENGINE in " ".join(_command_of(process)):
                 running.add(process.pid)
     return running
+
+
+def _command_of(process: psutil.Process) -> list[str]:
+    """Empty of one that has ended; one that has just started shows its own a moment later."""
+    eventually(lambda: process.cmdline() or process.status() == psutil.STATUS_ZOMBIE)
+    return process.cmdline()
 
 
 def test_a_host_says_who_it_is(hosts: list[ShardHost]) -> None:
