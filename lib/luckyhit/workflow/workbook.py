@@ -18,7 +18,7 @@ from luckyhit.errors import (
     ArgumentError,
     naming_a_full_disk,
 )
-from luckyhit.project import Project
+from luckyhit.project import Project, case_name
 from luckyhit.records import Accounting, Result
 from luckyhit.workflow import steps
 from luckyhit.workflow.late_imports import uncollected
@@ -393,7 +393,7 @@ def report(run: str = "", case: str = "", *, runs_dir: str = "", reports_dir: st
 
 def _existing(run: str, case: str, runs_dir: str, reports_dir: str) -> tuple[CaseRun, Project]:
     project = Project.find(runs_dir=runs_dir, reports_dir=reports_dir)
-    wanted = str(run) or (f"latest:{project.case_file(case).stem}" if case else "latest")
+    wanted = str(run) or (f"latest:{case_name(project.case_file(case))}" if case else "latest")
     return CaseRun.find(project.runs, wanted), project
 
 
