@@ -33,9 +33,8 @@ __all__ = [
 
 def main() -> NoReturn:
     """Entry point. An error of Lucky Hit's own prints its message and what to do, and sets the exit code."""
-    atexit.register(
-        gc.freeze
-    )  # the process ends: to go through all modules for garbage would take a quarter of a second
+    # The process ends: to go through all modules for garbage would take a quarter of a second.
+    atexit.register(gc.freeze)
     try:
         app(standalone_mode=True)
     except CaseError as error:

@@ -267,7 +267,7 @@ def _with_change(
         before, names = (stored.found(), stored.names()) if stored is not None else (NewKeys(), frozenset[bytes]())
         if configured:
             yield _guarded("declared-difference-only", lambda: _shows(case, stack))
-        if stored is None or not stack.alive:
+        if stored is None or not stored.cache.owned or not stack.alive:
             return
         if case.change.diff_noted:
             copy = stack.workdir.with_name("revision")
