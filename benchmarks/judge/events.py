@@ -19,7 +19,7 @@ import numpy as np
 from streams import COMMON, GOALS, KINDS, RATIO, SECONDS, arm
 
 from luckyhit.judge.context.drift import ArmSeries, events_of
-from luckyhit.judge.table.rows import COLUMNS, HIT, MISS, RequestTable
+from luckyhit.judge.table.rows import HIT, MISS, RequestTable
 from luckyhit.judge.table.samples import side_by_side
 from luckyhit.records import RunEvent
 
@@ -35,16 +35,10 @@ def shifted(rows: RequestTable, name: str, at_s: float, rng: np.random.Generator
     size = SHIFT * float(np.std(series.value, ddof=1))
     late = rows.due_ns >= at_s * 1e9
     if name == "latency_ms":
-        return other(
-            rows, "done_ns", np.where(late, rows.due_ns + (rows.done_ns - rows.due_ns) * np.exp(size), rows.done_ns)
-        )
+        slower = np.where(late, rows.due_ns + (rows.done_ns - rows.due_ns) * np.exp(size), rows.done_ns)
+        return rows.with_columns(done_ns=slower)
     lost = late & (rows.cache == HIT) & (rng.random(len(rows)) < size / np.mean(rows.cache == HIT))
-    return other(rows, "cache", np.where(lost, MISS, rows.cache).astype(np.int8))
-
-
-def other(rows: RequestTable, name: str, values: np.ndarray) -> RequestTable:
-    """The same rows with another column of this name."""
-    return RequestTable({column: rows.column(column) if column != name else values for column in COLUMNS}, rows.routes)
+    return rows.with_columns(cache=np.where(lost, MISS, rows.cache).astype(np.int8))
 
 
 def events(before: RequestTable, after: RequestTable) -> list[RunEvent]:
