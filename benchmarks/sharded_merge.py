@@ -56,7 +56,7 @@ def write_shard(config: EngineConfig, schedule: Schedule, shard: int, share: flo
         rows["version"], rows["status"], rows["connection"], rows["bytes"] = NO_VERSION, 200, shard, 99
         rows["body_hash"] = random.integers(0, 2**62, len(part))
         write_part(
-            config.directory / "requests", f"block-000-worker-{shard:02d}-part-{number:04d}", recorder.table(rows)
+            config.directory / "requests", f"block-000-worker-{shard:02d}-part-{number:04d}", recorder.table([rows])
         )
     return len(slots)
 

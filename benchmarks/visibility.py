@@ -140,7 +140,7 @@ def free_port() -> int:
 
 
 def throughput(url: str, seconds: float) -> float:
-    command = ["wrk", "-t1", "-c4", f"-d{seconds:g}s", url]
+    command = ["wrk", "-t1", "-c4", f"-d{max(1, round(seconds))}s", url]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     found = re.search(r"Requests/sec:\s+([\d.]+)", output)
     assert found is not None and "Non-2xx" not in output, output

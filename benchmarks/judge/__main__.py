@@ -23,6 +23,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from arguments import at_least
 from looks import EACH, at_pairs, looks, said, settled
 from peers import benchstat, kayenta, pyperf, welch
 from streams import BLOCK_S, GOALS, KINDS, MARGINS, RATE, SECONDS, pair, wald_pairs
@@ -99,9 +100,9 @@ def called_equal(better: Sequence[MetricName], seed: int) -> tuple[bool, bool]:
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    arguments.add_argument("--streams", type=int, default=1000)
+    arguments.add_argument("--streams", type=at_least(1), default=1000)
     arguments.add_argument("--seed", type=int, default=1)
-    arguments.add_argument("--jobs", type=int, default=2)
+    arguments.add_argument("--jobs", type=at_least(1), default=2)
     arguments.add_argument("--tables", default="123", help="which of the three")
     given = arguments.parse_args()
     seeds = range(given.seed * 1_000_000, given.seed * 1_000_000 + given.streams)

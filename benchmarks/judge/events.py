@@ -16,10 +16,11 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 
 import numpy as np
+from arguments import at_least
 from streams import COMMON, GOALS, KINDS, RATIO, SECONDS, arm
 
 from luckyhit.judge.context.drift import ArmSeries, events_of
-from luckyhit.judge.table.rows import COLUMNS, HIT, MISS, RequestTable
+from luckyhit.judge.table.rows import HIT, MISS, RequestTable
 from luckyhit.judge.table.samples import side_by_side
 from luckyhit.records import RunEvent
 
@@ -35,16 +36,10 @@ def shifted(rows: RequestTable, name: str, at_s: float, rng: np.random.Generator
     size = SHIFT * float(np.std(series.value, ddof=1))
     late = rows.due_ns >= at_s * 1e9
     if name == "latency_ms":
-        return other(
-            rows, "done_ns", np.where(late, rows.due_ns + (rows.done_ns - rows.due_ns) * np.exp(size), rows.done_ns)
-        )
+        slower = np.where(late, rows.due_ns + (rows.done_ns - rows.due_ns) * np.exp(size), rows.done_ns)
+        return rows.with_columns(done_ns=slower)
     lost = late & (rows.cache == HIT) & (rng.random(len(rows)) < size / np.mean(rows.cache == HIT))
-    return other(rows, "cache", np.where(lost, MISS, rows.cache).astype(np.int8))
-
-
-def other(rows: RequestTable, name: str, values: np.ndarray) -> RequestTable:
-    """The same rows with another column of this name."""
-    return RequestTable({column: rows.column(column) if column != name else values for column in COLUMNS}, rows.routes)
+    return rows.with_columns(cache=np.where(lost, MISS, rows.cache).astype(np.int8))
 
 
 def events(before: RequestTable, after: RequestTable) -> list[RunEvent]:
@@ -75,22 +70,23 @@ def one_run(kind: str, seed: int, shifts: bool) -> tuple[bool, bool, float, floa
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    arguments.add_argument("--runs", type=int, default=100)
-    arguments.add_argument("--shifts", type=int, default=50, help="of the runs, those with shifts as well")
+    arguments.add_argument("--runs", type=at_least(1), default=100)
+    arguments.add_argument("--shifts", type=at_least(0), default=50, help="of the runs, those with shifts as well")
     arguments.add_argument("--seed", type=int, default=1)
-    arguments.add_argument("--jobs", type=int, default=2)
+    arguments.add_argument("--jobs", type=at_least(1), default=2)
     given = arguments.parse_args()
+    shifts = min(given.shifts, given.runs)
     seeds = range(given.seed * 1_000_000, given.seed * 1_000_000 + given.runs)
     started = time.monotonic()
-    print(f"% of {given.runs} runs of {SECONDS} s ({given.shifts} with a shift of {SHIFT:g} standard deviations):")
+    print(f"% of {given.runs} runs of {SECONDS} s ({shifts} with a shift of {SHIFT:g} standard deviations):")
     headings = ("any event", "one arm only", "shift: latency", "shift: hit ratio")
     print("".join([f"{'':26}", *(f"{heading:>17}" for heading in headings)]), flush=True)
     with ProcessPoolExecutor(given.jobs) as pool:
         for kind in KINDS:
-            flags = [number < given.shifts for number in range(given.runs)]
+            flags = [number < shifts for number in range(given.runs)]
             told = np.array(list(pool.map(partial(one_run, kind), seeds, flags, chunksize=5)), dtype=float)
             name = f"{kind} (moves)" if kind in COMMON or kind in RATIO else kind
-            shares = [*told[:, :2].mean(axis=0), *told[: given.shifts, 2:].mean(axis=0)]
+            shares = [*told[:, :2].mean(axis=0), *(told[:shifts, 2:].mean(axis=0) if shifts else ())]
             print("".join([f"{name:26}", *(f"{100 * share:17.1f}" for share in shares)]), flush=True)
     print(f"{time.monotonic() - started:.0f} s, seed {given.seed}.")
 

@@ -19,6 +19,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 
 import numpy as np
+from arguments import at_least
 from streams import GOALS, RATE, pair, wald_pairs
 
 from luckyhit.judge import Sequential
@@ -104,9 +105,9 @@ def within(forecasts: np.ndarray, numbers: np.ndarray | float) -> float:
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    arguments.add_argument("--runs", type=int, default=200)
+    arguments.add_argument("--runs", type=at_least(1), default=200)
     arguments.add_argument("--seed", type=int, default=1)
-    arguments.add_argument("--jobs", type=int, default=2)
+    arguments.add_argument("--jobs", type=at_least(1), default=2)
     arguments.add_argument("--kinds", default="", help="only those whose name has this in it")
     given = arguments.parse_args()
     seeds = range(given.seed * 1_000_000, given.seed * 1_000_000 + given.runs)

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+from arguments import at_least
 
 from luckyhit.case.freshness import Freshness
 from luckyhit.case.model import Goal
@@ -125,7 +126,7 @@ def counted_now() -> float:
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    arguments.add_argument("--streams", type=int, default=1000)
+    arguments.add_argument("--streams", type=at_least(1), default=1000)
     arguments.add_argument("--seed", type=int, default=1)
     given = arguments.parse_args()
     seeds = range(given.seed * 1_000_000, given.seed * 1_000_000 + given.streams)

@@ -26,6 +26,16 @@ def test_killed_in_the_middle_of_the_load(world: World) -> None:
 
 
 @pytest.mark.slow
+def test_a_moment_behind_the_end_is_one_too(world: World) -> None:
+    first = world.look()
+    run = start_run(world, HTTP, light=True)
+    run.upto(None)
+    run.kill()
+    assert run.events[-1] == {"ended": True}
+    assert problems_after(run, first) == []
+
+
+@pytest.mark.slow
 def test_next_run_is_refused_until_the_revert(world: World) -> None:
     first = world.look()
     run = start_run(world, HTTP, steps=True)

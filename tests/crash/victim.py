@@ -83,14 +83,10 @@ class Victim:
 
     def kill(self, whom: Whom = "tree") -> None:
         """End it by SIGKILL, and bury it. `tree`: none of its processes does anything after the first one's death.
-        `main`: the way in which the kernel ends what takes too much memory; the others notice."""
-        main = psutil.Process(self.process.pid)
-        with contextlib.suppress(psutil.Error):
-            main.suspend()
-            self.members = list(_stopped(main)) if whom == "tree" else main.children(recursive=True)
-        for member in [main, *self.members] if whom == "tree" else [main]:
-            with contextlib.suppress(psutil.Error):
-                member.kill()
+        `main`: the way in which the kernel ends what takes too much memory; the others notice. One that has ended by
+        itself is only buried."""
+        if self.process.poll() is None:
+            self._kill(whom)
         self.process.wait()
         self._reader.join()
         while not self._lines.empty():
@@ -100,6 +96,15 @@ class Victim:
             for member in self.members:
                 with contextlib.suppress(psutil.TimeoutExpired):
                     member.wait(_GONE_WITHIN_S)
+
+    def _kill(self, whom: Whom) -> None:
+        main = psutil.Process(self.process.pid)
+        with contextlib.suppress(psutil.Error):
+            main.suspend()
+            self.members = list(_stopped(main)) if whom == "tree" else main.children(recursive=True)
+        for member in [main, *self.members] if whom == "tree" else [main]:
+            with contextlib.suppress(psutil.Error):
+                member.kill()
 
     def left_running(self) -> list[str]:
         """Command lines of what it started, and of whatever names its project, that is still there."""
