@@ -14,8 +14,9 @@ from scipy.signal import lfilter
 from scipy.stats import binom
 
 from luckyhit.judge.stats.boundary import Boundary, FixedSample
-from luckyhit.judge.stats.intervals import NO_MARGIN, Estimates, mean_estimates, standard_error
+from luckyhit.judge.stats.intervals import NO_MARGIN, Estimates, mean_estimates, standard_error, welch_error
 from luckyhit.judge.stats.rank_intervals import quantile_estimates
+from luckyhit.judge.stats.sequential import Sequential
 from luckyhit.judge.table.groups import Groups
 from luckyhit.judge.table.samples import Comparison, Side, rows_of
 from luckyhit.judge.table.unit_values import UnitSums
@@ -281,6 +282,46 @@ def by_levels(rng: np.random.Generator, blocks: int) -> tuple[np.ndarray, Compar
     level = np.exp(0.3 * rng.normal(size=blocks) + 0.25 * rng.normal(size=(2, blocks)))
     side = Side(rows_of(pd.DataFrame()), Groups(block * 12 + slot // 10, blocks * 12), np.repeat(np.arange(blocks), 12))
     return level[:, block] * np.exp(0.3 * rng.normal(size=(2, len(block)))), Comparison(side, side, True)
+
+
+def clusters(rng: np.random.Generator, units: int) -> np.ndarray:
+    """Rare events that come together, as a centred influence: one unit in fifty has ten of them."""
+    events = 10.0 * (rng.random(units) < 0.02)
+    return events - events.mean()
+
+
+def normal_units(rng: np.random.Generator, units: int) -> np.ndarray:
+    values = rng.normal(size=units)
+    return values - values.mean()
+
+
+def correlated_units(rng: np.random.Generator, units: int) -> np.ndarray:
+    values = lfilter([1], [1, -0.9], rng.normal(size=units))
+    return values - values.mean()
+
+
+@pytest.mark.parametrize("units_of", [normal_units, clusters, correlated_units])
+def test_degrees_say_how_much_the_standard_error_varies(units_of: Callable[..., np.ndarray]) -> None:
+    block = np.repeat(np.arange(6), 50)
+    errors = [standard_error(units_of(np.random.default_rng(seed), 300), block) for seed in range(600)]
+    variances = np.array([error.value**2 for error in errors])
+    varies = 2 * variances.mean() ** 2 / variances.var()
+    degrees = np.median([error.degrees_for(FixedSample()) for error in errors])
+    assert varies / 1.8 < degrees < 1.8 * varies
+
+
+def test_an_interval_for_any_time_counts_units_alone() -> None:
+    error = standard_error(clusters(np.random.default_rng(1), 300), np.repeat(np.arange(6), 50))
+    assert error.degrees_for(FixedSample()) < 60 < 290 < error.degrees_for(Sequential()) < 300
+
+
+def test_arms_apart_know_their_error_as_well_as_the_worse_of_them() -> None:
+    block = np.repeat(np.arange(6), 50)
+    rare, usual = (
+        standard_error(units_of(np.random.default_rng(1), 300), block) for units_of in (clusters, normal_units)
+    )
+    together = welch_error(rare, usual).degrees_for(FixedSample())
+    assert rare.degrees_for(FixedSample()) <= together < usual.degrees_for(FixedSample())
 
 
 def test_blocks_with_levels_are_compared_block_by_block() -> None:

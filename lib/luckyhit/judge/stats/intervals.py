@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import log
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from luckyhit.judge.table.unit_values import UnitSums
 
 CORRELATED = 0.2
 """Neighbouring units with a higher correlation than this are merged into longer ones while there are enough."""
+_STEP = 1e-4
+"""Of a derivative taken from two values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +52,19 @@ class Estimates:
 
 @dataclass(frozen=True, slots=True)
 class StandardError:
-    """With its degrees of freedom. `in_block`: the units that correlation left in each block; infinite where units have
-    no blocks."""
+    """`degrees`: of freedom, one less than the independent units it came from. `known`: those that are left of them for
+    Student's t, where the error is less certain than so many normal units make it. `in_block`: the units that
+    correlation left in each block; infinite where units have no blocks."""
 
     value: float
     degrees: float
+    known: float = INF
     in_block: float = INF
+
+    def degrees_for(self, boundary: Boundary) -> float:
+        """What its critical value depends on. Intervals for any time count units, and are measured to be wide enough
+        with that (`make bench-judge`)."""
+        return self.degrees if boundary.any_time else min(self.degrees, self.known)
 
 
 def standard_error(influence: np.ndarray, block: np.ndarray) -> StandardError:
@@ -83,7 +93,27 @@ def standard_error(influence: np.ndarray, block: np.ndarray) -> StandardError:
     variance = units / (units - 1) * float(np.sum(merged**2))
     left, in_block = _shrunk(correlation, units), units / len(np.unique(within))
     degrees = units / _repeated(left**2, in_block) - 1
-    return StandardError(float(np.sqrt(variance * _repeated(left, in_block))), degrees, in_block)
+    known = _known(merged, degrees, left, in_block)
+    return StandardError(float(np.sqrt(variance * _repeated(left, in_block))), degrees, known, in_block)
+
+
+def _known(units: np.ndarray, degrees: float, left: float, in_block: float) -> float:
+    """Twice the squared variance over the variance of that variance (Satterthwaite 1946, Biometrics Bulletin 2: 110).
+
+    Rare events in clusters, such as values above p99, give few large units, so their variance varies by the kurtosis
+    (Cramér 1946, Mathematical Methods of Statistics, ch. 27), and correlation that was estimated from n units has a
+    variance of its own, 1 / n. Kurtosis that normal units show by chance (its standard error, the root of 24 / n) does
+    not count."""
+    count, power = len(units), float(np.sum(units**2))
+    if not (power > 0 and degrees > 0):
+        return degrees
+    kurtosis = count * float(np.sum(units**4)) / power**2 - (24 / count) ** 0.5
+    relative_variance = max(kurtosis - 1, 2) / degrees
+    if left > 0:
+        near, beyond = (log(_repeated(correlation, in_block)) for correlation in (left, left + _STEP))
+        slope = (beyond - near) / _STEP
+        relative_variance += slope**2 / count
+    return 2 / relative_variance
 
 
 def _repeated(correlation: float, units: float) -> float:
@@ -128,9 +158,14 @@ def welch_error(before: StandardError, after: StandardError) -> StandardError:
     if not all(np.isfinite(variances)):
         return StandardError(INF, 0)
     if sum(variances) == 0:
-        return StandardError(0.0, min(before.degrees, after.degrees))
-    parts = sum(v**2 / d for v, d in zip(variances, (before.degrees, after.degrees), strict=True))
-    return StandardError(float(np.sqrt(sum(variances))), sum(variances) ** 2 / parts if parts else 1.0)
+        return StandardError(0.0, min(before.degrees, after.degrees), min(before.known, after.known))
+
+    def together(degrees: tuple[float, float]) -> float:
+        parts = sum(v**2 / d for v, d in zip(variances, degrees, strict=True))
+        return sum(variances) ** 2 / parts if parts else 1.0
+
+    counted, known = (before.degrees, after.degrees), (before.known, after.known)
+    return StandardError(float(np.sqrt(sum(variances))), together(counted), together(known))
 
 
 def error_of_difference(before: np.ndarray, after: np.ndarray, comparison: Comparison) -> StandardError:
@@ -145,12 +180,13 @@ def interval_around(
     value: float, error: StandardError, boundary: Boundary, error_rate: float, margin: float = INF, hoped: int = 0
 ) -> Interval:
     """The interval of one number. `margin`: the difference that matters; `hoped`: see Margin."""
-    if not error.degrees > 0:
+    degrees = error.degrees_for(boundary)
+    if not degrees > 0:
         return Interval(value, -INF, INF)
     in_errors = margin / error.value if error.value > 0 else INF
 
     def around(tested: Tested) -> Interval:
-        half_width = boundary.critical_value(error.degrees, error_rate, in_errors, tested=tested) * error.value
+        half_width = boundary.critical_value(degrees, error_rate, in_errors, tested=tested) * error.value
         return Interval(value, value - half_width, value + half_width)
 
     return not_refuted(around, margin, hoped)
@@ -229,4 +265,4 @@ def mean_estimates(
     difference = interval_around(
         means[1] - means[0], apart, boundary, error_rate, margin.amount(means[0]), margin.hoped
     )
-    return Estimates(before, after, difference, apart.value, apart.degrees)
+    return Estimates(before, after, difference, apart.value, apart.degrees_for(boundary))

@@ -122,7 +122,7 @@ class _Ranks:
         return np.where(rank < 1, -INF, np.where(rank > count, INF, self.sorted[inside - 1] / self.scale))
 
     def interval(self, boundary: Boundary, error_rate: float) -> Interval:
-        half_width = boundary.critical_value(self.standard_error.degrees, error_rate)
+        half_width = boundary.critical_value(self.standard_error.degrees_for(boundary), error_rate)
         if not np.isfinite(half_width * self.standard_error.value):
             return Interval(self.value, -INF, INF)
         low, high = self.at(np.array([-half_width, half_width]), max(self.standard_error.value, self.binomial))
@@ -173,14 +173,14 @@ def _quantile(
     before, after = (_Ranks(values, quantile) for values in arms)
     if comparison.paired:
         errors, apart = _beside(before, after, comparison.before.block)
-        degrees = apart.degrees
+        degrees = apart.degrees_for(boundary)
         if apart.in_block <= 1 and not _blocks_are_units(comparison):
             of_blocks = _by_blocks(arms, before, after, boundary, error_rate, margin)
             if of_blocks is not None:
                 return of_blocks
     else:
         errors = max(before.standard_error.value, before.binomial), max(after.standard_error.value, after.binomial)
-        degrees = welch_error(before.standard_error, after.standard_error).degrees
+        degrees = welch_error(before.standard_error, after.standard_error).degrees_for(boundary)
     radius = boundary.critical_value(degrees, error_rate)
     error = _difference(before, after, errors, ERROR_RADIUS).half_width / ERROR_RADIUS if 0 < radius < INF else INF
     declared = margin.amount(before.value)
@@ -261,7 +261,7 @@ def _by_blocks(
         after.interval(boundary, error_rate),
         Interval(value, min(mean.low, value), max(mean.high, value)),
         error.value,
-        error.degrees,
+        error.degrees_for(boundary),
     )
 
 
