@@ -153,8 +153,10 @@ def test_a_simulated_night_has_its_hours_and_costs(shown: Shown, monkeypatch: py
 
 def test_a_deciding_case_is_told_and_counted(shown: Shown) -> None:
     output = shown(script("deciding/__main__"), "--cases", "0")
-    assert re.search(r"^  0 missing-invalidation .* HELPED +HELPED +\d+ of +\d+ +[\d,]+ *$", output, re.M)
-    assert "1 of 1 decided, 0 false, 0 INVALID" in output
+    (row,) = re.findall(r"^  0 (\S+) .* ([A-Z]+) +([A-Z]+) +\d+ of +\d+ +[\d,]+ *$", output, re.M)
+    assert row == ("missing-invalidation", "HELPED", "HELPED")
+    (counts,) = re.findall(r"(\d+) of (\d+) decided, (\d+) false, (\d+) INVALID", output)
+    assert counts == ("1", "1", "0", "0")
 
 
 @pytest.mark.parametrize("share", [1.0, 0.5])
