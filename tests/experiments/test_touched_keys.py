@@ -27,6 +27,17 @@ def test_a_lock_is_no_entry() -> None:
     assert touched_by(commands).changed == ("a",)
 
 
+def test_fields_of_a_hash_are_places_of_their_own() -> None:
+    touched = touched_by(
+        [
+            KeyCommand("read", ("guide",), "hget"),
+            KeyCommand("stored", ("guide",), "hset", ("u:1", "u:2")),
+            KeyCommand("stored", ("seen",), "incr"),
+        ]
+    )
+    assert touched.stored == ("guide", "seen") and touched.places == ("seen", "guide u:1", "guide u:2")
+
+
 def test_a_flush_is_no_key() -> None:
     touched = touched_by([KeyCommand("deleted", ("*",), "flushdb")])
     assert touched.flushed and touched.deleted == ()
@@ -44,6 +55,9 @@ def test_exactly_the_named_keys_are_deleted(tmp_path) -> None:
             client.mset({"item:1": "x", "item:2": "y"})
             client.expire("item:2", 100)
             view = CacheView(own)
+            hashed = view.during(lambda: client.hset("guide", mapping={"u:1": "x", "u:2": "y"}))
+            assert hashed.stored == ("guide",) and hashed.places == ("guide u:1", "guide u:2")
+            client.delete("guide")
             assert view.delete(("item:1", "item:3")) == 1
             assert list(view.lifetimes_s(("item:1", "item:2"))) == ["item:2"]
             assert view.subscribers() == 0

@@ -99,3 +99,31 @@ def test_routes_that_differ_in_headers_alone_are_reads_of_their_own() -> None:
     )
     routes = routes_of(parse_case(json.dumps(document)))
     assert [read.headers for read in routes.reads] == [{"X-Tongue": "german"}, {"X-Tongue": "welsh"}]
+
+
+TONGUES = [
+    {"name": name, "path": "/products/{key}", "keys": {"first": 1, "last": 9}, "headers": headers}
+    for name, headers in (
+        ("english", {"X-Tongue": "english"}),
+        ("german", {"X-Tongue": "german", "Cookie": "uid=m{number}", "X-Shop": "{key}"}),
+    )
+]
+
+
+def test_a_read_of_the_probe_is_that_of_its_first_variant() -> None:
+    document = world.case(workload={"seed": 1, "rate": "20/s", "routes": TONGUES})
+    document["freshness"] = {
+        "write": {"method": "PUT", "path": "/products/{key}", "body": {"price": "{version}"}},
+        "reads": [{"name": "read", "path": "/products/{key}", "version": "$.price"}],
+        "variants": [
+            {"name": "german", "headers": {"X-Tongue": "german"}},
+            {"name": "welsh", "headers": {"X-Shop": "2"}},
+        ],
+        "keys": {"first": 20, "last": 29},
+        "within": "1s",
+    }
+    declared, *others = routes_of(parse_case(json.dumps(document))).reads
+    assert declared.headers == {"X-Tongue": "german"}
+    assert [read.headers for read in others] == [{"X-Tongue": "english"}, {"X-Tongue": "german", "X-Shop": "{key}"}]
+    del document["freshness"]["variants"]
+    assert routes_of(parse_case(json.dumps(document))).reads[0].headers == {"X-Tongue": "english"}

@@ -54,7 +54,7 @@ class Running:
 
     def read(self, row: int, **params: str) -> Reading:
         """One read by a connection of its own."""
-        answer = self.answer(row, None, **params)
+        answer = self.answer(row, self.truth["read"].get("headers"), **params)
         version: Any = answer.json()
         for step in self.truth["read"]["version"].split(".")[1:]:
             version = version.get(step) if isinstance(version, dict) else None

@@ -97,6 +97,18 @@ def _two_workers(service: Running) -> None:
     assert list(versions.values()) == [{2}, {2}]
 
 
+def _languages(service: Running) -> None:
+    asked = [None, {"Accept-Language": "fr"}, None, {"Accept-Language": "de"}]
+    service.write(ROW, 2)
+    answers = [service.answer(ROW, headers).json() for headers in asked]
+    assert [(answer["language"], answer["text"]["version"]) for answer in answers] == [
+        ("en", 1),
+        ("fr", 1),
+        ("en", 1),
+        ("de", 2),
+    ]
+
+
 def _at_once(service: Running, readers: int) -> list[Reading]:
     with ThreadPoolExecutor(readers) as pool:
         return list(pool.map(service.read, [ROW] * readers))
@@ -112,6 +124,7 @@ ODDITIES: dict[str, Callable[[Running], None]] = {
     "closing-connections": _closing_connections,
     "accepted-writes": _accepted_writes,
     "two-workers": _two_workers,
+    "languages": _languages,
 }
 QUICK = ("plain",)
 EACH = [one_of_many(name, quick=name in QUICK) for name in ODDITIES]

@@ -227,12 +227,13 @@ class EventSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class KeyCommand:
-    """What one command did with its keys. `keys`: undecodable bytes as backslash escapes; `*` alone: all keys."""
+    """What one command did with its keys. `keys`: undecodable bytes as backslash escapes; `*` alone: all keys. `name`:
+    of the command, in small letters. `fields`: those of a hash that it stored, spelt as keys are."""
 
     verb: Literal["read", "stored", "deleted"]
     keys: tuple[str, ...]
     name: str
-    """The command's, in small letters."""
+    fields: tuple[str, ...] = ()
 
 
 class CommandWindow(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from luckyhit.experiments.means.bench import SETTLED_S, Bench, Trial, Written, lacking, observed, wait_until
 from luckyhit.experiments.means.calls import Reading
@@ -330,8 +331,8 @@ def write_then_each_variant(bench: Bench, trials: int) -> list[Observations]:
         key = bench.take()
         asks: list[Callable[[], Reading]] = [
             *(
-                lambda headers=headers, key=key: bench.read(key, headers=headers)
-                for headers in [variant.filled(str(key)) for variant in variants] or [{}]
+                lambda route=route, key=key: bench.read(key, route)
+                for route in [replace(bench.route, headers=variant.headers) for variant in variants] or [bench.route]
             ),
             *(lambda route=route, key=key: bench.read(key, route) for route in others),
         ]

@@ -6,11 +6,10 @@ import json
 import time
 from collections.abc import Iterator
 
-from luckyhit.case.values.placeholders import fill_text
 from luckyhit.case.workload import Route
 from luckyhit.experiments.means.bench import Bench, Trial, every_key, lacking, observed
 from luckyhit.experiments.means.calls import Reading
-from luckyhit.experiments.means.routes import Key
+from luckyhit.experiments.means.routes import DiagnosedRead, Key
 from luckyhit.experiments.means.traced import TouchedKeys
 from luckyhit.experiments.repeats import ids
 from luckyhit.judge.diagnosis.outcome import Observations
@@ -26,13 +25,13 @@ class _Route:
     """A GET route of the workload, and what is expected of it."""
 
     def __init__(self, bench: Bench, route: Route) -> None:
-        self._bench, self._route = bench, route
+        self._bench, self._read = bench, DiagnosedRead.of_route(route)
         self._expected = expected_of(route, bench.case.expected.response)
         self._expectation = Expectation(self._expected)
         self.name, self.keyed = route.name, route.keys is not None
 
     def read(self, key: Key) -> Reading:
-        return self._bench.read(key, path=fill_text(self._route.path, {"key": str(key)}))
+        return self._bench.read(key, self._read)
 
     def wrong(self, reading: Reading) -> str | None:
         """How the answer differs from the expected one; None where it does not. Statuses that are not the expected one

@@ -29,6 +29,7 @@ def repeat_request(bench: Bench, trials: int) -> list[Observations]:
         key = bench.take()
         readings: list[Reading] = []
         stored: list[tuple[str, ...]] = []
+        entries: tuple[str, ...] = ()
         for number in range(_REPEATS):
             if bench.cache is None:
                 readings.append(bench.read(key, fresh=number % 2 == 1))
@@ -36,7 +37,8 @@ def repeat_request(bench: Bench, trials: int) -> list[Observations]:
             touched, reading = bench.traced_read(key, fresh=number % 2 == 1)
             readings.append(reading)
             # A counter, a validator or a time of last use may be stored beside any hit: that is no entry again.
-            stored.append(() if number and bench.loaded(reading) is False else touched.stored)
+            stored.append(() if number and bench.loaded(reading) is False else touched.places)
+            entries = entries or touched.stored
         if not all(reading.ok for reading in readings):
             continue
         rows = [reading.row for reading in readings]
@@ -45,7 +47,7 @@ def repeat_request(bench: Bench, trials: int) -> list[Observations]:
         facts = {"keys_first": ", ".join(stored[0][:3]), "keys_again": ", ".join(stored[-1][:3])} if stored else {}
         keys.append(Trial(stored_keys(stored) if stored else None, rows, facts))
         statuses += [_says(bench, reading) for reading in readings]
-        shared.append(_headers(bench, key, readings, stored))
+        shared.append(_headers(bench, key, readings, entries))
     results = [observed("repeat-request", hits, ids("repeat-request"), load_ms=round(bench.costs.load_ms, 2))]
     if bench.cache is not None:
         results.append(observed("keys-of-a-repeat", keys, ids("keys-of-a-repeat")))
@@ -69,15 +71,14 @@ def _says(bench: Bench, reading: Reading) -> Trial:
     return Trial(outcome, [reading.row], facts)
 
 
-def _headers(bench: Bench, key: Key, readings: Sequence[Reading], stored: Sequence[tuple[str, ...]]) -> Trial:
-    """Whether later readers get the value that belonged to the first one."""
+def _headers(bench: Bench, key: Key, readings: Sequence[Reading], entries: tuple[str, ...]) -> Trial:
+    """Whether later readers get the value that belonged to the first one. `entries`: the keys that it stored."""
     kept = {
         name: value
         for name, value in readings[0].headers.items()
         if _OWN_HEADERS.fullmatch(name) and all(one.headers.get(name) == value for one in readings[1:])
     }
     rows = [one.row for one in readings]
-    entries = stored[0] if stored else ()
     if not kept or bench.cache is None or not bench.cache.delete(entries):
         return Trial("own-headers" if not kept else None, rows)
     anew = bench.read(key, fresh=True)

@@ -88,7 +88,7 @@ def _declared_pairs(bench: Bench) -> _Pairs:
     probe = bench.case.freshness
     for variant, second in itertools.combinations(probe.variants if probe is not None else [], 2):
         headers = [filled_headers(chosen.headers, str(key)) for chosen in (variant, second)]
-        asks = [Ask(bench.route, bench.route.path(key), filled) for filled in headers]
+        asks = [Ask(replace(bench.route, headers=filled), bench.route.path(key)) for filled in headers]
         yield f"{variant.name} or {second.name}", (asks[0], asks[1])
     for route in [bench.route, *(route for route in routes if route is not bench.route)]:
         for match in _NUMBER.finditer(route.template):

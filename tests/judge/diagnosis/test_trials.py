@@ -98,6 +98,8 @@ def test_bursts() -> None:
     assert burst(20, 2, 2, 500.0, 50.0) == "one-per-worker"
     assert burst(20, 20, 1, 500.0, 50.0) == "many-loads"
     assert burst(20, 20, 1, 55.0, 50.0) == "many-without-harm"
+    assert burst(12, 12, 1, 126.0, 42.7) is None
+    assert burst(12, 4, 1, 126.0, 42.7) == "many-without-harm"
     assert burst(20, 0, 1, 55.0, 50.0) is None
 
 

@@ -28,6 +28,8 @@ _LIFETIMES = frozenset({"expire", "pexpire", "expireat", "pexpireat"})
 _WITHOUT_EFFECT = frozenset({"watch", "unwatch", "touch", "persist", "object", "memory", "ttl", "pttl", "type"})
 _READS = frozenset({"getex"})
 """Their flags say that they write: a lifetime."""
+_FIELDS = frozenset({"hset", "hmset", "hsetnx"})
+"""They store fields of a hash: KEY FIELD VALUE, more fields with their values behind it."""
 _EMPTYING = frozenset({"flushdb", "flushall"})
 _ALL = "*"
 Verb = Literal["read", "stored", "deleted"]
@@ -124,7 +126,8 @@ class RedisWindow:
             return None
         verb = verb_of({flag.decode() for flag in answer[0][1]})
         verb = "deleted" if name in _LIFETIMES else "read" if name in _READS else verb
-        return KeyCommand(verb, tuple(text_of(key) for key, _ in answer), name)
+        fields = tuple(map(text_of, words[2::2])) if name in _FIELDS else ()
+        return KeyCommand(verb, tuple(text_of(key) for key, _ in answer), name, fields)
 
 
 def words_of(line: bytes) -> list[bytes]:

@@ -22,6 +22,7 @@ from luckyhit.experiments.means.command_relay import CommandRelay
 from luckyhit.experiments.means.routes import DiagnosedRead, Key, Routes
 from luckyhit.experiments.means.traced import AFTERWARDS_S, CacheView, TouchedKeys
 from luckyhit.judge.diagnosis.outcome import Observations, RowReference
+from luckyhit.probe.probe_reads import filled_headers
 from luckyhit.records.experiment_requests import EXPERIMENT_TABLE
 from luckyhit.system import Stack
 from luckyhit.text.json_values import leaves
@@ -109,7 +110,7 @@ class Bench:
 
     def read(self, key: Key, route: DiagnosedRead | None = None, *, fresh: bool = False, **options: Any) -> Reading:
         chosen = route or self.route
-        headers = {**chosen.headers, **options.pop("headers", {})}
+        headers = {**filled_headers(chosen.headers, str(key)), **options.pop("headers", {})}
         path = options.pop("path", None) or chosen.path(key)
         return self.calls.read(
             path, route=chosen.name, key=str(key), reader=chosen.reader, headers=headers, fresh=fresh, **options

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from luckyhit.case import Case
-from luckyhit.case.freshness import VersionRead, VersionWrite
+from luckyhit.case.freshness import Freshness, VersionRead, VersionWrite
 from luckyhit.case.values.placeholders import fill_text
 from luckyhit.case.workload import Route
 from luckyhit.load.bodies.versions import VersionReader
@@ -18,7 +18,7 @@ _MOST_KEYS = 20_000
 
 @dataclass(frozen=True)
 class DiagnosedRead:
-    """A GET with `{key}` in its path. `reader`: None where its answers have no version."""
+    """A GET with `{key}` in its path. `reader`: None where its answers have no version. `headers`: may have `{key}`."""
 
     name: str
     template: str
@@ -27,6 +27,12 @@ class DiagnosedRead:
 
     def path(self, key: Key) -> str:
         return fill_text(self.template, {"key": str(key)})
+
+    @classmethod
+    def of_route(cls, route: Route, reader: VersionReader | None = None) -> DiagnosedRead:
+        """As the workload sends it; a header with a `{number}`, which changes from request to request, is left out."""
+        headers = {name: text for name, text in route.headers.items() if "{number}" not in text}
+        return cls(route.name, route.path, reader, headers)
 
 
 @dataclass(frozen=True)
@@ -53,13 +59,9 @@ def routes_of(case: Case) -> Routes:
     keyed = [route for route in workload if route.keys is not None and route.keys.first is not None]
     ranges = [range(route.keys.first, (route.keys.last or route.keys.first) + 1) for route in keyed]  # type: ignore
     reads = [route for route in workload if route.method == "GET" and (route.keys is None or route in keyed)]
-    headers: dict[str, Mapping[str, str]] = {}
-    for route in reads:
-        if not _filled(route.headers):
-            headers.setdefault(route.path, dict(route.headers))
     if probe is not None:
         own = [
-            DiagnosedRead(read.name, read.path, VersionReader(read), headers.get(read.path, {}))
+            DiagnosedRead(read.name, read.path, VersionReader(read), _probe_headers(probe, read, reads))
             for read in probe.reads
             if "{key}" in read.path
         ]
@@ -73,20 +75,23 @@ def routes_of(case: Case) -> Routes:
     known = [(read.template, read.headers) for read in own]
     others: list[DiagnosedRead] = []
     for route in reads:
-        variant = (route.path, {} if _filled(route.headers) else dict(route.headers))
-        if variant not in known and "{number}" not in route.path:
-            known.append(variant)
-            others.append(DiagnosedRead(route.name, route.path, None, variant[1]))
+        read = DiagnosedRead.of_route(route)
+        if (read.template, read.headers) not in known and "{number}" not in route.path:
+            known.append((read.template, read.headers))
+            others.append(read)
     return Routes((*own, *others), write, keys, first_version, max(ranges, key=len, default=keys)[:_MOST_KEYS])
 
 
-def _filled(headers: Mapping[str, str]) -> bool:
-    return any("{" in value for value in headers.values())
+def _probe_headers(probe: Freshness, read: VersionRead, workload: Sequence[Route]) -> Mapping[str, str]:
+    """Of the first variant that the probe asks for: a write may show in that one alone."""
+    if probe.variants:
+        return probe.variants[0].headers
+    return next((DiagnosedRead.of_route(route).headers for route in workload if route.path == read.path), {})
 
 
 def _shown(route: Route) -> DiagnosedRead:
     read = VersionRead(name=route.name, path=route.path, version=route.version)
-    return DiagnosedRead(route.name, route.path, VersionReader(read), dict(route.headers))
+    return DiagnosedRead.of_route(route, VersionReader(read))
 
 
 def _write_of(workload: list[Route]) -> VersionWrite | None:

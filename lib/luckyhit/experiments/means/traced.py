@@ -14,12 +14,14 @@ AFTERWARDS_S = 0.15
 
 @dataclass(frozen=True)
 class TouchedKeys:
-    """Keys by what was done with them, in order, each once. `flushed`: all keys were deleted at once."""
+    """Keys by what was done with them, in order, each once. `flushed`: all keys were deleted at once.
+    `fields`: (key, field) of the hashes among those that were stored."""
 
     read: tuple[str, ...] = ()
     stored: tuple[str, ...] = ()
     deleted: tuple[str, ...] = ()
     flushed: bool = False
+    fields: tuple[tuple[str, str], ...] = ()
 
     @property
     def entries(self) -> tuple[str, ...]:
@@ -30,6 +32,12 @@ class TouchedKeys:
     def filled(self) -> tuple[str, ...]:
         """The keys of a load's entry: looked up and then stored; else all that were stored."""
         return tuple(key for key in self.stored if key in self.read) or self.stored
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """What was stored: keys, and of hashes each field, since fields may be entries of their own."""
+        hashes = {key for key, _ in self.fields}
+        return (*(key for key in self.stored if key not in hashes), *(f"{key} {field}" for key, field in self.fields))
 
     @property
     def changed(self) -> tuple[str, ...]:
@@ -51,6 +59,7 @@ def touched_by(commands: list[KeyCommand]) -> TouchedKeys:
         tuple(key for key in stored if key not in locks),
         tuple(key for key in deleted if key not in locks),
         flushed,
+        tuple(dict.fromkeys((key, field) for one in commands for key in one.keys for field in one.fields)),
     )
 
 

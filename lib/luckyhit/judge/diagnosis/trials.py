@@ -16,6 +16,8 @@ HARM_MS = 100.0
 dozen cheap loads wait for each other in any process."""
 WASTED_MS = 1000.0
 """Or from so much work on that is done twice: a dear load done ten times costs the database, if not these readers."""
+NEAR_HARM = 0.6
+"""From so much of the harm on, a burst is not called harmless."""
 MANY_KEYS = 20
 """A write that deletes so many keys removes far more than it changes."""
 _TTL_SLACK = 0.15
@@ -103,9 +105,16 @@ def burst(requests: int, loads: int, processes: int, slowest_ms: float, load_ms:
         return "one-load"
     if loads <= processes:
         return "one-per-worker"
-    slow = slowest_ms >= HARM * load_ms and slowest_ms - load_ms >= HARM_MS
-    harm = slow or (loads - 1) * load_ms >= WASTED_MS
-    return "many-loads" if loads * 2 > requests and harm else "many-without-harm"
+    if loads * 2 <= requests:
+        return "many-without-harm"
+
+    def slow(part: float) -> bool:
+        return slowest_ms >= part * HARM * load_ms and slowest_ms - load_ms >= part * HARM_MS
+
+    if slow(1.0) or (loads - 1) * load_ms >= WASTED_MS:
+        return "many-loads"
+    # Near the border neither is shown.
+    return None if slow(NEAR_HARM) else "many-without-harm"
 
 
 def lifetime(left_s: float | None, declared_s: float, *, exists: bool = True) -> str:
