@@ -71,7 +71,7 @@ peers:
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[bench]' \
 	  || echo "The peers could not be installed; those that are missing are left out."
 
-bench-judge: setup  ## How often the judge is wrong on simulated streams, others beside it (an hour)
+bench-judge: setup  ## How often the judge is wrong on simulated streams, others beside it (hours)
 	$(BIN)/python benchmarks/judge --streams 1000
 	$(BIN)/python benchmarks/judge/events.py --runs 500
 	$(BIN)/python benchmarks/judge/stale_reads.py --streams 1000
