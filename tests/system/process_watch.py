@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
 import sys
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+import cloudpickle
 import psutil
 
 from waiting import eventually
@@ -19,33 +20,45 @@ LIB = HERE.parents[1] / "lib"
 FAMILY = ("first", "child", "ignoring", "setsid", "daemon")
 
 
+_CALL = """
+import os, signal, sys, traceback
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+try:
+    with os.fdopen(int(sys.argv[1]), "rb") as given:
+        sys.path[:] = eval(given.readline())
+        import cloudpickle
+        do = cloudpickle.load(given)
+    do()
+except BaseException:
+    traceback.print_exc()
+finally:
+    sys.stdout.flush()
+    os._exit(0)
+"""
+
+
 class Owner:
-    """A fork of this process that calls `do()` in `folder`: what it imports is there already. `stdout` and `stdin` are
-    connected to it."""
+    """A process that calls `do()` in `folder`. `stdout` and `stdin` are connected to it. It is no fork: a lock that
+    another thread held in that moment would be held for ever in a copy of this process."""
 
     def __init__(self, do: Callable[[], object], folder: Path) -> None:
-        from_here, to_owner = os.pipe()
-        from_owner, to_here = os.pipe()
-        self.pid = os.fork()
-        if self.pid == 0:
-            try:
-                os.setpgid(0, 0)
-                os.chdir(folder)
-                os.dup2(from_here, 0)
-                os.dup2(to_here, 1)
-                for descriptor in (to_owner, from_owner, from_here, to_here):
-                    os.close(descriptor)
-                sys.stdin, sys.stdout = os.fdopen(0), os.fdopen(1, "w")
-                signal.signal(signal.SIGINT, signal.default_int_handler)
-                signal.signal(signal.SIGTERM, signal.SIG_DFL)
-                do()
-            except BaseException:
-                traceback.print_exc()
-            finally:
-                os._exit(0)
-        os.close(from_here)
-        os.close(to_here)
-        self.stdin, self.stdout = os.fdopen(to_owner, "w"), os.fdopen(from_owner)
+        given, giving = os.pipe()
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _CALL, str(given)],
+            cwd=folder,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            process_group=0,
+            pass_fds=(given,),
+        )
+        os.close(given)
+        with os.fdopen(giving, "wb") as to_owner:
+            to_owner.write(f"{sys.path!r}\n".encode() + cloudpickle.dumps(do))
+        self.pid = self._process.pid
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self.stdin, self.stdout = self._process.stdin, self._process.stdout
 
     def signal(self, number: int, *, group: bool = False) -> None:
         (os.killpg if group else os.kill)(self.pid, number)
@@ -59,8 +72,9 @@ class Owner:
     def close(self) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             self.signal(signal.SIGKILL, group=True)
-        os.waitpid(self.pid, 0)
-        self.stdin.close()
+        self._process.wait()
+        with contextlib.suppress(BrokenPipeError):
+            self.stdin.close()
         self.stdout.close()
 
 
