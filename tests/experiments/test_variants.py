@@ -10,6 +10,7 @@ import pytest
 
 import world
 from luckyhit.case.load import parse_case
+from luckyhit.experiments.means.bench import Bench
 from luckyhit.experiments.means.calls import Reading
 from luckyhit.experiments.means.routes import DiagnosedRead, routes_of
 from luckyhit.experiments.variants import vary_one_dimension
@@ -127,3 +128,12 @@ def test_a_read_of_the_probe_is_that_of_its_first_variant() -> None:
     assert [read.headers for read in others] == [{"X-Tongue": "english"}, {"X-Tongue": "german", "X-Shop": "{key}"}]
     del document["freshness"]["variants"]
     assert routes_of(parse_case(json.dumps(document))).reads[0].headers == {"X-Tongue": "english"}
+
+
+def test_a_header_of_its_own_replaces_that_of_the_route_in_any_case() -> None:
+    route = DiagnosedRead("german", "/items/{key}", None, {"x-tongue": "german", "X-Shop": "{key}"})
+    calls = SimpleNamespace(read=lambda path, **options: options["headers"])
+    bench = SimpleNamespace(route=route, calls=calls)
+    assert Bench.read(bench, 7) == {"x-tongue": "german", "X-Shop": "7"}  # type: ignore[arg-type, comparison-overlap]
+    sent = Bench.read(bench, 7, headers={"X-Tongue": "welsh"})  # type: ignore[arg-type]
+    assert sent == {"X-Shop": "7", "X-Tongue": "welsh"}  # type: ignore[comparison-overlap]

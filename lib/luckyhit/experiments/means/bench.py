@@ -110,7 +110,10 @@ class Bench:
 
     def read(self, key: Key, route: DiagnosedRead | None = None, *, fresh: bool = False, **options: Any) -> Reading:
         chosen = route or self.route
-        headers = {**filled_headers(chosen.headers, str(key)), **options.pop("headers", {})}
+        own = options.pop("headers", {})
+        replaced = {name.lower() for name in own}
+        sent = filled_headers(chosen.headers, str(key))
+        headers = {**{name: text for name, text in sent.items() if name.lower() not in replaced}, **own}
         path = options.pop("path", None) or chosen.path(key)
         return self.calls.read(
             path, route=chosen.name, key=str(key), reader=chosen.reader, headers=headers, fresh=fresh, **options
