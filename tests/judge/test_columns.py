@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from luckyhit.judge.table import columns
@@ -109,6 +109,7 @@ def test_parts_give_the_rows_of_the_whole(parts: list[list[dict[str, Any]]], wor
     st.lists(st.tuples(st.integers(0, 60), st.sampled_from(["before", "after"])), min_size=1, max_size=60),
     st.lists(st.integers(0, 60), max_size=6),
 )
+@example([(0, "before")] * 9 + [(4, "after")] + [(0, "before")] * 5, [10])  # what is late waits while others come
 @settings(deadline=None, max_examples=examples(100))
 def test_rows_that_come_late_get_their_place(sent: list[tuple[int, str]], cuts: list[int]) -> None:
     """A block is put in order piece by piece while it comes; some answers come when their piece is over."""

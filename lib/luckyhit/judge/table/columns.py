@@ -105,7 +105,12 @@ class Coming:
         if stretches:
             done = int(np.asarray(picked(stretches[-1]["slot"], np.array([len(stretches[-1]["slot"]) - 1])))[0])
             late = [np.flatnonzero(batch["slot"] <= done) for batch in batches]
-            gone = [Picked(batch, rows) for batch, rows in zip(batches, late, strict=True) if len(rows)]
+            # Copies: the slabs behind these batches are filled anew before the block ends.
+            gone = [
+                {name: picked(column, rows) for name, column in batch.items()}
+                for batch, rows in zip(batches, late, strict=True)
+                if len(rows)
+            ]
             if gone:
                 self._gone_by.setdefault(place, []).extend(gone)
                 batches = [Picked(batch, np.flatnonzero(batch["slot"] > done)) for batch in batches]
