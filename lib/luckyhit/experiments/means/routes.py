@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from luckyhit.case import Case
-from luckyhit.case.freshness import Freshness, VersionRead, VersionWrite
+from luckyhit.case.freshness import VersionRead, VersionWrite
 from luckyhit.case.values.placeholders import fill_text
 from luckyhit.case.workload import Route
 from luckyhit.load.bodies.versions import VersionReader
+from luckyhit.probe.probe_reads import variants_of
 
 Key = int | str
 """Value of `{key}`."""
@@ -60,8 +61,9 @@ def routes_of(case: Case) -> Routes:
     ranges = [range(route.keys.first, (route.keys.last or route.keys.first) + 1) for route in keyed]  # type: ignore
     reads = [route for route in workload if route.method == "GET" and (route.keys is None or route in keyed)]
     if probe is not None:
+        first, *_ = variants_of(probe, workload)  # a write may show in one variant alone
         own = [
-            DiagnosedRead(read.name, read.path, VersionReader(read), _probe_headers(probe, read, reads))
+            DiagnosedRead(read.name, read.path, VersionReader(read), first.headers)
             for read in probe.reads
             if "{key}" in read.path
         ]
@@ -80,13 +82,6 @@ def routes_of(case: Case) -> Routes:
             known.append((read.template, read.headers))
             others.append(read)
     return Routes((*own, *others), write, keys, first_version, max(ranges, key=len, default=keys)[:_MOST_KEYS])
-
-
-def _probe_headers(probe: Freshness, read: VersionRead, workload: Sequence[Route]) -> Mapping[str, str]:
-    """Of the first variant that the probe asks for: a write may show in that one alone."""
-    if probe.variants:
-        return probe.variants[0].headers
-    return next((DiagnosedRead.of_route(route).headers for route in workload if route.path == read.path), {})
 
 
 def _shown(route: Route) -> DiagnosedRead:
