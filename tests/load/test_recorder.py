@@ -132,6 +132,27 @@ def test_no_row_is_lost_while_others_are_written(tmp_path: Path) -> None:
     assert recorder.accounting()["before"].exact
 
 
+def test_each_latency_is_counted_once_while_others_are_recorded() -> None:
+    workload = WORKLOAD.model_copy(update={"rate": 20_000.0, "routes": [Route(name="list", path="/l")]})
+    schedule = schedule_for(workload, 1, 1)
+    recorder = RequestRecorder(schedule, ["before"])
+    recorder.watch_latencies()
+    over, shown = threading.Event(), []
+
+    def watch() -> None:
+        while not over.is_set():
+            shown.append(recorder.progress())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    for slot in range(len(schedule)):
+        recorder.record(slot, 0, HttpResponse(1, 2, 3, 200, None, [], b"", 1, slot), ResponseSignals())
+    over.set()
+    watcher.join()
+    totals = [sum(progress["latencies"].values()) for progress in [*shown, recorder.progress()]]
+    assert totals == sorted(totals) and totals[-1] == len(schedule) == 20_000
+
+
 @given(st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=200), st.floats(0, 1))
 def test_a_quantile_is_one_of_the_values(values: list[float], q: float) -> None:
     value = quantile(values, q)
