@@ -247,7 +247,7 @@ class Service:
         return PortTaken(f"port {port} is in use by {ports.holder(port)}", hint=hint, log=self.log_tail())
 
     def _stopped(self, how: str) -> ServiceStopped:
-        hint = "See its last log lines."
+        hint = "Its last log lines say why. `target.start` says how it starts: command, python, env, cwd."
         if self._process is not None and self._process.returncode == 0:
             hint = "It has to stay in the foreground: daemons are ended together with the command."
         return ServiceStopped(f"the service {how}", hint=hint, log=self.log_tail())
