@@ -325,12 +325,13 @@ class RequestRecorder:
     def progress(self) -> dict[str, Any]:
         """Requests answered without an error so far, and requests by error; with `watch_latencies`, also the answered
         ones by latency."""
+        errors = dict(self._errors)  # one copy, taken first: another thread may go on recording
         with self._lock:
             unwritten = len(self._full) * _CHUNK + self._offset // _RECORD.itemsize - self._written
             recorded = int(self._counts.sum()) + unwritten
             if self._live is not None:
                 self._bucket(self._pending())
-        facts = {"answered": recorded - sum(self._errors.values()), "errors": dict(self._errors)}
+        facts = {"answered": max(0, recorded - sum(errors.values())), "errors": errors}
         return facts if self._live is None else {**facts, "latencies": self._live.as_facts()}
 
     def watch_latencies(self) -> None:
